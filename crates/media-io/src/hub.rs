@@ -1,0 +1,196 @@
+//! One hub per camera stream: takes access units from ingest, shares each by reference with every sink and keeps the
+//! current GOP so that a sink can start at a key frame at once.
+//!
+//! `publish` runs on the ingest task and calls every sink in turn; a sink therefore never blocks: it queues, and when
+//! its queue is full it drops up to the next key frame and counts.
+
+use media_core::AccessUnit;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Receives access units. Called on the ingest task: must not block, must not wait for a lock held across I/O.
+pub trait Sink: Send + Sync {
+    /// One unit, in decoding order per track. False: the sink is gone and shall be forgotten.
+    fn push(&self, unit: &Arc<AccessUnit>) -> bool;
+    /// The camera is lost or removed: what was held back waiting for a next unit can be let go. Units may follow later.
+    fn interrupt(&self);
+}
+
+/// Default cap of the GOP cache of one stream.
+pub const GOP_CACHE_BYTES: usize = 16 << 20;
+
+struct State {
+    sinks: Vec<Arc<dyn Sink>>,
+    gop: VecDeque<Arc<AccessUnit>>,
+    gop_bytes: usize,
+    /// False when the cap cut the current GOP short: what is kept does not start with a key frame any more.
+    gop_whole: bool,
+}
+
+/// The meeting point of one stream's producer and its sinks.
+pub struct Hub {
+    name: String,
+    gop_cap_bytes: usize,
+    state: Mutex<State>,
+    units: AtomicU64,
+}
+
+impl Hub {
+    /// A hub called `name` (`camera/stream`, for messages) that keeps at most `gop_cap_bytes` of the current GOP.
+    pub fn new(name: impl Into<String>, gop_cap_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.into(),
+            gop_cap_bytes,
+            state: Mutex::new(State { sinks: Vec::new(), gop: VecDeque::new(), gop_bytes: 0, gop_whole: false }),
+            units: AtomicU64::new(0),
+        })
+    }
+
+    /// `camera/stream`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Units published so far.
+    pub fn units(&self) -> u64 {
+        self.units.load(Ordering::Relaxed)
+    }
+
+    /// Shares `unit` with every sink and adds it to the GOP cache.
+    pub fn publish(&self, unit: &Arc<AccessUnit>) {
+        self.units.fetch_add(1, Ordering::Relaxed);
+        let mut state = self.state.lock();
+        if unit.track == 0 && (unit.key || unit.discontinuity) {
+            state.gop.clear();
+            state.gop_bytes = 0;
+            state.gop_whole = unit.key;
+        }
+        if state.gop_whole {
+            if state.gop_bytes + unit.data.len() > self.gop_cap_bytes {
+                state.gop.clear();
+                state.gop_bytes = 0;
+                state.gop_whole = false;
+            } else {
+                state.gop_bytes += unit.data.len();
+                state.gop.push_back(unit.clone());
+            }
+        }
+        state.sinks.retain(|sink| sink.push(unit));
+    }
+
+    /// Tells every sink that the camera is lost.
+    pub fn interrupt(&self) {
+        let state = self.state.lock();
+        for sink in &state.sinks {
+            sink.interrupt();
+        }
+    }
+
+    /// Adds a sink that starts with the next unit.
+    pub fn attach(&self, sink: Arc<dyn Sink>) {
+        self.state.lock().sinks.push(sink);
+    }
+
+    /// Adds a sink that first gets the current GOP (if one is kept), without a gap or a repeat before what follows.
+    pub fn attach_at_key(&self, sink: Arc<dyn Sink>) {
+        let mut state = self.state.lock();
+        for unit in &state.gop {
+            if !sink.push(unit) {
+                return;
+            }
+        }
+        state.sinks.push(sink);
+    }
+
+    /// Removes a sink.
+    pub fn detach(&self, sink: &Arc<dyn Sink>) {
+        self.state.lock().sinks.retain(|s| !Arc::ptr_eq(s, sink));
+    }
+
+    /// The current GOP: a key frame and what followed it, or nothing.
+    pub fn gop(&self) -> Vec<Arc<AccessUnit>> {
+        self.state.lock().gop.iter().cloned().collect()
+    }
+}
+
+/// A bounded queue between the hub and an asynchronous sink.
+pub struct QueueSink {
+    queue: Mutex<VecDeque<Arc<AccessUnit>>>,
+    capacity_units: usize,
+    waiting_for_key: AtomicBool,
+    closed: AtomicBool,
+    dropped: AtomicU64,
+    ready: tokio::sync::Notify,
+}
+
+impl QueueSink {
+    /// A queue of at most `capacity_units`.
+    pub fn new(capacity_units: usize) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Mutex::new(VecDeque::new()),
+            capacity_units,
+            waiting_for_key: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+            ready: tokio::sync::Notify::new(),
+        })
+    }
+
+    /// Units dropped because the reader was too slow.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The next unit; None once closed.
+    pub async fn next(&self) -> Option<Arc<AccessUnit>> {
+        loop {
+            if let Some(unit) = self.queue.lock().pop_front() {
+                return Some(unit);
+            }
+            if self.closed.load(Ordering::Acquire) {
+                return None;
+            }
+            self.ready.notified().await;
+        }
+    }
+
+    /// The next unit if one is queued.
+    pub fn try_next(&self) -> Option<Arc<AccessUnit>> {
+        self.queue.lock().pop_front()
+    }
+
+    /// Ends the queue; the hub forgets it at the next unit.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.ready.notify_one();
+    }
+}
+
+impl Sink for QueueSink {
+    fn push(&self, unit: &Arc<AccessUnit>) -> bool {
+        if self.closed.load(Ordering::Acquire) {
+            return false;
+        }
+        let mut queue = self.queue.lock();
+        if queue.len() >= self.capacity_units {
+            self.dropped.fetch_add(queue.len() as u64, Ordering::Relaxed);
+            queue.clear();
+            self.waiting_for_key.store(true, Ordering::Relaxed);
+        }
+        if self.waiting_for_key.load(Ordering::Relaxed) {
+            if !(unit.track == 0 && unit.key) {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                return true;
+            }
+            self.waiting_for_key.store(false, Ordering::Relaxed);
+        }
+        queue.push_back(unit.clone());
+        drop(queue);
+        self.ready.notify_one();
+        true
+    }
+
+    fn interrupt(&self) {}
+}

@@ -1,0 +1,10 @@
+//! The half of the media core that does I/O: sockets, files, threads and tasks around `media-core`.
+
+pub mod archive;
+pub mod clock;
+pub mod front;
+pub mod hub;
+pub mod ingest;
+pub mod simulate;
+pub mod source;
+pub mod whep;

@@ -1,0 +1,126 @@
+"""The media core: what carries bytes (RTSP, recording, WebRTC, HTTP media routes), in Rust.
+
+Structured arguments and results cross as JSON documents whose shapes are given here; the Python side validates them
+with the models of `vms.contracts`. Every call releases the GIL. Times are integer µs since the Unix epoch.
+"""
+
+class MediaError(Exception):
+    """`kind` is one of invalid, malformed, unsupported, unauthorized, forbidden, not_found, conflict, exhausted,
+    unavailable, internal; `str()` is one sentence."""
+
+    kind: str
+
+class Picture:
+    """The access units from a key frame to the wanted picture, for a decoder in a worker process."""
+
+    codec: str  # h264 | h265 | mjpeg | av1
+    configuration: bytes  # avcC / hvcC / av1C; empty for mjpeg
+    width: int
+    height: int
+    units: list[bytes]  # length-prefixed NAL units as recorded, in decoding order
+    pts_90k: list[int]  # one per unit
+    wanted_pts_90k: int  # the picture asked for is the one with the greatest pts not after this
+    captured_us: int  # server time of that picture
+
+class Engine:
+    """Archive, hub, ingest, live and front of one process."""
+
+    def __init__(
+        self,
+        data_dir: str,
+        *,
+        fragment_ms: int = 500,
+        sync_ms: int = 1000,
+        webrtc_udp_port: int = 8189,
+        worker_threads: int = 2,
+    ) -> None:
+        """Takes the lock of `data_dir/storage` (kind conflict when another process holds it), repairs torn tails,
+        binds the WebRTC port (0 = off) and starts the media threads."""
+
+    def repair_report(self) -> str:
+        """{"files_checked","files_repaired","bytes_cut","records_rebuilt","duration_us","problems":[str]}"""
+
+    def set_camera(self, camera_id: str, config: str) -> None:
+        """Adds or replaces a camera: {"streams": {"main": {"url","transport":"tcp|udp"}, "sub": …},
+        "username": str|null, "password": str|null, "recording": bool}. Unchanged streams keep their connection."""
+
+    def remove_camera(self, camera_id: str) -> None: ...
+    def camera_status(self, camera_id: str) -> str:
+        """{"state":"connecting|online|offline|unauthorized|error","reason":str|null,"codec":str|null,"width","height",
+        "fps":float,"bitrate_bps":int,"last_frame_us":int|null,"reconnects":int,"rtp_lost":int,"recording":bool,
+        "recording_reason":str|null,"clock_offset_us":int|null,"units":int,"streams":{"main":{…the same…},"sub":{…}}}"""
+
+    def camera_statuses(self) -> str:
+        """{camera_id: status} of every camera."""
+
+    def timeline(self, camera_id: str, start_us: int, end_us: int) -> str:
+        """{"ranges":[{"start_us","end_us","stream"}],"gaps":[{"start_us","end_us","cause"}]}"""
+
+    def picture_at(self, camera_id: str, at_us: int, stream: str = "main") -> Picture:
+        """not_found when nothing is recorded there."""
+
+    def picture_now(self, camera_id: str, stream: str = "main") -> Picture:
+        """The newest key frame of the hub; conflict when the camera is known but shows nothing."""
+
+    def whep_open(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
+        """(session id, answer SDP). unsupported: no usable codec in the offer; malformed: no SDP; exhausted: too many
+        viewers; conflict: the camera shows nothing yet."""
+
+    def whep_patch(self, session_id: str, fragment: str) -> None: ...
+    def whep_close(self, session_id: str) -> None: ...
+    def export_start(self, export_id: str, request: str) -> None:
+        """{"camera_ids":[str],"start_us","end_us","format":"mp4|zip","directory":str}: writes files there in the
+        background. not_found when nothing is recorded."""
+
+    def export_progress(self, export_id: str) -> str:
+        """{"state":"running|done|failed|cancelled","progress":0.0-1.0,"bytes_written":int,"error":str|null,
+        "path":str|null,"sha256":str|null,"files":[{"name","size_bytes","sha256"}]}"""
+
+    def export_cancel(self, export_id: str) -> None: ...
+    def start_front(self, config: str) -> int:
+        """{"host","port","upstream":path of the application's Unix socket,"static_dir":str|null,"grant_key":hex,
+        "tls":{"certificate_pem","key_pem"}|null,"media_concurrency":int}. Returns the bound port."""
+
+    def media_metrics(self) -> str:
+        """{"bytes_written_total","fragments_written_total","syncs_total","write_errors_total","disk_free_bytes",
+        "disk_total_bytes","recorded_bytes","whep_viewers","http_requests_total",
+        "unit_delay_us":{"p50","p95","p99"}}"""
+
+    def close(self, timeout_s: float = 4.0) -> None:
+        """Stops the front, says good-bye to viewers and cameras, closes every fragment and file."""
+
+class Simulator:
+    """An RTSP server of simulated cameras: path /cam/N (N from 0) shows source N % len(sources)."""
+
+    def __init__(self, host: str, port: int, cameras: int, *, username: str | None = None,
+                 password: str | None = None, stamp: bool = False, packet_writes: bool = False) -> None:
+        """`stamp` puts an SEI with the frame's number and send time before every picture."""
+
+    def add_source(self, track_kinds: list[str], configuration: list[bytes], clock_rates: list[int], channels: list[int],
+                   units: list[tuple[int, int, int, bool, bytes]]) -> int:
+        """One looped clip: codec names per track; units are (track, pts ticks, dts ticks, key, bytes in the form that
+        the codec documents) in sending order. Returns its number."""
+
+    def start(self) -> int:
+        """Starts listening; the bound port."""
+
+    def set_fault(self, camera: int, fault: str) -> None:
+        """JSON {"drop_ratio","reorder_ratio","stall_ms","disconnect":bool,"switch_source":int,"clock_jump_ms",
+        "clock_drift_ppm","unauthorized":bool}; absent keys mean none."""
+
+    def stats(self) -> str:
+        """{"clients","frames_sent","bytes_sent","frames_late"}"""
+
+    def stop(self) -> None: ...
+
+class Grants:
+    """Signs and checks the grants that the front accepts (same format in `vms_media` and in the front)."""
+
+    def __init__(self, key_hex: str) -> None: ...
+    def sign(self, claims: str) -> str:
+        """{"camera_id","action":"live|playback|export","stream":str|null,"start_us":int|null,"end_us":int|null,
+        "starts_before":unix seconds,"expires_at":unix seconds,"subject":str}"""
+    def verify(self, token: str) -> str: ...
+
+def log_to_stderr(level: str, json: bool) -> None: ...
+def version() -> str: ...

@@ -1,0 +1,1 @@
+"""`vms bench`: what the product costs and how fast it answers, beside ffmpeg in the same run."""

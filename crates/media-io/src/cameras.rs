@@ -1,0 +1,245 @@
+//! The cameras of this process: for each stream a hub, its ingest and, when it is recorded, its recorder.
+//!
+//! Configuration is declarative: `set` is given what a camera shall be and changes only what differs, so that editing a
+//! name or switching the recording on does not cost the connection.
+
+use crate::archive::{Archive, Recorder};
+use crate::clock::Clock;
+use crate::hub::{GOP_CACHE_BYTES, Hub, Sink};
+use crate::ingest::{Credentials, Ingest, IngestHandle, StreamConfig, StreamStatus, Transport};
+use media_core::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+
+/// One stream as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamSpec {
+    /// `rtsp://` or `rtsps://`, without credentials.
+    pub url: String,
+    /// `tcp` or `udp`.
+    pub transport: TransportSpec,
+}
+
+/// How RTP travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportSpec {
+    /// Interleaved in the RTSP connection.
+    Tcp,
+    /// Datagrams on ports of their own.
+    Udp,
+}
+
+/// One camera as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraSpec {
+    /// By stream name, `main` and optionally `sub`.
+    pub streams: BTreeMap<String, StreamSpec>,
+    /// RTSP user, if the camera wants one.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// RTSP password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// Whether the streams are recorded.
+    pub recording: bool,
+}
+
+/// A camera's state as the API shows it: the main stream's, and each stream's own.
+#[derive(Debug, Clone, Serialize)]
+pub struct CameraStatus {
+    /// The main stream's state (or the only stream's).
+    #[serde(flatten)]
+    pub main: StreamReport,
+    /// Every stream by name.
+    pub streams: BTreeMap<String, StreamReport>,
+}
+
+/// State of one stream's connection and recording.
+#[derive(Debug, Clone, Serialize)]
+pub struct StreamReport {
+    /// The connection.
+    #[serde(flatten)]
+    pub ingest: StreamStatus,
+    /// True while fragments reach the disk.
+    pub recording: bool,
+    /// Why nothing is recorded although it should be.
+    pub recording_reason: Option<String>,
+}
+
+struct CameraStream {
+    spec: StreamSpec,
+    hub: Arc<Hub>,
+    ingest: IngestHandle,
+    recorder: Option<Arc<Recorder>>,
+}
+
+struct Camera {
+    spec: CameraSpec,
+    streams: BTreeMap<String, CameraStream>,
+}
+
+/// All cameras of this process.
+pub struct Cameras {
+    runtime: Handle,
+    clock: Arc<dyn Clock>,
+    archive: Arc<Archive>,
+    cameras: Mutex<BTreeMap<String, Camera>>,
+}
+
+impl Cameras {
+    /// None yet; tasks will run on `runtime`.
+    pub fn new(runtime: Handle, clock: Arc<dyn Clock>, archive: Arc<Archive>) -> Self {
+        Self { runtime, clock, archive, cameras: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Adds `camera_id` or changes it to `spec`; streams whose address and credentials are unchanged stay connected.
+    pub fn set(&self, camera_id: &str, spec: CameraSpec) -> Result<()> {
+        if spec.streams.is_empty() {
+            return Err(Error::new(ErrorKind::Invalid, format!("camera {camera_id} has no stream")));
+        }
+        let mut cameras = self.cameras.lock();
+        let mut previous = cameras.remove(camera_id);
+        let credentials_kept =
+            previous.as_ref().is_some_and(|c| c.spec.username == spec.username && c.spec.password == spec.password);
+        let mut streams = BTreeMap::new();
+        for (name, stream_spec) in &spec.streams {
+            let kept = previous.as_mut().and_then(|camera| camera.streams.remove(name));
+            let mut stream = match kept {
+                Some(stream) if credentials_kept && stream.spec == *stream_spec => stream,
+                Some(stream) => {
+                    // The hub, its viewers and the recorder outlive a change of address.
+                    stream.ingest.abort();
+                    let ingest = self.ingest(camera_id, name, stream_spec, &spec, &stream.hub)?;
+                    CameraStream { spec: stream_spec.clone(), ingest, ..stream }
+                }
+                None => {
+                    let hub = Hub::new(format!("{camera_id}/{name}"), GOP_CACHE_BYTES);
+                    let ingest = self.ingest(camera_id, name, stream_spec, &spec, &hub)?;
+                    CameraStream { spec: stream_spec.clone(), hub, ingest, recorder: None }
+                }
+            };
+            self.apply_recording(camera_id, name, &mut stream, spec.recording)?;
+            streams.insert(name.clone(), stream);
+        }
+        if let Some(camera) = previous {
+            camera.streams.into_values().for_each(|stream| self.end(stream));
+        }
+        cameras.insert(camera_id.to_owned(), Camera { spec, streams });
+        Ok(())
+    }
+
+    /// Disconnects a camera and closes its recordings; what is recorded stays.
+    pub fn remove(&self, camera_id: &str) -> Result<()> {
+        let camera = self.cameras.lock().remove(camera_id).ok_or_else(|| unknown(camera_id))?;
+        camera.streams.into_values().for_each(|stream| self.end(stream));
+        Ok(())
+    }
+
+    /// Disconnects every camera and closes every recording.
+    pub fn close(&self) {
+        let cameras = std::mem::take(&mut *self.cameras.lock());
+        cameras.into_values().flat_map(|camera| camera.streams.into_values()).for_each(|stream| self.end(stream));
+    }
+
+    /// The hub of one stream; `main` stands in for a missing `sub`.
+    pub fn hub(&self, camera_id: &str, stream: &str) -> Result<Arc<Hub>> {
+        let cameras = self.cameras.lock();
+        let camera = cameras.get(camera_id).ok_or_else(|| unknown(camera_id))?;
+        let found = camera.streams.get(stream).or_else(|| camera.streams.get("main"));
+        found
+            .map(|s| s.hub.clone())
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("camera {camera_id} has no stream {stream}")))
+    }
+
+    /// State of one camera.
+    pub fn status(&self, camera_id: &str) -> Result<CameraStatus> {
+        self.cameras.lock().get(camera_id).map(Camera::status).ok_or_else(|| unknown(camera_id))
+    }
+
+    /// State of every camera, by id.
+    pub fn statuses(&self) -> BTreeMap<String, CameraStatus> {
+        self.cameras.lock().iter().map(|(id, camera)| (id.clone(), camera.status())).collect()
+    }
+
+    fn ingest(
+        &self,
+        camera_id: &str,
+        stream: &str,
+        spec: &StreamSpec,
+        camera: &CameraSpec,
+        hub: &Arc<Hub>,
+    ) -> Result<IngestHandle> {
+        let credentials = camera.username.as_ref().map(|username| Credentials {
+            username: username.clone(),
+            password: camera.password.clone().unwrap_or_default(),
+        });
+        let transport = match spec.transport {
+            TransportSpec::Tcp => Transport::Tcp,
+            TransportSpec::Udp => Transport::Udp,
+        };
+        let config =
+            StreamConfig { name: format!("{camera_id}/{stream}"), url: spec.url.clone(), transport, credentials };
+        Ingest::start(&self.runtime, config, hub.clone(), self.clock.clone())
+    }
+
+    fn apply_recording(&self, camera_id: &str, name: &str, stream: &mut CameraStream, wanted: bool) -> Result<()> {
+        match (&stream.recorder, wanted) {
+            (None, true) => {
+                let recorder = self.archive.recorder(camera_id, name)?;
+                stream.hub.attach_at_key(recorder.clone() as Arc<dyn Sink>);
+                stream.recorder = Some(recorder);
+            }
+            (Some(recorder), false) => {
+                stream.hub.detach(&(recorder.clone() as Arc<dyn Sink>));
+                recorder.stop();
+                stream.recorder = None;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end(&self, stream: CameraStream) {
+        stream.ingest.abort();
+        if let Some(recorder) = stream.recorder {
+            stream.hub.detach(&(recorder.clone() as Arc<dyn Sink>));
+            recorder.stop();
+        }
+    }
+}
+
+impl Camera {
+    fn status(&self) -> CameraStatus {
+        let streams: BTreeMap<String, StreamReport> =
+            self.streams.iter().map(|(name, stream)| (name.clone(), stream.report())).collect();
+        let main = self.streams.get("main").or_else(|| self.streams.values().next());
+        CameraStatus { main: main.map(CameraStream::report).unwrap_or_default(), streams }
+    }
+}
+
+impl CameraStream {
+    fn report(&self) -> StreamReport {
+        let recorder = self.recorder.as_ref().map(|recorder| recorder.status());
+        StreamReport {
+            ingest: self.ingest.status(),
+            recording: recorder.as_ref().is_some_and(|status| status.recording),
+            recording_reason: recorder.and_then(|status| status.reason),
+        }
+    }
+}
+
+impl Default for StreamReport {
+    fn default() -> Self {
+        Self { ingest: StreamStatus::default(), recording: false, recording_reason: None }
+    }
+}
+
+fn unknown(camera_id: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no camera {camera_id}"))
+}

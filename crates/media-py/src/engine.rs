@@ -1,0 +1,336 @@
+//! `Engine`: archive, cameras, live and front of one process, as one Python object.
+
+use crate::error::{bad_document, raise};
+use crate::grants::key_from_hex;
+use media_core::{Error, ErrorKind};
+use media_io::archive::{self, Archive, ArchiveOptions, Exports};
+use media_io::cameras::{CameraSpec, Cameras};
+use media_io::clock::{Clock, SystemClock};
+use media_io::front::{Front, FrontConfig, FrontHandle, Tls};
+use media_io::routes::ArchiveRoutes;
+use media_io::whep::{Limits, Whep};
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// Viewers of one process until the limit is configurable.
+const MAX_VIEWERS: usize = 1000;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FrontDocument {
+    host: String,
+    port: u16,
+    upstream: PathBuf,
+    static_dir: Option<PathBuf>,
+    grant_key: String,
+    tls: Option<TlsDocument>,
+    media_concurrency: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsDocument {
+    certificate_pem: String,
+    key_pem: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExportDocument {
+    camera_ids: Vec<String>,
+    start_us: i64,
+    end_us: i64,
+    format: String,
+    directory: PathBuf,
+}
+
+/// The access units that lead to one picture.
+#[pyclass(frozen, module = "vms_media")]
+pub struct Picture {
+    inner: archive::Picture,
+}
+
+#[pymethods]
+impl Picture {
+    #[getter]
+    fn codec(&self) -> &'static str {
+        self.inner.parameters.codec.as_str()
+    }
+
+    #[getter]
+    fn configuration<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.inner.parameters.configuration)
+    }
+
+    #[getter]
+    fn width(&self) -> u32 {
+        self.inner.parameters.width
+    }
+
+    #[getter]
+    fn height(&self) -> u32 {
+        self.inner.parameters.height
+    }
+
+    #[getter]
+    fn units<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        self.inner.units.iter().map(|unit| PyBytes::new(py, unit)).collect()
+    }
+
+    #[getter]
+    fn pts_90k(&self) -> Vec<i64> {
+        self.inner.pts_90k.clone()
+    }
+
+    #[getter]
+    fn wanted_pts_90k(&self) -> i64 {
+        self.inner.wanted_pts_90k
+    }
+
+    #[getter]
+    fn captured_us(&self) -> i64 {
+        self.inner.captured_us
+    }
+}
+
+/// See the `.pyi`.
+#[pyclass(frozen, module = "vms_media")]
+pub struct Engine {
+    runtime: Mutex<Option<Runtime>>,
+    archive: Arc<Archive>,
+    exports: Exports,
+    cameras: Cameras,
+    whep: Option<Arc<Whep>>,
+    front: Mutex<Option<FrontHandle>>,
+    repair_report: String,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (data_dir, *, fragment_ms = 500, sync_ms = 1000, webrtc_udp_port = 8189, worker_threads = 2))]
+    fn new(
+        py: Python<'_>,
+        data_dir: PathBuf,
+        fragment_ms: u32,
+        sync_ms: u32,
+        webrtc_udp_port: u16,
+        worker_threads: usize,
+    ) -> PyResult<Self> {
+        py.detach(|| Self::open(data_dir, fragment_ms, sync_ms, webrtc_udp_port, worker_threads)).map_err(raise)
+    }
+
+    fn repair_report(&self) -> String {
+        self.repair_report.clone()
+    }
+
+    fn set_camera(&self, py: Python<'_>, camera_id: &str, config: &str) -> PyResult<()> {
+        let spec: CameraSpec = serde_json::from_str(config).map_err(|e| bad_document("camera", &e))?;
+        py.detach(|| self.cameras.set(camera_id, spec)).map_err(raise)
+    }
+
+    fn remove_camera(&self, py: Python<'_>, camera_id: &str) -> PyResult<()> {
+        py.detach(|| self.cameras.remove(camera_id)).map_err(raise)
+    }
+
+    fn camera_status(&self, py: Python<'_>, camera_id: &str) -> PyResult<String> {
+        py.detach(|| self.cameras.status(camera_id).and_then(|status| document(&status))).map_err(raise)
+    }
+
+    fn camera_statuses(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| document(&self.cameras.statuses())).map_err(raise)
+    }
+
+    fn timeline(&self, py: Python<'_>, camera_id: &str, start_us: i64, end_us: i64) -> PyResult<String> {
+        py.detach(|| self.archive.timeline(camera_id, start_us, end_us).and_then(|t| document(&t))).map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, at_us, stream = "main"))]
+    fn picture_at(&self, py: Python<'_>, camera_id: &str, at_us: i64, stream: &str) -> PyResult<Picture> {
+        py.detach(|| self.archive.picture(camera_id, stream, at_us)).map(|inner| Picture { inner }).map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, stream = "main"))]
+    fn picture_now(&self, py: Python<'_>, camera_id: &str, stream: &str) -> PyResult<Picture> {
+        py.detach(|| {
+            let gop = self.cameras.hub(camera_id, stream)?.gop();
+            archive::Picture::newest_key_frame(&gop).ok_or_else(|| {
+                Error::new(ErrorKind::Conflict, format!("camera {camera_id} shows nothing at the moment"))
+            })
+        })
+        .map(|inner| Picture { inner })
+        .map_err(raise)
+    }
+
+    fn whep_open(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        stream: &str,
+        offer_sdp: &str,
+    ) -> PyResult<(String, String)> {
+        py.detach(|| {
+            let hub = self.cameras.hub(camera_id, stream)?;
+            self.live()?.open(hub, offer_sdp)
+        })
+        .map_err(raise)
+    }
+
+    fn whep_patch(&self, py: Python<'_>, session_id: &str, fragment: &str) -> PyResult<()> {
+        py.detach(|| self.live()?.patch(session_id, fragment)).map_err(raise)
+    }
+
+    fn whep_close(&self, py: Python<'_>, session_id: &str) -> PyResult<()> {
+        py.detach(|| self.live()?.close(session_id)).map_err(raise)
+    }
+
+    fn export_start(&self, py: Python<'_>, export_id: &str, request: &str) -> PyResult<()> {
+        let wanted: ExportDocument = serde_json::from_str(request).map_err(|e| bad_document("export", &e))?;
+        py.detach(|| {
+            self.exports.start(
+                export_id,
+                archive::ExportRequest {
+                    camera_ids: wanted.camera_ids,
+                    start_us: wanted.start_us,
+                    end_us: wanted.end_us,
+                    format: archive::ExportFormat::parse(&wanted.format)?,
+                    directory: wanted.directory,
+                },
+            )
+        })
+        .map_err(raise)
+    }
+
+    fn export_progress(&self, py: Python<'_>, export_id: &str) -> PyResult<String> {
+        py.detach(|| self.exports.progress(export_id).and_then(|progress| document(&progress))).map_err(raise)
+    }
+
+    fn export_cancel(&self, py: Python<'_>, export_id: &str) -> PyResult<()> {
+        py.detach(|| self.exports.cancel(export_id)).map_err(raise)
+    }
+
+    fn start_front(&self, py: Python<'_>, config: &str) -> PyResult<u16> {
+        let wanted: FrontDocument = serde_json::from_str(config).map_err(|e| bad_document("front", &e))?;
+        let config = FrontConfig {
+            host: wanted.host,
+            port: wanted.port,
+            upstream_socket: wanted.upstream,
+            static_dir: wanted.static_dir,
+            grant_key: key_from_hex(&wanted.grant_key)?,
+            tls: wanted.tls.map(|tls| Tls { certificate_pem: tls.certificate_pem, key_pem: tls.key_pem }),
+            media_concurrency: wanted.media_concurrency,
+        };
+        py.detach(|| {
+            let runtime = self.runtime.lock();
+            let runtime = runtime.as_ref().ok_or_else(closed)?;
+            let routes = Arc::new(ArchiveRoutes::new(self.archive.clone()));
+            let front = Front::start(runtime.handle().clone(), config, routes)?;
+            let port = front.port();
+            *self.front.lock() = Some(front);
+            Ok(port)
+        })
+        .map_err(raise)
+    }
+
+    fn media_metrics(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| {
+            let mut metrics = serde_json::to_value(self.archive.metrics()).map_err(unserializable)?;
+            if let Some(fields) = metrics.as_object_mut() {
+                let stats = self.whep.as_ref().map(|whep| whep.stats());
+                fields.insert("whep_viewers".into(), stats.as_ref().map_or(0, |s| s.viewers).into());
+                fields.insert(
+                    "unit_delay_us".into(),
+                    serde_json::to_value(stats.map(|s| s.unit_delay_us).unwrap_or_default()).map_err(unserializable)?,
+                );
+                let requests = self.front.lock().as_ref().map_or(0, FrontHandle::requests_total);
+                fields.insert("http_requests_total".into(), requests.into());
+            }
+            Ok(metrics.to_string())
+        })
+        .map_err(raise)
+    }
+
+    #[pyo3(signature = (timeout_s = 4.0))]
+    fn close(&self, py: Python<'_>, timeout_s: f64) {
+        let timeout = Duration::from_secs_f64(timeout_s.clamp(0.1, 60.0));
+        py.detach(|| {
+            let Some(runtime) = self.runtime.lock().take() else { return };
+            // Recordings first: whatever else takes long, they are closed.
+            self.cameras.close();
+            self.exports.cancel_all();
+            self.archive.close();
+            if let Some(whep) = &self.whep {
+                whep.shutdown();
+            }
+            if let Some(front) = self.front.lock().take() {
+                runtime.block_on(front.shutdown(timeout / 2));
+            }
+            runtime.shutdown_timeout(timeout / 2);
+        });
+    }
+}
+
+impl Engine {
+    fn open(
+        data_dir: PathBuf,
+        fragment_ms: u32,
+        sync_ms: u32,
+        webrtc_udp_port: u16,
+        worker_threads: usize,
+    ) -> media_core::Result<Self> {
+        let clock: Arc<dyn Clock> = SystemClock::new();
+        let options = ArchiveOptions { fragment_ms, sync_ms, ..ArchiveOptions::default() };
+        let (archive, report) = Archive::open(&data_dir.join("storage"), options, clock.clone())?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(worker_threads.clamp(1, 64))
+            .thread_name("vms-media")
+            .enable_all()
+            .build()?;
+        let whep = match webrtc_udp_port {
+            0 => None,
+            port => {
+                let address = SocketAddr::from(([0, 0, 0, 0], port));
+                Some(Whep::start(
+                    runtime.handle().clone(),
+                    &[address],
+                    Limits { max_viewers: MAX_VIEWERS },
+                    clock.clone(),
+                )?)
+            }
+        };
+        Ok(Self {
+            cameras: Cameras::new(runtime.handle().clone(), clock, archive.clone()),
+            exports: Exports::new(archive.clone()),
+            runtime: Mutex::new(Some(runtime)),
+            repair_report: document(&report)?,
+            archive,
+            whep,
+            front: Mutex::new(None),
+        })
+    }
+
+    fn live(&self) -> media_core::Result<&Arc<Whep>> {
+        self.whep.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "live WebRTC is off (VMS_WEBRTC__UDP_PORT is 0)".to_owned())
+        })
+    }
+}
+
+fn document<T: serde::Serialize>(value: &T) -> media_core::Result<String> {
+    serde_json::to_string(value).map_err(unserializable)
+}
+
+fn unserializable(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Internal, format!("a result cannot be written as JSON: {error}"))
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Conflict, "the engine is closed")
+}

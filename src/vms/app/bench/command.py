@@ -1,0 +1,105 @@
+"""`vms bench`: one subcommand a question; each writes JSON into --output and prints a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vms.app.bench import archive, cameras, exporting, instructions, kills, live, report, seeking
+
+bench = typer.Typer(help="Measures what the product costs and how fast it answers.", no_args_is_help=True)
+Output = Annotated[Path, typer.Option(help="Directory for the JSON results.")]
+RESULTS = Path("bench-results")
+
+
+def _publish(output: Path, name: str, figures: list[report.Figure]) -> None:
+    path = report.write(output, name, figures)
+    typer.echo(f"\n{name}\n{report.table(figures)}\n({path})")
+
+
+@bench.command("cameras")
+def cameras_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=1000)] = 50,
+    window_s: Annotated[float, typer.Option(min=5)] = 30,
+    output: Output = RESULTS,
+) -> None:
+    """CPU and memory per camera while recording, beside ffmpeg in the same run."""
+    _publish(output, f"cameras-{count}", cameras.measure(count, window_s=window_s))
+
+
+@bench.command("seek")
+def seek_command(days: Annotated[float, typer.Option(min=0.1)] = 1, output: Output = RESULTS) -> None:
+    """First byte of playback and the timeline in an archive of DAYS."""
+    _publish(output, f"seek-{days:g}-days", seeking.measure(days))
+
+
+@bench.command("export")
+def export_command(output: Output = RESULTS) -> None:
+    """Export of an hour."""
+    _publish(output, "export", exporting.measure())
+
+
+@bench.command("live")
+def live_command(output: Output = RESULTS) -> None:
+    """Delay inside the server, and the first picture in Chromium."""
+    _publish(output, "live", live.measure())
+
+
+@bench.command("kills")
+def kills_command(
+    count: Annotated[int, typer.Option("--kills", min=1)] = 50,
+    camera_count: Annotated[int, typer.Option("--cameras", min=1)] = 4,
+    output: Output = RESULTS,
+) -> None:
+    """What SIGKILL at random instants costs."""
+    _publish(output, "kills", kills.measure(count, camera_count))
+
+
+@bench.command("instructions")
+def instructions_command(
+    update: Annotated[bool, typer.Option(help="Write the counts as the new baseline.")] = False,
+    output: Output = RESULTS,
+) -> None:
+    """Instruction counts of hot functions against the committed baseline (callgrind)."""
+    comparison = instructions.compare(update=update)
+    _publish(output, "instructions", comparison.figures)
+    for warning in comparison.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if comparison.failures:
+        for failure in comparison.failures:
+            typer.echo(f"error: {failure}", err=True)
+        raise typer.Exit(1)
+
+
+@bench.command("archive")
+def archive_command(
+    data_dir: Annotated[Path, typer.Option(help="Data directory of a server that is not running.")],
+    camera: Annotated[list[str], typer.Option(help="Camera id; may be given more than once.")],
+    days: Annotated[float, typer.Option(min=0.01)] = 1,
+    end: Annotated[datetime | None, typer.Option(help="End of the recordings (UTC); default an hour ago.")] = None,
+) -> None:
+    """Makes an archive of any length: true indexes and fragment headers, sparse pictures."""
+    made = archive.make_archive(data_dir, camera, days=days, end=end.replace(tzinfo=UTC) if end else None)
+    typer.echo(f"{made.files} files from {made.start.isoformat()} to {made.end.isoformat()}")
+
+
+@bench.command("all")
+def all_command(output: Output = RESULTS) -> None:
+    """Every bench, in turn."""
+    benches: list[tuple[str, Callable[[], list[report.Figure]]]] = [
+        ("cameras-50", lambda: cameras.measure(50)),
+        ("cameras-200", lambda: cameras.measure(200, ffmpeg_cameras=5)),
+        ("seek-1-days", lambda: seeking.measure(1)),
+        ("seek-30-days", lambda: seeking.measure(30)),
+        ("export", exporting.measure),
+        ("live", live.measure),
+        ("kills", kills.measure),
+    ]
+    for name, measure in benches:
+        typer.echo(f"measuring {name} …")
+        _publish(output, name, measure())
+    instructions_command(update=False, output=output)

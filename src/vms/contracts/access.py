@@ -48,6 +48,11 @@ class Access(Protocol):
         """A grant for the front. Raises Failure(forbidden)."""
         ...
 
+    def sign_export_link(self, principal: Principal, export_id: str) -> tuple[str, int]:
+        """The token of a link to an export's file, and the Unix second by which it must be used. Raises
+        Failure(forbidden)."""
+        ...
+
     def check_grant(self, token: str, camera_id: str, action: GrantAction, *, first_use: bool) -> Grant:
         """Raises Failure(unauthorized) for a bad or late one, Failure(forbidden) for another camera or action."""
         ...

@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 FIRST_ADMINISTRATOR = "admin"
 # The front asks again after 30 s at most; a grant outlives that, not a log-out by much.
 FRONT_GRANT_S = 60
+EXPORT_LINK_S = 5 * 60
 _NEEDED: dict[GrantAction, Permission] = {
     "live": Permission.WATCH_LIVE,
     "playback": Permission.WATCH_RECORDINGS,
@@ -129,19 +130,20 @@ class AccessService:
         return Principal(user_id=user.id, name=user.name, role=user.role, session_id=session.id)
 
     def sign_grant(self, principal: Principal, camera_id: str, action: GrantAction) -> str:
+        return self._sign(principal, camera_id, action, FRONT_GRANT_S)[0]
+
+    def sign_export_link(self, principal: Principal, export_id: str) -> tuple[str, int]:
+        return self._sign(principal, export_id, "export", EXPORT_LINK_S)
+
+    def _sign(self, principal: Principal, subject_id: str, action: GrantAction, good_s: int) -> tuple[str, int]:
         needed = _NEEDED[action]
         if not principal.may(needed):
             raise Failure("forbidden", f"the role {principal.role.value} lacks the permission {needed.value}")
-        now_s = self._clock.now_us() // SECOND_US
-        return self._grants.sign(
-            Grant(
-                camera_id=camera_id,
-                action=action,
-                starts_before=now_s + FRONT_GRANT_S,
-                expires_at=now_s + FRONT_GRANT_S,
-                subject=principal.name,
-            )
+        ends_s = self._clock.now_us() // SECOND_US + good_s
+        grant = Grant(
+            camera_id=subject_id, action=action, starts_before=ends_s, expires_at=ends_s, subject=principal.name
         )
+        return self._grants.sign(grant), ends_s
 
     def check_grant(self, token: str, camera_id: str, action: GrantAction, *, first_use: bool) -> Grant:
         grant = self._grants.verify(token)

@@ -1,0 +1,1 @@
+"""VMS Enterprise."""

@@ -1,0 +1,114 @@
+"""What routes need of a request: the services, who is asking, whether they may."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+from fastapi.security import OAuth2PasswordBearer
+
+from vms.contracts.access import Access
+from vms.contracts.clock import Clock
+from vms.contracts.grants import GrantAction
+from vms.contracts.ingest import Cameras
+from vms.contracts.storage import Archive
+from vms.contracts.stream import Live
+from vms.domain.cameras import Camera
+from vms.domain.errors import Failure
+from vms.domain.ids import is_id
+from vms.domain.permissions import Permission, Principal
+
+STILLS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the interface is made of. `check_ready` raises Failure while requests cannot be served."""
+
+    cameras: Cameras
+    archive: Archive
+    live: Live
+    access: Access
+    clock: Clock
+    check_ready: Callable[[], None]
+    still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
+
+    @contextmanager
+    def still_slot(self) -> Iterator[None]:
+        """Stills cost a decoder; so many at once, and the next one is told to come back."""
+        if not self.still_slots.acquire(blocking=False):
+            raise Failure("exhausted", f"{STILLS_AT_ONCE} stills are being made; try again", code="too-many-stills")
+        try:
+            yield
+        finally:
+            self.still_slots.release()
+
+
+def services(request: Request) -> Services:
+    """The services of the application that got the request."""
+    found = request.app.state.services
+    assert isinstance(found, Services)  # noqa: S101 (set where the application is made)
+    return found
+
+
+ServicesOf = Annotated[Services, Depends(services)]
+
+bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/token", refreshUrl="/api/v1/auth/token", auto_error=False)
+BearerToken = Annotated[str | None, Depends(bearer)]
+
+
+def authenticated(part: ServicesOf, token: BearerToken) -> Principal:
+    """Who is asking. Raises Failure(unauthorized)."""
+    if token is None:
+        raise Failure("unauthorized", "log in at /api/v1/auth/token and send Authorization: Bearer", code="no-token")
+    return part.access.authenticate(token)
+
+
+Authenticated = Annotated[Principal, Depends(authenticated)]
+
+
+def require(principal: Principal, permission: Permission) -> None:
+    """Raises Failure(forbidden) when the principal lacks the permission."""
+    if not principal.may(permission):
+        raise Failure("forbidden", f"the role {principal.role.value} lacks the permission {permission.value}")
+
+
+def permitted(permission: Permission) -> Callable[[Principal], Principal]:
+    """The dependency that lets only holders of `permission` pass."""
+
+    def check(principal: Authenticated) -> Principal:
+        require(principal, permission)
+        return principal
+
+    return check
+
+
+CameraId = Annotated[str, Path(description="The camera's identifier")]
+
+
+def find_camera(part: Services, camera_id: str) -> Camera:
+    """The camera that a path names. Raises Failure(not_found). Ask only after the sender may know."""
+    if not is_id(camera_id):
+        raise Failure("not_found", "no camera has this identifier", code="camera-not-found")
+    return part.cameras.get(camera_id)
+
+
+GrantToken = Annotated[str | None, Query(alias="token", description="The token of a signed link")]
+
+
+def allow_media(
+    part: Services, bearer_token: str | None, grant_token: str | None, camera_id: str, action: GrantAction, *, first: bool
+) -> str | None:
+    """Lets holders of the permission or of a grant pass; the stream that a grant is bound to, if it is.
+
+    Raises Failure of unauthorized or forbidden.
+    """
+    if grant_token is not None:
+        return part.access.check_grant(grant_token, camera_id, action, first_use=first).stream
+    principal = authenticated(part, bearer_token)
+    require(principal, Permission.WATCH_LIVE if action == "live" else Permission.WATCH_RECORDINGS)
+    return None

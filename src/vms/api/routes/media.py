@@ -1,0 +1,222 @@
+"""Links, live WebRTC, stills and timelines. Playback itself is served by the front."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from vms.api.dependencies import (
+    Authenticated,
+    BearerToken,
+    CameraId,
+    GrantToken,
+    Services,
+    ServicesOf,
+    allow_media,
+    find_camera,
+    permitted,
+    require,
+)
+from vms.api.models import LinkAnswer, LinkRequest, TimelineAnswer
+from vms.api.problem_handlers import answer
+from vms.api.times import ApiTime
+from vms.contracts.problems import problem
+from vms.contracts.storage import Still
+from vms.domain import recordings
+from vms.domain.errors import Failure
+from vms.domain.permissions import Permission
+from vms.domain.time import format_time
+
+router = APIRouter(prefix="/api/v1", tags=["media"])
+StreamQuery = Annotated[Literal["main", "sub"], Query()]
+Height = Annotated[int | None, Query(ge=16, le=4320, description="Scale down to so many pixels of height")]
+LONGEST_TIMELINE_US = 400 * 86_400_000_000
+LARGEST_SDP = 64 * 1024
+_SDP = "application/sdp"
+_TRICKLE = "application/trickle-ice-sdpfrag"
+
+
+@router.post("/cameras/{camera_id}/links")
+def create_link(
+    part: ServicesOf, principal: Authenticated, camera_id: CameraId, wanted: LinkRequest, request: Request
+) -> LinkAnswer:
+    """A signed URL for a player that cannot send a header: five minutes to start using it.
+
+    Served now: whep, mp4, and hls of recordings.
+    """
+    camera = find_camera(part, camera_id)
+    recorded = wanted.protocol == "mp4" or wanted.start is not None
+    require(principal, Permission.WATCH_RECORDINGS if recorded else Permission.WATCH_LIVE)
+    link = part.live.link(
+        camera.id,
+        wanted.protocol,
+        stream=wanted.stream,
+        start_us=wanted.start,
+        end_us=wanted.end,
+        subject=principal.name,
+    )
+    base = f"{request.url.scheme}://{request.url.netloc}"
+    return LinkAnswer.model_construct(url=base + link.path, expires_at=link.expires_us)
+
+
+@router.get("/cameras/{camera_id}/timeline", dependencies=[Depends(permitted(Permission.WATCH_RECORDINGS))])
+def timeline(
+    part: ServicesOf, camera_id: CameraId, start: Annotated[ApiTime, Query()], end: Annotated[ApiTime, Query()]
+) -> TimelineAnswer:
+    """What of [start, end) is recorded; ranges end at the last sample that is safe on the disk."""
+    camera = find_camera(part, camera_id)
+    span = recordings.span(start, end, longest_us=LONGEST_TIMELINE_US)
+    return TimelineAnswer.of(part.archive.timeline(camera.id, span))
+
+
+@router.post("/cameras/{camera_id}/live/whep", status_code=201, response_class=Response)
+async def open_whep(
+    part: ServicesOf,
+    request: Request,
+    camera_id: CameraId,
+    header_token: BearerToken,
+    token: GrantToken = None,
+    stream: Annotated[Literal["main", "sub"] | None, Query()] = None,
+) -> Response:
+    """WHEP: the viewer's offer (application/sdp) for the server's answer; the session is at Location."""
+    return await run_in_threadpool(
+        _open_whep, part, request, await _body(request), camera_id, header_token, token, stream
+    )
+
+
+def _open_whep(
+    part: Services,
+    request: Request,
+    body: bytes,
+    camera_id: str,
+    header_token: str | None,
+    token: str | None,
+    stream: str | None,
+) -> Response:
+    bound = allow_media(part, header_token, token, camera_id, "live", first=True)
+    if bound is not None and stream not in {None, bound}:
+        raise Failure("forbidden", "the link is for another stream", code="link-for-something-else")
+    camera = find_camera(part, camera_id)
+    name = bound or stream or "main"
+    if name not in camera.streams:
+        raise Failure("not_found", f"the camera has no {name} stream", code="stream-not-found")
+    if _media_type(request) != _SDP:
+        return answer(problem(415, "Unsupported media type", f"send an offer as {_SDP}", "unsupported-media-type"))
+    session_id, sdp = part.live.open_whep(camera.id, name, _text(body))
+    location = f"/api/v1/cameras/{camera.id}/live/whep/{session_id}"
+    if token is not None:
+        location += "?" + urlencode({"token": token})
+    return Response(
+        sdp, 201, headers={"Location": location, "ETag": f'"{session_id}"', "Accept-Patch": _TRICKLE}, media_type=_SDP
+    )
+
+
+@router.patch("/cameras/{camera_id}/live/whep/{session_id}", status_code=204, response_class=Response)
+async def patch_whep(
+    part: ServicesOf,
+    request: Request,
+    camera_id: CameraId,
+    session_id: str,
+    header_token: BearerToken,
+    token: GrantToken = None,
+) -> Response:
+    """More candidates of the viewer's (application/trickle-ice-sdpfrag, RFC 8840)."""
+    body = await _body(request)
+
+    def patch() -> Response:
+        allow_media(part, header_token, token, camera_id, "live", first=False)
+        if _media_type(request) != _TRICKLE:
+            detail = f"send candidates as {_TRICKLE}"
+            return answer(problem(415, "Unsupported media type", detail, "unsupported-media-type"))
+        part.live.patch_whep(session_id, _text(body))
+        return Response(status_code=204)
+
+    return await run_in_threadpool(patch)
+
+
+@router.delete("/cameras/{camera_id}/live/whep/{session_id}", status_code=204)
+def close_whep(
+    part: ServicesOf,
+    camera_id: CameraId,
+    session_id: str,
+    header_token: BearerToken,
+    token: GrantToken = None,
+) -> Response:
+    """Ends a live session."""
+    allow_media(part, header_token, token, camera_id, "live", first=False)
+    part.live.close_whep(session_id)
+    return Response(status_code=204)
+
+
+@router.get("/cameras/{camera_id}/snapshot.jpg", response_class=Response)
+def snapshot(
+    part: ServicesOf,
+    camera_id: CameraId,
+    header_token: BearerToken,
+    token: GrantToken = None,
+    stream: StreamQuery = "main",
+    height: Height = None,
+) -> Response:
+    """The newest key frame as JPEG; 409 while the camera shows nothing."""
+    allow_media(part, header_token, token, camera_id, "live", first=True)
+    camera = find_camera(part, camera_id)
+    with part.still_slot():
+        try:
+            still = part.live.snapshot(camera.id, stream, height)
+        except Failure as failure:
+            raise _still_failure(failure) from failure
+    return _jpeg(still, "no-store")
+
+
+@router.get("/cameras/{camera_id}/frame.jpg", response_class=Response)
+def frame(
+    part: ServicesOf,
+    camera_id: CameraId,
+    at: Annotated[ApiTime, Query(description="RFC 3339")],
+    header_token: BearerToken,
+    token: GrantToken = None,
+    stream: StreamQuery = "main",
+    height: Height = None,
+) -> Response:
+    """The picture shown at an instant as JPEG; 404 where nothing is recorded."""
+    allow_media(part, header_token, token, camera_id, "playback", first=True)
+    camera = find_camera(part, camera_id)
+    with part.still_slot():
+        try:
+            still = part.archive.frame_at(camera.id, at, stream, height)
+        except Failure as failure:
+            raise _still_failure(failure) from failure
+    return _jpeg(still, "private, max-age=60")
+
+
+def _still_failure(failure: Failure) -> Failure:
+    """A picture that cannot be had is the camera's state, not the server's fault."""
+    if failure.kind in {"not_found", "conflict", "exhausted"}:
+        return failure
+    return Failure("conflict", f"no picture: {failure.detail}", code="no-picture")
+
+
+def _jpeg(still: Still, cache: str) -> Response:
+    headers = {"Vms-Captured-At": format_time(still.captured_us), "Cache-Control": cache}
+    return Response(still.jpeg, media_type="image/jpeg", headers=headers)
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _body(request: Request) -> bytes:
+    body = await request.body()
+    if len(body) > LARGEST_SDP:
+        raise Failure("malformed", f"a session description has at most {LARGEST_SDP} bytes", code="malformed-sdp")
+    return body
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Failure("malformed", "a session description is UTF-8 text", code="malformed-sdp") from error

@@ -1,0 +1,191 @@
+"""What the media core offers, one Protocol per service that uses it. Times are µs since the Unix epoch.
+
+Every call may raise `vms.domain.errors.Failure`; the kinds worth handling are named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from vms.domain.cameras import CameraStatus, StreamName, StreamSource
+from vms.domain.recordings import ExportFile, Timeline
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class CameraSource(_Value):
+    """How to reach a camera, and whether to record it."""
+
+    streams: dict[StreamName, StreamSource]
+    username: str | None = None
+    password: SecretStr | None = None
+    recording: bool = True
+
+
+class Picture(_Value):
+    """Access units from a key frame to the wanted picture, in decoding order; see `vms_media.Picture`."""
+
+    codec: str
+    configuration: bytes
+    width: int
+    height: int
+    units: list[bytes]
+    pts_90k: list[int]
+    wanted_pts_90k: int
+    captured_us: int
+
+
+class ExportOrder(_Value):
+    """What to export, and into which directory."""
+
+    camera_ids: list[str]
+    start_us: int
+    end_us: int
+    format: Literal["mp4", "zip"]
+    directory: str
+
+
+class ExportProgress(_Value):
+    """How far an export is."""
+
+    state: Literal["running", "done", "failed", "cancelled"]
+    progress: float = 0.0
+    bytes_written: int = 0
+    error: str | None = None
+    path: str | None = None
+    sha256: str | None = None
+    files: list[ExportFile] = []
+
+
+class DelayFigures(_Value):
+    """Percentiles in µs."""
+
+    p50: float = 0.0
+    p95: float = 0.0
+    p99: float = 0.0
+
+
+class MediaMetrics(_Value):
+    """Counters since the start, and the state of the disk."""
+
+    bytes_written_total: int = 0
+    fragments_written_total: int = 0
+    syncs_total: int = 0
+    write_errors_total: int = 0
+    disk_free_bytes: int = 0
+    disk_total_bytes: int = 0
+    recorded_bytes: int = 0
+    whep_viewers: int = 0
+    http_requests_total: int = 0
+    unit_delay_us: DelayFigures = DelayFigures()
+
+
+class RepairReport(_Value):
+    """What the start found in the archive."""
+
+    files_checked: int = 0
+    files_repaired: int = 0
+    bytes_cut: int = 0
+    records_rebuilt: int = 0
+    duration_us: int = 0
+    problems: list[str] = []
+
+
+class TlsMaterial(_Value):
+    """A certificate (with its chain) and its private key, both PEM."""
+
+    certificate_pem: str
+    key_pem: SecretStr
+
+
+class FrontSettings(_Value):
+    """How the public listener is opened."""
+
+    host: str
+    port: int
+    upstream: str
+    static_dir: str | None = None
+    grant_key: SecretStr
+    tls: TlsMaterial | None = None
+    media_concurrency: int = 256
+
+
+class MediaIngest(Protocol):
+    """Connections to cameras."""
+
+    def set_camera(self, camera_id: str, source: CameraSource) -> None:
+        """Adds or replaces; unchanged streams keep their connection."""
+        ...
+
+    def remove_camera(self, camera_id: str) -> None:
+        """Does nothing when the camera is not there."""
+        ...
+
+    def camera_status(self, camera_id: str) -> CameraStatus:
+        """Raises Failure(not_found)."""
+        ...
+
+    def camera_statuses(self) -> Mapping[str, CameraStatus]: ...
+
+
+class MediaArchive(Protocol):
+    """Recordings."""
+
+    def timeline(self, camera_id: str, start_us: int, end_us: int) -> Timeline:
+        """Empty when nothing is recorded."""
+        ...
+
+    def picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        """Raises Failure(not_found) when nothing is recorded there."""
+        ...
+
+    def export_start(self, export_id: str, order: ExportOrder) -> None:
+        """Raises Failure(not_found) when nothing is recorded in the span."""
+        ...
+
+    def export_progress(self, export_id: str) -> ExportProgress:
+        """Raises Failure(not_found)."""
+        ...
+
+    def export_cancel(self, export_id: str) -> None: ...
+
+    def media_metrics(self) -> MediaMetrics: ...
+
+    def repair_report(self) -> RepairReport: ...
+
+
+class MediaLive(Protocol):
+    """Live viewers."""
+
+    def picture_now(self, camera_id: str, stream: str) -> Picture:
+        """Raises Failure(conflict) when the camera shows nothing."""
+        ...
+
+    def whep_open(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
+        """(session id, answer). Raises Failure of unsupported, malformed, exhausted or conflict."""
+        ...
+
+    def whep_patch(self, session_id: str, fragment: str) -> None:
+        """Raises Failure(not_found)."""
+        ...
+
+    def whep_close(self, session_id: str) -> None:
+        """Raises Failure(not_found)."""
+        ...
+
+
+class MediaFront(Protocol):
+    """The public listener and the life of the whole core."""
+
+    def start_front(self, settings: FrontSettings) -> int:
+        """The port that is listened on. Raises Failure(conflict) when it is taken."""
+        ...
+
+    def close(self, timeout_s: float) -> None:
+        """Ends everything: the listener first, then viewers and cameras, then fragments and files."""
+        ...

@@ -1,0 +1,50 @@
+"""What the stream service offers: live pictures and links for players."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from vms.contracts.storage import Still
+
+LinkProtocol = Literal["whep", "hls", "srt", "rtsp", "ws", "mp4"]
+
+
+class Link(BaseModel):
+    """A path (with its signed query) on this server, and when it stops being good for a first use."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    expires_us: int
+
+
+class Live(Protocol):
+    """Live pictures."""
+
+    def open_whep(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
+        """(session id, answer SDP). Raises Failure of unsupported, malformed, exhausted or conflict."""
+        ...
+
+    def patch_whep(self, session_id: str, fragment: str) -> None: ...
+
+    def close_whep(self, session_id: str) -> None: ...
+
+    def snapshot(self, camera_id: str, stream: str, height: int | None) -> Still:
+        """Raises Failure(conflict) when the camera shows nothing."""
+        ...
+
+    def link(
+        self,
+        camera_id: str,
+        protocol: LinkProtocol,
+        *,
+        stream: str | None,
+        start_us: int | None,
+        end_us: int | None,
+        subject: str,
+    ) -> Link:
+        """Raises Failure(not_available_yet) for protocols that are not served yet, FieldFailure for times that the
+        protocol needs or cannot have."""
+        ...

@@ -1,0 +1,1 @@
+"""What the system is about: pure values and rules, without input or output."""

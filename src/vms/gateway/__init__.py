@@ -1,0 +1,1 @@
+"""The gateway: who is asking, how often, and what they may do."""

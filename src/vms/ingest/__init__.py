@@ -1,0 +1,1 @@
+"""The ingest service: cameras, their connections and their state."""

@@ -1,0 +1,1 @@
+"""The storage service: the archive, stills out of it, exports."""

@@ -1,0 +1,59 @@
+"""Live viewers, snapshots and links."""
+
+from __future__ import annotations
+
+from vms.contracts.clock import Clock
+from vms.contracts.grants import GrantSigner
+from vms.contracts.media import MediaLive
+from vms.contracts.stills import StillDecoder
+from vms.contracts.storage import Still
+from vms.contracts.stream import Link, LinkProtocol
+from vms.domain.time import SECOND_US
+from vms.stream import links
+
+
+class StreamService:
+    """Satisfies `vms.contracts.stream.Live`."""
+
+    def __init__(self, media: MediaLive, stills: StillDecoder, signer: GrantSigner, clock: Clock) -> None:
+        self._media = media
+        self._stills = stills
+        self._signer = signer
+        self._clock = clock
+
+    def open_whep(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
+        return self._media.whep_open(camera_id, stream, offer_sdp)
+
+    def patch_whep(self, session_id: str, fragment: str) -> None:
+        self._media.whep_patch(session_id, fragment)
+
+    def close_whep(self, session_id: str) -> None:
+        self._media.whep_close(session_id)
+
+    def snapshot(self, camera_id: str, stream: str, height: int | None) -> Still:
+        picture = self._media.picture_now(camera_id, stream)
+        return Still(jpeg=self._stills.jpeg(picture, height=height), captured_us=picture.captured_us)
+
+    def link(
+        self,
+        camera_id: str,
+        protocol: LinkProtocol,
+        *,
+        stream: str | None,
+        start_us: int | None,
+        end_us: int | None,
+        subject: str,
+    ) -> Link:
+        grant = links.link_grant(
+            camera_id,
+            protocol,
+            stream=stream,
+            start_us=start_us,
+            end_us=end_us,
+            subject=subject,
+            now_us=self._clock.now_us(),
+        )
+        return Link(
+            path=links.link_path(grant, protocol, self._signer.sign(grant)),
+            expires_us=grant.starts_before * SECOND_US,
+        )

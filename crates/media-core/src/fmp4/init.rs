@@ -2,6 +2,7 @@
 
 use super::boxes::{BoxHeader, Boxes, Fields, kind_name, put_u16, put_u32, put_u64, write_box, write_full_box};
 use super::sample_entry;
+use crate::codec::timing_of;
 use crate::error::{Error, ErrorKind, Result};
 use crate::track::{TrackKind, TrackParameters};
 
@@ -269,7 +270,9 @@ fn read_track(trak: &[u8]) -> Result<(u32, TrackParameters)> {
     let stbl = Boxes::new(minf, "minf").find(b"stbl")?;
     let mut stsd = Fields::new(Boxes::new(stbl, "stbl").find(b"stsd")?, "stsd");
     stsd.take(8)?;
-    Ok((track_id, sample_entry::read(stsd.rest(), clock_rate)?))
+    let mut parameters = sample_entry::read(stsd.rest(), clock_rate)?;
+    (parameters.reorder_depth, parameters.fps_milli) = timing_of(parameters.codec, &parameters.configuration);
+    Ok((track_id, parameters))
 }
 
 #[cfg(test)]

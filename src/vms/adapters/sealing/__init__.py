@@ -58,4 +58,6 @@ class AesGcmSealer:
         try:
             return self._cipher.decrypt(nonce, text, bound_to.encode()).decode()
         except (InvalidTag, UnicodeDecodeError) as error:
-            raise Failure("malformed", "a sealed secret cannot be read: it is altered, or its key is another") from error
+            raise Failure(
+                "malformed", "a sealed secret cannot be read: it is altered, or its key is another"
+            ) from error

@@ -101,7 +101,13 @@ GrantToken = Annotated[str | None, Query(alias="token", description="The token o
 
 
 def allow_media(
-    part: Services, bearer_token: str | None, grant_token: str | None, camera_id: str, action: GrantAction, *, first: bool
+    part: Services,
+    bearer_token: str | None,
+    grant_token: str | None,
+    camera_id: str,
+    action: GrantAction,
+    *,
+    first: bool,
 ) -> str | None:
     """Lets holders of the permission or of a grant pass; the stream that a grant is bound to, if it is.
 

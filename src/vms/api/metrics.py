@@ -27,9 +27,7 @@ def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> list[
 
 def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], usage: StorageUsage) -> str:
     """The whole page. Labels of a camera: `camera` (identifier) and `name`."""
-    each = [
-        ({"camera": camera.id, "name": camera.name}, statuses.get(camera.id, CameraStatus())) for camera in cameras
-    ]
+    each = [({"camera": camera.id, "name": camera.name}, statuses.get(camera.id, CameraStatus())) for camera in cameras]
     media = usage.media
     used = max(0, media.disk_total_bytes - media.disk_free_bytes)
     families: list[tuple[str, str, str, list[Sample]]] = [

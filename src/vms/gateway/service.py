@@ -159,7 +159,9 @@ class AccessService:
 
     def add_user(self, name: str, password: str, role: Role) -> User:
         if re.match(USER_NAME_PATTERN, name) is None:
-            raise FieldFailure("/name", "a user name has 1 to 64 of A-Z a-z 0-9 . _ @ - and begins with one of A-Z a-z 0-9")
+            raise FieldFailure(
+                "/name", "a user name has 1 to 64 of A-Z a-z 0-9 . _ @ - and begins with one of A-Z a-z 0-9"
+            )
         sessions.check_password(password)
         return self._add(name, password, role)
 

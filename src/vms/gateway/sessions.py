@@ -30,6 +30,8 @@ def judge_refresh(claims: TokenClaims, session: Session | None, now_us: int) -> 
 def check_password(password: str, *, pointer: str = "/password") -> None:
     """Raises FieldFailure for a password that nobody should choose."""
     if len(password) < SHORTEST_PASSWORD:
-        raise FieldFailure(pointer, f"a password has at least {SHORTEST_PASSWORD} characters", code="password-too-short")
+        raise FieldFailure(
+            pointer, f"a password has at least {SHORTEST_PASSWORD} characters", code="password-too-short"
+        )
     if len(password) > LONGEST_PASSWORD:
         raise FieldFailure(pointer, f"a password has at most {LONGEST_PASSWORD} characters", code="password-too-long")

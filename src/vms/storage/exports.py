@@ -28,9 +28,7 @@ def check_order(camera_ids: Sequence[str], export_format: ExportFormat, running:
     if export_format != "zip" and len(camera_ids) > 1:
         raise FieldFailure("/format", f"{export_format} holds one camera; use zip for several")
     if running >= MAX_RUNNING:
-        raise Failure(
-            "exhausted", f"{running} exports are running; wait for one to end", code="too-many-exports"
-        )
+        raise Failure("exhausted", f"{running} exports are running; wait for one to end", code="too-many-exports")
 
 
 def core_format(export_format: ExportFormat) -> Literal["mp4", "zip"]:

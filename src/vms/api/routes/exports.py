@@ -7,8 +7,15 @@ from urllib.parse import quote, urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from vms.api.dependencies import Authenticated, BearerToken, GrantToken, ServicesOf, authenticated, find_camera, permitted
-from vms.api.dependencies import require
+from vms.api.dependencies import (
+    BearerToken,
+    GrantToken,
+    ServicesOf,
+    authenticated,
+    find_camera,
+    permitted,
+    require,
+)
 from vms.api.models import ExportAnswer, ExportRequest, Exports, LinkAnswer, decode_cursor, encode_cursor
 from vms.domain import recordings
 from vms.domain.errors import Failure
@@ -65,9 +72,7 @@ def create_export_link(part: ServicesOf, principal: Exporter, export_id: str, re
 
 
 @router.get("/exports/{export_id}/download", response_class=Response)
-def download_export(
-    part: ServicesOf, export_id: str, header_token: BearerToken, token: GrantToken = None
-) -> Response:
+def download_export(part: ServicesOf, export_id: str, header_token: BearerToken, token: GrantToken = None) -> Response:
     """The export's file; 409 until it is done. The front sends the bytes, ranges included."""
     if token is not None:
         part.access.check_grant(token, export_id, "export", first_use=True)

@@ -1,0 +1,1 @@
+"""A folder per technology; each satisfies contracts and knows no other."""

@@ -1,0 +1,133 @@
+"""`vms_media.Engine`, its JSON documents as the contracts' values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import TypeAdapter
+from vms_media import Engine
+
+from vms.adapters.media.failures import translated
+from vms.contracts.media import (
+    CameraSource,
+    ExportOrder,
+    ExportProgress,
+    FrontSettings,
+    MediaMetrics,
+    Picture,
+    RepairReport,
+)
+from vms.domain.cameras import CameraStatus
+from vms.domain.recordings import Timeline
+
+_STATUSES = TypeAdapter(dict[str, CameraStatus])
+
+
+class MediaEngine:
+    """Satisfies the four Protocols of `vms.contracts.media`.
+
+    Making one takes the archive's lock; raises Failure(conflict) when another process holds it.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, fragment_ms: int, sync_ms: int, webrtc_udp_port: int, worker_threads: int
+    ) -> None:
+        with translated():
+            self._engine = Engine(
+                str(data_dir),
+                fragment_ms=fragment_ms,
+                sync_ms=sync_ms,
+                webrtc_udp_port=webrtc_udp_port,
+                worker_threads=worker_threads,
+            )
+
+    def repair_report(self) -> RepairReport:
+        with translated():
+            return RepairReport.model_validate_json(self._engine.repair_report())
+
+    def set_camera(self, camera_id: str, source: CameraSource) -> None:
+        document = {
+            "streams": {name: stream.model_dump() for name, stream in source.streams.items()},
+            "username": source.username,
+            "password": source.password.get_secret_value() if source.password is not None else None,
+            "recording": source.recording,
+        }
+        with translated():
+            self._engine.set_camera(camera_id, json.dumps(document))
+
+    def remove_camera(self, camera_id: str) -> None:
+        with translated():
+            self._engine.remove_camera(camera_id)
+
+    def camera_status(self, camera_id: str) -> CameraStatus:
+        with translated():
+            return CameraStatus.model_validate_json(self._engine.camera_status(camera_id))
+
+    def camera_statuses(self) -> Mapping[str, CameraStatus]:
+        with translated():
+            return _STATUSES.validate_json(self._engine.camera_statuses())
+
+    def timeline(self, camera_id: str, start_us: int, end_us: int) -> Timeline:
+        with translated():
+            return Timeline.model_validate_json(self._engine.timeline(camera_id, start_us, end_us))
+
+    def picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        with translated():
+            return Picture.model_validate(self._engine.picture_at(camera_id, at_us, stream), from_attributes=True)
+
+    def picture_now(self, camera_id: str, stream: str) -> Picture:
+        with translated():
+            return Picture.model_validate(self._engine.picture_now(camera_id, stream), from_attributes=True)
+
+    def whep_open(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
+        with translated():
+            return self._engine.whep_open(camera_id, stream, offer_sdp)
+
+    def whep_patch(self, session_id: str, fragment: str) -> None:
+        with translated():
+            self._engine.whep_patch(session_id, fragment)
+
+    def whep_close(self, session_id: str) -> None:
+        with translated():
+            self._engine.whep_close(session_id)
+
+    def export_start(self, export_id: str, order: ExportOrder) -> None:
+        with translated():
+            self._engine.export_start(export_id, order.model_dump_json())
+
+    def export_progress(self, export_id: str) -> ExportProgress:
+        with translated():
+            return ExportProgress.model_validate_json(self._engine.export_progress(export_id))
+
+    def export_cancel(self, export_id: str) -> None:
+        with translated():
+            self._engine.export_cancel(export_id)
+
+    def start_front(self, settings: FrontSettings) -> int:
+        tls = None
+        if settings.tls is not None:
+            tls = {
+                "certificate_pem": settings.tls.certificate_pem,
+                "key_pem": settings.tls.key_pem.get_secret_value(),
+            }
+        document = {
+            "host": settings.host,
+            "port": settings.port,
+            "upstream": settings.upstream,
+            "static_dir": settings.static_dir,
+            "grant_key": settings.grant_key.get_secret_value(),
+            "tls": tls,
+            "media_concurrency": settings.media_concurrency,
+        }
+        with translated():
+            return self._engine.start_front(json.dumps(document))
+
+    def media_metrics(self) -> MediaMetrics:
+        with translated():
+            return MediaMetrics.model_validate_json(self._engine.media_metrics())
+
+    def close(self, timeout_s: float) -> None:
+        with translated():
+            self._engine.close(timeout_s)

@@ -1,0 +1,195 @@
+"""A media core that only remembers: cameras are online when told so, recordings are what was put in."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from vms.contracts.media import (
+    CameraSource,
+    ExportOrder,
+    ExportProgress,
+    FrontSettings,
+    MediaMetrics,
+    Picture,
+    RepairReport,
+)
+from vms.domain.cameras import CameraStatus
+from vms.domain.errors import Failure
+from vms.domain.recordings import ExportFile, Gap, RecordedRange, Timeline
+
+ANSWER_SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+# The length of GAP from which a timeline shows it.
+_BRIDGED_US = 200_000
+
+
+class MemoryMedia:
+    """Satisfies the four Protocols of `vms.contracts.media`."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, CameraSource] = {}
+        self.states: dict[str, CameraStatus] = {}
+        self.recorded: dict[str, list[RecordedRange]] = {}
+        self.sessions: dict[str, str] = {}
+        self.exports: dict[str, tuple[ExportOrder, ExportProgress]] = {}
+        self.front: FrontSettings | None = None
+        self.closed = False
+        self.max_viewers = 8
+        # Exports end at once; a test that wants one under way clears this.
+        self.finish_exports = True
+        self._lock = threading.RLock()
+
+    def set_camera(self, camera_id: str, source: CameraSource) -> None:
+        with self._lock:
+            self.sources[camera_id] = source
+
+    def remove_camera(self, camera_id: str) -> None:
+        with self._lock:
+            self.sources.pop(camera_id, None)
+            self.states.pop(camera_id, None)
+
+    def camera_status(self, camera_id: str) -> CameraStatus:
+        with self._lock:
+            if camera_id not in self.sources:
+                raise Failure("not_found", "the camera is not set up")
+            return self.states.get(camera_id, CameraStatus())
+
+    def camera_statuses(self) -> Mapping[str, CameraStatus]:
+        with self._lock:
+            return {camera_id: self.camera_status(camera_id) for camera_id in self.sources}
+
+    def timeline(self, camera_id: str, start_us: int, end_us: int) -> Timeline:
+        inside = [
+            RecordedRange(start_us=max(entry.start_us, start_us), end_us=min(entry.end_us, end_us), stream=entry.stream)
+            for entry in sorted(self.recorded.get(camera_id, []), key=lambda entry: entry.start_us)
+            if entry.start_us < end_us and entry.end_us > start_us
+        ]
+        gaps = [
+            Gap(start_us=before.end_us, end_us=after.start_us, cause="unknown")
+            for before, after in zip(inside, inside[1:], strict=False)
+            if after.start_us - before.end_us > _BRIDGED_US
+        ]
+        return Timeline(ranges=inside, gaps=gaps)
+
+    def picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        if not self.timeline(camera_id, at_us, at_us + 1).ranges:
+            raise Failure("not_found", "nothing is recorded there", code="nothing-recorded")
+        return _picture(at_us)
+
+    def picture_now(self, camera_id: str, stream: str) -> Picture:
+        status = self.camera_status(camera_id)
+        if status.state != "online" or status.last_frame_us is None:
+            raise Failure("conflict", "the camera shows nothing", code="camera-shows-nothing")
+        return _picture(status.last_frame_us)
+
+    def export_start(self, export_id: str, order: ExportOrder) -> None:
+        if not any(self.timeline(name, order.start_us, order.end_us).ranges for name in order.camera_ids):
+            raise Failure("not_found", "nothing is recorded in the span", code="nothing-recorded")
+        with self._lock:
+            self.exports[export_id] = (order, ExportProgress(state="running"))
+
+    def export_progress(self, export_id: str) -> ExportProgress:
+        with self._lock:
+            if export_id not in self.exports:
+                raise Failure("not_found", "no such export")
+            order, progress = self.exports[export_id]
+            if progress.state == "running" and self.finish_exports:
+                progress = _finish(order)
+                self.exports[export_id] = (order, progress)
+            return progress
+
+    def export_cancel(self, export_id: str) -> None:
+        with self._lock:
+            order, progress = self.exports[export_id]
+            if progress.state == "running":
+                self.exports[export_id] = (order, ExportProgress(state="cancelled"))
+
+    def media_metrics(self) -> MediaMetrics:
+        return MediaMetrics(disk_total_bytes=1000, disk_free_bytes=400, whep_viewers=len(self.sessions))
+
+    def repair_report(self) -> RepairReport:
+        return RepairReport()
+
+    def whep_open(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
+        if not offer_sdp.startswith("v=0"):
+            raise Failure("malformed", "the offer is no session description", code="malformed-sdp")
+        if "H264" not in offer_sdp:
+            raise Failure("unsupported", "the offer has no codec that the camera sends", code="no-common-codec")
+        if self.camera_status(camera_id).state != "online":
+            raise Failure("conflict", "the camera shows nothing", code="camera-shows-nothing")
+        with self._lock:
+            if len(self.sessions) >= self.max_viewers:
+                raise Failure("exhausted", "too many viewers", code="too-many-viewers")
+            session_id = f"session-{len(self.sessions) + 1}"
+            self.sessions[session_id] = camera_id
+        return session_id, ANSWER_SDP
+
+    def whep_patch(self, session_id: str, fragment: str) -> None:
+        if session_id not in self.sessions:
+            raise Failure("not_found", "no such session", code="session-not-found")
+
+    def whep_close(self, session_id: str) -> None:
+        with self._lock:
+            if self.sessions.pop(session_id, None) is None:
+                raise Failure("not_found", "no such session", code="session-not-found")
+
+    def start_front(self, settings: FrontSettings) -> int:
+        self.front = settings
+        return settings.port or 1
+
+    def close(self, timeout_s: float) -> None:
+        self.closed = True
+
+
+def _picture(at_us: int) -> Picture:
+    return Picture(
+        codec="mjpeg",
+        configuration=b"",
+        width=64,
+        height=48,
+        units=[b"\xff\xd8\xff\xd9"],
+        pts_90k=[at_us * 9 // 100],
+        wanted_pts_90k=at_us * 9 // 100,
+        captured_us=at_us,
+    )
+
+
+def _finish(order: ExportOrder) -> ExportProgress:
+    path = Path(order.directory) / f"export.{order.format}"
+    content = f"{order.camera_ids} {order.start_us} {order.end_us}".encode()
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return ExportProgress(
+        state="done",
+        progress=1.0,
+        bytes_written=len(content),
+        path=str(path),
+        sha256=digest,
+        files=[ExportFile(name=path.name, size_bytes=len(content), sha256=digest)],
+    )
+
+
+class MemoryStills:
+    """Satisfies `vms.contracts.stills.StillDecoder` with a JPEG that shows nothing."""
+
+    def jpeg(self, picture: Picture, *, height: int | None = None) -> bytes:
+        if not picture.units:
+            raise Failure("malformed", "no picture came out")
+        return picture.units[-1]
+
+    def close(self) -> None:
+        pass
+
+
+class MemoryRemuxer:
+    """Satisfies `vms.contracts.stills.Remuxer` by copying."""
+
+    def remux(
+        self, source: Path, target: Path, *, progress: Callable[[float], None], cancelled: Callable[[], bool]
+    ) -> None:
+        if cancelled():
+            raise Failure("conflict", "cancelled")
+        target.write_bytes(source.read_bytes())
+        progress(1.0)

@@ -1,0 +1,14 @@
+"""Catalogues in SQL: SQLAlchemy Core over SQLite (and, with the same schema, PostgreSQL); Alembic migrates."""
+
+from vms.adapters.sql.accounts import SqlSessionRepository, SqlUserRepository
+from vms.adapters.sql.catalog import SqlCameraRepository, SqlExportRepository
+from vms.adapters.sql.database import check, open_database
+
+__all__ = [
+    "SqlCameraRepository",
+    "SqlExportRepository",
+    "SqlSessionRepository",
+    "SqlUserRepository",
+    "check",
+    "open_database",
+]

@@ -89,7 +89,7 @@ pub fn ntp_to_unix_us(ntp: u64) -> i64 {
 pub fn unix_us_to_ntp(unix_us: i64) -> u64 {
     let seconds = (unix_us.div_euclid(1_000_000) + NTP_TO_UNIX_S) as u64 & 0xffff_ffff;
     let micros = unix_us.rem_euclid(1_000_000) as u64;
-    seconds << 32 | (micros << 32) / 1_000_000
+    (seconds << 32) | ((micros << 32) / 1_000_000)
 }
 
 /// Reads a compound packet. Trailing bytes that are no RTCP end the list; a packet that contradicts its own length is

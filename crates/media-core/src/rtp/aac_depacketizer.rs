@@ -2,7 +2,7 @@
 
 use super::depacketizer::{CodedUnit, DepacketizerCounters, MAX_UNIT_BYTES};
 use super::packet::RtpPacket;
-use super::parameters as codec;
+use crate::codec::aac;
 use crate::rtsp::sdp::Format;
 use crate::track::TrackParameters;
 use crate::{Error, ErrorKind, Result};
@@ -53,9 +53,10 @@ impl AacDepacketizer {
         }
         let config = decode_hex(format.parameter("config").unwrap_or_default())
             .ok_or_else(|| Error::malformed("AAC without a readable config in the session description"))?;
-        let mut parameters = codec::aac(&config)?;
         // The RTP clock is what the timestamps count, whatever rate the decoder makes of it (SBR).
-        parameters.clock_rate = format.clock_rate;
+        let parameters = aac::parameters(&config, format.clock_rate, format.channels)?;
+        let core_rate = aac::AudioSpecificConfig::parse(&config)?.sample_rate;
+        let frame_ticks = u64::from(aac::FRAME_SAMPLES) * u64::from(format.clock_rate) / u64::from(core_rate.max(1));
         let (size_bits, index_bits, index_delta_bits) = (
             number("sizeLength", if low_rate { 6 } else { 13 })?,
             number("indexLength", if low_rate { 2 } else { 3 })?,
@@ -72,7 +73,7 @@ impl AacDepacketizer {
             size_bits,
             index_bits,
             index_delta_bits,
-            frame_ticks: codec::aac_frame_ticks(&config, format.clock_rate),
+            frame_ticks: frame_ticks.min(1 << 20) as u32,
             partial: None,
             lost_packets: 0,
             counters: DepacketizerCounters::default(),
@@ -115,7 +116,8 @@ impl AacDepacketizer {
         };
         let mut timestamp = packet.header.timestamp;
         let mut first = true;
-        let header_bits = |first: bool| self.size_bits + if first { self.index_bits } else { self.index_delta_bits };
+        let (size_bits, index_bits, delta_bits) = (self.size_bits, self.index_bits, self.index_delta_bits);
+        let header_bits = |first: bool| size_bits + if first { index_bits } else { delta_bits };
         // Bits left over behind the last whole header mean nothing.
         while bits.at + header_bits(first) as usize <= bits.end {
             let size = bits.take(self.size_bits)? as usize;

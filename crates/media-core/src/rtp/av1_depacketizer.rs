@@ -1,17 +1,15 @@
 //! AV1 over RTP (RTP Payload Format For AV1, §4): OBU elements back into a temporal unit in low-overhead form.
 
-use super::av1_sequence as sequence;
 use super::depacketizer::{CodedUnit, DepacketizerCounters, MAX_UNIT_BYTES};
 use super::packet::RtpPacket;
 use crate::Error;
+use crate::codec::av1;
 use crate::track::TrackParameters;
 use bytes::Bytes;
 use std::sync::Arc;
 
 const SEQUENCE_HEADER: u8 = 1;
 const TEMPORAL_DELIMITER: u8 = 2;
-const FRAME_HEADER: u8 = 3;
-const FRAME: u8 = 6;
 const TILE_LIST: u8 = 8;
 
 /// Room kept for the size field of an OBU whose end has not come yet.
@@ -23,14 +21,10 @@ pub struct Av1Depacketizer {
     parameters: Option<Arc<TrackParameters>>,
     parameter_error: Option<Error>,
     sequence_header: Vec<u8>,
-    still_picture: bool,
     unit: Vec<u8>,
     timestamp: Option<u32>,
     /// Where the OBU being reassembled starts; its header is there, then room for the size.
     open_at: Option<usize>,
-    has_sequence_header: bool,
-    /// Type of the unit's first frame: true for a key frame.
-    first_frame_key: Option<bool>,
     damaged: bool,
     expected_bytes: usize,
     lost_packets: u32,
@@ -68,8 +62,6 @@ impl Av1Depacketizer {
             self.damaged = lost_packets > 0 && packet.payload.first().is_none_or(|b| b & 0x08 == 0);
             self.unit.clear();
             self.open_at = None;
-            self.has_sequence_header = false;
-            self.first_frame_key = None;
         }
         if !self.damaged && self.append(packet.payload).is_none() {
             self.counters.malformed_packets += 1;
@@ -135,31 +127,19 @@ impl Av1Depacketizer {
         let header = self.unit[at];
         let header_bytes = if header & 0x04 != 0 { 2 } else { 1 };
         let size_at = at + header_bytes;
-        let mut payload_at = size_at;
         if header & 0x02 == 0 {
             let payload_bytes = self.unit.len() - size_at - SIZE_BYTES;
             let mut size = [0; SIZE_BYTES];
             let size_bytes = write_leb128(payload_bytes, &mut size);
-            let from = size_at + SIZE_BYTES;
-            payload_at = size_at + size_bytes;
-            self.unit.copy_within(from.., payload_at);
+            let payload_at = size_at + size_bytes;
+            self.unit.copy_within(size_at + SIZE_BYTES.., payload_at);
             self.unit.truncate(payload_at + payload_bytes);
             self.unit[size_at..payload_at].copy_from_slice(&size[..size_bytes]);
             self.unit[at] |= 0x02;
-        } else if let Some((_, after)) = leb128(&self.unit[size_at..]) {
-            payload_at = self.unit.len() - after.len();
         }
         match header >> 3 & 0x0f {
             TEMPORAL_DELIMITER | TILE_LIST => self.unit.truncate(at),
-            SEQUENCE_HEADER => {
-                self.has_sequence_header = true;
-                self.keep_sequence_header(at);
-            }
-            FRAME_HEADER | FRAME if self.first_frame_key.is_none() => {
-                let first = self.unit.get(payload_at).copied().unwrap_or(0x80);
-                // show_existing_frame = 0 and frame_type = KEY_FRAME
-                self.first_frame_key = Some(self.still_picture || first & 0xe0 == 0);
-            }
+            SEQUENCE_HEADER => self.keep_sequence_header(at),
             _ => {}
         }
     }
@@ -170,9 +150,8 @@ impl Av1Depacketizer {
             return;
         }
         self.sequence_header = obu.to_vec();
-        match sequence::parameters(obu) {
+        match av1::parameters(obu) {
             Ok(new) => {
-                self.still_picture = sequence::is_still_picture(obu);
                 self.parameter_error = None;
                 self.parameters = Some(Arc::new(new));
             }
@@ -198,8 +177,8 @@ impl Av1Depacketizer {
         self.expected_bytes = self.unit.len();
         out.push(CodedUnit {
             rtp_timestamp,
+            key: av1::is_random_access(&self.unit),
             data: Bytes::from(std::mem::take(&mut self.unit).into_boxed_slice()),
-            key: self.has_sequence_header && self.first_frame_key == Some(true),
             lost_packets: std::mem::take(&mut self.lost_packets),
             parameters,
         });

@@ -2,8 +2,8 @@
 
 use super::nal_depacketizer::{NalCodec, NalKind, Payload, split_at_start_codes};
 use super::parameter_sets::{ParameterSets, decode_sprop, first_exp_golomb};
-use super::parameters as codec;
 use crate::Result;
+use crate::codec::h264;
 use crate::rtsp::sdp::Format;
 use crate::track::TrackParameters;
 
@@ -93,11 +93,14 @@ impl NalCodec for H264 {
     }
 
     fn parameters(&self) -> Option<Result<TrackParameters>> {
-        Some(codec::h264(self.sps.first()?, self.pps.first()?))
+        if self.sps.is_empty() || self.pps.is_empty() {
+            return None;
+        }
+        Some(h264::parameters_of_sets(&self.sps.all(), &self.pps.all()))
     }
 
     fn is_random_access(data: &[u8]) -> bool {
-        codec::h264_is_random_access(data)
+        h264::is_random_access(data)
     }
 }
 

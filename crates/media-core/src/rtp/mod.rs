@@ -2,7 +2,6 @@
 
 pub mod aac_depacketizer;
 pub mod av1_depacketizer;
-pub mod av1_sequence;
 pub mod depacketizer;
 pub mod g711_depacketizer;
 pub mod h264_depacketizer;
@@ -13,5 +12,4 @@ pub mod nal_depacketizer;
 pub mod onvif_depacketizer;
 pub mod packet;
 mod parameter_sets;
-mod parameters;
 pub mod rtcp;

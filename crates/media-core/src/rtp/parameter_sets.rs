@@ -12,27 +12,31 @@ const MAX_SETS: usize = 16;
 pub struct ParameterSets(Vec<(u32, Vec<u8>)>);
 
 impl ParameterSets {
-    /// Keeps `nal` under `id` (an unreadable id counts as 0); true when that changes the set of the lowest id, which
-    /// is the one that describes the stream.
+    /// Keeps `nal` under `id` (an unreadable id counts as 0); true when that changes anything.
     pub fn keep(&mut self, id: Option<u32>, nal: &[u8]) -> bool {
         let id = id.unwrap_or(0);
         match self.0.binary_search_by_key(&id, |(id, _)| *id) {
             Ok(at) if self.0[at].1 == nal => false,
             Ok(at) => {
                 self.0[at].1 = nal.to_vec();
-                at == 0
+                true
             }
             Err(at) if self.0.len() < MAX_SETS => {
                 self.0.insert(at, (id, nal.to_vec()));
-                at == 0
+                true
             }
             Err(_) => false,
         }
     }
 
-    /// The set of the lowest id.
-    pub fn first(&self) -> Option<&[u8]> {
-        self.0.first().map(|(_, nal)| nal.as_slice())
+    /// Whether none was kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every set, by rising id.
+    pub fn all(&self) -> Vec<&[u8]> {
+        self.0.iter().map(|(_, nal)| nal.as_slice()).collect()
     }
 }
 
@@ -84,13 +88,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_lowest_id_describes_the_stream() {
+    fn sets_are_kept_by_id_and_bounded() {
         let mut sets = ParameterSets::default();
         assert!(sets.keep(Some(1), b"one"));
         assert!(sets.keep(Some(0), b"zero"));
         assert!(!sets.keep(Some(0), b"zero"));
-        assert!(!sets.keep(Some(1), b"other"));
-        assert_eq!(sets.first(), Some(b"zero".as_slice()));
+        assert!(sets.keep(Some(1), b"other"));
+        assert_eq!(sets.all(), [b"zero".as_slice(), b"other"]);
         for id in 2..100 {
             sets.keep(Some(id), b"more");
         }

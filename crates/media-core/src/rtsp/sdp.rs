@@ -207,7 +207,7 @@ impl Media {
             // "26 3840-2160", "3840,2160", "0,0,2160,3840"
             "framesize" => {
                 let size = value.split_once(' ').and_then(|(_, size)| size.trim().split_once('-'));
-                self.set_size(size.map(|(width, height)| (width, height)));
+                self.set_size(size);
             }
             "x-dimensions" => self.set_size(value.split_once(',')),
             "cliprect" => {

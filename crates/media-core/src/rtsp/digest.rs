@@ -497,7 +497,7 @@ mod tests {
         for challenge in offered {
             let header = challenge.to_header();
             let read = parse_challenges([header.as_str()]);
-            assert_eq!(read, [challenge.clone()], "{header}");
+            assert_eq!(read, std::slice::from_ref(&challenge), "{header}");
             let mut client = Authenticator::new(challenge.clone(), credentials.clone());
             for _ in 0..2 {
                 let text = client.authorization("PLAY", "rtsp://h/s?a=1,2", "c0ffee");

@@ -53,6 +53,8 @@ pub struct SequenceParameters {
     /// Most pictures that precede one in decoding and follow it in output order: max_num_reorder_frames where the
     /// VUI gives it, 0 where profile or poc_type exclude reordering, else the DPB size of the level.
     pub reorder_depth: u8,
+    /// `reorder_depth` is exact, not just the DPB size of the level.
+    pub reorder_stated: bool,
 }
 
 impl SequenceParameters {
@@ -140,8 +142,12 @@ impl SequenceParameters {
             height: height as u32,
             fps_milli: 0,
             reorder_depth: 0,
+            reorder_stated: true,
         };
-        sequence.reorder_depth = sequence.implied_reorder_depth(width_mbs * height_mbs);
+        if sequence.may_reorder() {
+            sequence.reorder_stated = false;
+            sequence.reorder_depth = sequence.dpb_frames(width_mbs * height_mbs);
+        }
         if bits.bit()? {
             // A damaged VUI does not make the pictures undecodable; what was read of it before the damage counts.
             let _ = sequence.read_vui(&mut bits);
@@ -149,15 +155,20 @@ impl SequenceParameters {
         Ok(sequence)
     }
 
-    /// The reorder depth where no VUI gives it (§E.2.1, inference of max_num_reorder_frames).
-    fn implied_reorder_depth(&self, frame_mbs: u32) -> u8 {
-        let flag = |number: u8| self.constraints & (0x80 >> number) != 0;
-        let without_b_slices = self.profile_idc == 66 || flag(0) && self.profile_idc == 77;
-        let intra_only = flag(3) && matches!(self.profile_idc, 44 | 86 | 100 | 110 | 122 | 244);
-        if without_b_slices || intra_only || self.poc_type == 2 {
-            return 0;
-        }
-        (max_dpb_mbs(self.level_idc, flag(3)) / frame_mbs).clamp(1, MAX_DPB_FRAMES) as u8
+    fn constraint(&self, number: u8) -> bool {
+        self.constraints & (0x80 >> number) != 0
+    }
+
+    /// False where profile or pic_order_cnt_type exclude reordering (§A.2, §E.2.1 on max_num_reorder_frames).
+    fn may_reorder(&self) -> bool {
+        let without_b_slices = self.profile_idc == 66 || self.constraint(0) && self.profile_idc == 77;
+        let intra_only = self.constraint(3) && matches!(self.profile_idc, 44 | 86 | 100 | 110 | 122 | 244);
+        !without_b_slices && !intra_only && self.poc_type != 2
+    }
+
+    /// MaxDpbFrames (§A.3.1) for pictures of `frame_mbs` macroblocks.
+    fn dpb_frames(&self, frame_mbs: u32) -> u8 {
+        (max_dpb_mbs(self.level_idc, self.constraint(3)) / frame_mbs).clamp(1, MAX_DPB_FRAMES) as u8
     }
 
     fn read_vui(&mut self, bits: &mut BitReader<'_>) -> Result<()> {
@@ -204,6 +215,7 @@ impl SequenceParameters {
             let reorder = bits.ue_to(MAX_DPB_FRAMES, "max_num_reorder_frames")?;
             bits.ue_to(MAX_DPB_FRAMES, "max_dec_frame_buffering")?;
             self.reorder_depth = reorder as u8;
+            self.reorder_stated = true;
         }
         Ok(())
     }

@@ -12,4 +12,5 @@ pub use fragment::{
     read_fragment_header,
 };
 
+pub(crate) use init::{Edit, MOVIE_TIMESCALE, TrackBox, write_movie_header, write_track};
 pub use init::{Init, init_segment, read_init};

@@ -12,4 +12,5 @@ pub mod nal_depacketizer;
 pub mod onvif_depacketizer;
 pub mod packet;
 mod parameter_sets;
+pub mod packetizer;
 pub mod rtcp;

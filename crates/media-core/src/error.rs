@@ -58,7 +58,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error of `kind` saying `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 
     /// Bytes that break their format.
@@ -79,7 +82,10 @@ impl Error {
     /// The same error with `context: ` put before its sentence ("camera 3 main: …").
     #[must_use]
     pub fn within(self, context: impl fmt::Display) -> Self {
-        Self { message: format!("{context}: {}", self.message), ..self }
+        Self {
+            message: format!("{context}: {}", self.message),
+            ..self
+        }
     }
 }
 
@@ -98,8 +104,13 @@ impl From<std::io::Error> for Error {
             Io::NotFound => ErrorKind::NotFound,
             Io::StorageFull | Io::QuotaExceeded => ErrorKind::Exhausted,
             Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::Forbidden,
-            Io::TimedOut | Io::ConnectionRefused | Io::ConnectionReset | Io::HostUnreachable
-            | Io::NetworkUnreachable | Io::BrokenPipe | Io::UnexpectedEof => ErrorKind::Unavailable,
+            Io::TimedOut
+            | Io::ConnectionRefused
+            | Io::ConnectionReset
+            | Io::HostUnreachable
+            | Io::NetworkUnreachable
+            | Io::BrokenPipe
+            | Io::UnexpectedEof => ErrorKind::Unavailable,
             _ => ErrorKind::Internal,
         };
         Self::new(kind, e.to_string())

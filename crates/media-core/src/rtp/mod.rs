@@ -1,1 +1,16 @@
-//! (being written)
+//! RTP and RTCP (RFC 3550) and the payload formats that cameras send.
+
+pub mod aac_depacketizer;
+pub mod av1_depacketizer;
+pub mod depacketizer;
+pub mod g711_depacketizer;
+pub mod h264_depacketizer;
+pub mod h265_depacketizer;
+pub mod jpeg_depacketizer;
+mod jpeg_tables;
+pub mod nal_depacketizer;
+pub mod onvif_depacketizer;
+pub mod packet;
+mod parameter_sets;
+pub mod packetizer;
+pub mod rtcp;

@@ -1,6 +1,7 @@
 //! Which spans of time are recorded: ranges end at the last sample and never bridge more than 200 ms.
 
-use super::fragmenter::{GAP_US, GapCause};
+use super::fragmenter::GAP_US;
+use crate::index::{Gap, GapCause};
 
 /// A recorded span, `start_us..end_us` in server time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,17 +10,6 @@ pub struct Range {
     pub start_us: i64,
     /// End of the last sample, µs.
     pub end_us: i64,
-}
-
-/// A span without samples, longer than 200 ms, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
-    /// End of the sample before, µs.
-    pub start_us: i64,
-    /// The sample after, µs.
-    pub end_us: i64,
-    /// Why.
-    pub cause: GapCause,
 }
 
 /// What one file covers, growing fragment by fragment.

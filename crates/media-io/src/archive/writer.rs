@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// After a write failed, fragments are dropped for this long before the next is tried, µs.
 const RETRY_US: u64 = 1_000_000;
 
+/// How long `flush` waits for the writer.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+
 pub(super) enum Job {
     Open(Arc<Lane>, FileStart),
     Fragment(Arc<Lane>, Fragment, usize),
@@ -142,10 +145,14 @@ impl Writer {
     /// Waits until everything queued so far is written and durable, closed files sealed. Errors are the state of the
     /// lanes concerned.
     pub fn flush(&self) {
+        if self.stopped.load(Ordering::Relaxed) {
+            return;
+        }
         let (done, wait) = std::sync::mpsc::sync_channel(1);
         self.enqueue(Job::Barrier(done));
-        // The sender is dropped unanswered when the writer has gone: there is nothing to wait for then.
-        let _ = wait.recv_timeout(Duration::from_secs(30));
+        if wait.recv_timeout(FLUSH_TIMEOUT).is_err() {
+            tracing::warn!("the disk does not answer; what is queued may be lost");
+        }
         self.sync_round();
     }
 

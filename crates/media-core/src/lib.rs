@@ -11,6 +11,7 @@ pub mod grant;
 pub mod index;
 pub mod movie;
 pub mod playlist;
+pub mod recording;
 pub mod rtp;
 pub mod rtsp;
 pub mod stamp;

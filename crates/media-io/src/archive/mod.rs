@@ -1,1 +1,207 @@
-//! (being written)
+//! The archive: every file of every recording (docs/format/), opened by one process at a time.
+//!
+//! `Recorder`s put fragments in; the timeline, playback, pictures and exports read what is durable.
+
+mod catalogue;
+mod disk;
+mod lane;
+mod lock;
+mod open_file;
+mod recorder;
+mod start;
+mod writer;
+
+pub use disk::DiskSpace;
+pub use lane::{RecorderCounters, RecordingState};
+pub use recorder::Recorder;
+pub use start::RepairReport;
+pub use writer::WriteCounters;
+
+use crate::clock::Clock;
+use catalogue::{Catalogue, StreamName};
+use lane::Lane;
+use lock::Lock;
+use media_core::index::GapCause;
+use media_core::recording::file_name::{check_camera_id, check_stream_name};
+use media_core::recording::fragmenter::FragmenterOptions;
+use media_core::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use writer::Writer;
+
+/// Sizes and periods of an archive.
+#[derive(Debug, Clone, Copy)]
+pub struct ArchiveOptions {
+    /// Length of a fragment, ms.
+    pub fragment_ms: u32,
+    /// Everything written becomes durable this often, ms.
+    pub sync_ms: u32,
+    /// Fragments waiting for the writer, at most; what comes on top is dropped and counted.
+    pub queue_max_bytes: usize,
+}
+
+impl Default for ArchiveOptions {
+    fn default() -> Self {
+        Self {
+            fragment_ms: 500,
+            sync_ms: 1000,
+            queue_max_bytes: 256 << 20,
+        }
+    }
+}
+
+/// All recordings below one directory, `{data_dir}/storage`.
+pub struct Archive {
+    storage: PathBuf,
+    options: ArchiveOptions,
+    clock: Arc<dyn Clock>,
+    catalogue: Arc<Catalogue>,
+    writer: Arc<Writer>,
+    recorders: Mutex<HashMap<StreamName, Weak<Recorder>>>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    _lock: Lock,
+}
+
+impl Archive {
+    /// Opens the archive in `storage` (made if missing), repairs what an earlier process left open, and starts the
+    /// writer. `Conflict` when another process has it open; `Forbidden` or `Exhausted` when the disk refuses.
+    pub fn open(storage: &Path, options: ArchiveOptions, clock: Arc<dyn Clock>) -> Result<(Arc<Self>, RepairReport)> {
+        let began_us = clock.monotonic_us();
+        let cameras = storage.join("cameras");
+        std::fs::create_dir_all(&cameras).map_err(|e| disk::storage_error(&e, cameras.display()))?;
+        let lock = Lock::take(storage)?;
+        let catalogue = Arc::new(Catalogue::new(storage));
+        let mut report = start::fill(&catalogue)?;
+        report.duration_us = clock.monotonic_us().saturating_sub(began_us);
+        let writer = Writer::new(clock.clone(), options.sync_ms, options.queue_max_bytes);
+        let threads = writer.start()?;
+        tracing::info!(
+            files = report.files_checked,
+            repaired = report.files_repaired,
+            problems = report.problems.len(),
+            ms = report.duration_us / 1_000,
+            "archive open"
+        );
+        let archive = Self {
+            storage: storage.to_owned(),
+            options,
+            clock,
+            catalogue,
+            writer,
+            recorders: Mutex::default(),
+            threads: Mutex::new(threads),
+            _lock: lock,
+        };
+        Ok((Arc::new(archive), report))
+    }
+
+    /// The directory given to `open`.
+    pub fn storage(&self) -> &Path {
+        &self.storage
+    }
+
+    /// A sink that records a camera's stream; nothing is written before its first key frame.
+    /// `Conflict` while another recorder of that stream runs, `Invalid` for names that cannot be file names.
+    pub fn recorder(&self, camera_id: &str, stream: &str) -> Result<Arc<Recorder>> {
+        check_camera_id(camera_id)?;
+        check_stream_name(stream)?;
+        let name = StreamName::new(camera_id, stream);
+        let mut recorders = self.recorders.lock();
+        recorders.retain(|_, r| r.upgrade().is_some_and(|r| !r.is_stopped()));
+        if recorders.contains_key(&name) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("{name}: is being recorded already"),
+            ));
+        }
+        let files = self.catalogue.stream(&name);
+        let (cause, last_end_us) = match files.newest() {
+            Some(newest) => {
+                let state = newest.state.read();
+                let known = state.sealed && !state.repaired;
+                (
+                    if known { GapCause::Stop } else { GapCause::Unknown },
+                    Some(state.end_us),
+                )
+            }
+            None => (GapCause::Unknown, None),
+        };
+        let fragmenter = FragmenterOptions {
+            fragment_us: i64::from(self.options.fragment_ms.max(50)) * 1_000,
+            ..Default::default()
+        };
+        let recorder = Recorder::new(Lane::new(files, cause, last_end_us), self.writer.clone(), fragmenter);
+        recorders.insert(name, Arc::downgrade(&recorder));
+        Ok(recorder)
+    }
+
+    /// Waits until everything handed over so far is durable and listed. For tests and orderly ends; may block.
+    pub fn flush(&self) {
+        self.writer.flush();
+    }
+
+    /// Stops every recorder, seals every file and ends the threads. The archive can still be read. May block.
+    pub fn close(&self) {
+        let recorders: Vec<_> = self.recorders.lock().drain().filter_map(|(_, r)| r.upgrade()).collect();
+        for recorder in recorders {
+            recorder.finish();
+        }
+        let threads = std::mem::take(&mut *self.threads.lock());
+        if threads.is_empty() {
+            return;
+        }
+        self.writer.flush();
+        let open = self.writer.open_files();
+        if open > 0 {
+            tracing::warn!(open, "files could not be closed; the next start repairs them");
+        }
+        self.writer.exit();
+        for thread in threads {
+            // A panic in there has been reported by the panic hook.
+            let _ = thread.join();
+        }
+    }
+
+    /// Counters of everything written since `open`.
+    pub fn write_counters(&self) -> WriteCounters {
+        self.writer.counters()
+    }
+
+    /// Space of the archive's file system.
+    pub fn disk_space(&self) -> Result<DiskSpace> {
+        disk::disk_space(&self.storage)
+    }
+
+    /// Bytes of all recordings, without their indexes.
+    pub fn recorded_bytes(&self) -> u64 {
+        self.catalogue
+            .all()
+            .iter()
+            .flat_map(|s| s.all())
+            .map(|f| f.state.read().size_bytes)
+            .sum()
+    }
+
+    /// Bytes of the recordings of one camera, without their indexes.
+    pub fn recorded_bytes_of(&self, camera_id: &str) -> u64 {
+        self.catalogue
+            .streams_of(camera_id)
+            .iter()
+            .flat_map(|s| s.all())
+            .map(|f| f.state.read().size_bytes)
+            .sum()
+    }
+
+    /// The server's time, µs.
+    pub fn now_us(&self) -> i64 {
+        self.clock.utc_us()
+    }
+}
+
+impl Drop for Archive {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,182 @@
+//! What the archive holds, in memory: per camera and stream the files in order of their first instant. The files are
+//! the truth; this is read from their indexes at start-up and kept current by the recorder.
+
+use media_core::index::Gap;
+use media_core::recording::file_name::FileSlot;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What is known of a file and changes while it is recorded.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FileState {
+    /// Server time of the end of the last durable video sample, µs.
+    pub end_us: i64,
+    /// Gaps inside the file, and one that ends where the file begins if the recorder knew why.
+    pub gaps: Vec<Gap>,
+    /// Durable fragment records in the index.
+    pub records: u64,
+    /// Length of the `.mp4` that the records cover.
+    pub size_bytes: u64,
+    /// Closed: nothing changes any more.
+    pub sealed: bool,
+    /// Closed by start-up repair: why recording ended is not known.
+    pub repaired: bool,
+}
+
+/// One `.mp4` and its index.
+#[derive(Debug)]
+pub(crate) struct FileEntry {
+    pub slot: FileSlot,
+    /// Server time of the first video sample, µs.
+    pub start_us: i64,
+    pub state: RwLock<FileState>,
+}
+
+impl FileEntry {
+    pub fn end_us(&self) -> i64 {
+        self.state.read().end_us
+    }
+}
+
+/// Name of a stream of a camera; sorts by camera.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct StreamName {
+    pub camera_id: String,
+    pub stream: String,
+}
+
+impl StreamName {
+    pub fn new(camera_id: &str, stream: &str) -> Self {
+        Self {
+            camera_id: camera_id.into(),
+            stream: stream.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for StreamName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "camera {} {}", self.camera_id, self.stream)
+    }
+}
+
+/// The files of one stream.
+#[derive(Debug)]
+pub(crate) struct StreamFiles {
+    pub name: StreamName,
+    /// `{storage}/cameras/{camera_id}`.
+    pub directory: PathBuf,
+    /// By `start_us`.
+    files: RwLock<Vec<Arc<FileEntry>>>,
+}
+
+impl StreamFiles {
+    /// Adds a file at its place.
+    pub fn insert(&self, entry: Arc<FileEntry>) {
+        let mut files = self.files.write();
+        let place = files.partition_point(|f| f.start_us <= entry.start_us);
+        files.insert(place, entry);
+    }
+
+    /// Forgets a file.
+    #[allow(dead_code)]
+    pub fn remove(&self, entry: &Arc<FileEntry>) {
+        self.files.write().retain(|f| !Arc::ptr_eq(f, entry));
+    }
+
+    /// The files that may hold something of `start_us..end_us`, and one file more on either side, in order.
+    pub fn around(&self, start_us: i64, end_us: i64) -> Vec<Arc<FileEntry>> {
+        let files = self.files.read();
+        let mut from = files.partition_point(|f| f.start_us <= start_us).saturating_sub(1);
+        // The file before may begin later than it should (a clock that was set back): the one that covers the start
+        // can lie further ahead, but not further than the longest file.
+        while from > 0 && files[from].end_us() > start_us {
+            from -= 1;
+        }
+        let to = files.partition_point(|f| f.start_us < end_us);
+        files[from.min(to)..files.len().min(to + 1)].to_vec()
+    }
+
+    /// Every file in order.
+    pub fn all(&self) -> Vec<Arc<FileEntry>> {
+        self.files.read().clone()
+    }
+
+    /// The file that ends last.
+    pub fn newest(&self) -> Option<Arc<FileEntry>> {
+        self.files.read().last().cloned()
+    }
+
+    /// The path of a file's `.mp4`.
+    pub fn video_path(&self, slot: FileSlot) -> PathBuf {
+        self.directory
+            .join(slot.directory())
+            .join(slot.video_name(&self.name.stream))
+    }
+
+    /// The path of a file's index.
+    pub fn index_path(&self, slot: FileSlot) -> PathBuf {
+        self.directory
+            .join(slot.directory())
+            .join(slot.index_name(&self.name.stream))
+    }
+}
+
+/// Every stream that was ever recorded here.
+pub(crate) struct Catalogue {
+    cameras_directory: PathBuf,
+    streams: RwLock<BTreeMap<StreamName, Arc<StreamFiles>>>,
+}
+
+impl Catalogue {
+    /// An empty catalogue of `{storage}/cameras`.
+    pub fn new(storage: &Path) -> Self {
+        Self {
+            cameras_directory: storage.join("cameras"),
+            streams: RwLock::default(),
+        }
+    }
+
+    pub fn cameras_directory(&self) -> &Path {
+        &self.cameras_directory
+    }
+
+    /// The files of a stream, made known if they are not.
+    pub fn stream(&self, name: &StreamName) -> Arc<StreamFiles> {
+        if let Some(known) = self.streams.read().get(name) {
+            return known.clone();
+        }
+        let mut streams = self.streams.write();
+        let fresh = || {
+            Arc::new(StreamFiles {
+                name: name.clone(),
+                directory: self.cameras_directory.join(&name.camera_id),
+                files: RwLock::default(),
+            })
+        };
+        streams.entry(name.clone()).or_insert_with(fresh).clone()
+    }
+
+    /// The files of a stream, if any was recorded.
+    pub fn find(&self, camera_id: &str, stream: &str) -> Option<Arc<StreamFiles>> {
+        self.streams.read().get(&StreamName::new(camera_id, stream)).cloned()
+    }
+
+    /// The streams of a camera.
+    pub fn streams_of(&self, camera_id: &str) -> Vec<Arc<StreamFiles>> {
+        let from = StreamName::new(camera_id, "");
+        let streams = self.streams.read();
+        streams
+            .range(from..)
+            .take_while(|(n, _)| n.camera_id == camera_id)
+            .map(|(_, s)| s.clone())
+            .collect()
+    }
+
+    /// Every stream.
+    pub fn all(&self) -> Vec<Arc<StreamFiles>> {
+        self.streams.read().values().cloned().collect()
+    }
+}

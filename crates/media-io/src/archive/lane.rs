@@ -1,0 +1,102 @@
+//! The state that the recorder of one stream shares with the writer and the sync thread.
+
+use super::catalogue::StreamFiles;
+use super::open_file::OpenFile;
+use media_core::index::GapCause;
+use media_core::recording::fragmenter::FileStart;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Whether a stream is being recorded, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordingState {
+    /// Nothing written yet, or the camera is lost.
+    Waiting,
+    /// The last fragment was written.
+    Recording,
+    /// The last fragment could not be written: the reason, such as "disk full (…)".
+    Failed(String),
+    /// `stop` was called.
+    Stopped,
+}
+
+/// Counters of one stream's recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecorderCounters {
+    /// Bytes appended to `.mp4` files.
+    pub bytes_written: u64,
+    /// Fragments appended.
+    pub fragments_written: u64,
+    /// Fragments that were lost here: no room in the queue, or a disk that refused them.
+    pub fragments_dropped: u64,
+    /// Audio units left out.
+    pub audio_units_dropped: u64,
+}
+
+/// A file as the writer knows it.
+pub(super) struct LaneFile {
+    pub start: FileStart,
+    pub open: Option<Arc<OpenFile>>,
+    /// Nothing was tried yet: the origin and the start of `start` hold.
+    pub untried: bool,
+}
+
+/// Only the writer thread touches this, so its lock is always free.
+#[derive(Default)]
+pub(super) struct LaneFiles {
+    /// The current file and perhaps the one before, which waits for its last audio.
+    pub files: Vec<LaneFile>,
+    /// After a failure: not before this instant, µs.
+    pub retry_at_us: u64,
+    /// Why fragments were dropped since the last one written.
+    pub dropped: Option<GapCause>,
+    /// End of the last fragment of video written, µs.
+    pub last_end_us: Option<i64>,
+}
+
+pub(crate) struct Lane {
+    pub stream: Arc<StreamFiles>,
+    pub state: Mutex<RecordingState>,
+    pub(super) files: Mutex<LaneFiles>,
+    /// Why video is missing between the newest file there is and the first one that this lane makes.
+    pub cause_before: GapCause,
+    pub bytes_written: AtomicU64,
+    pub fragments_written: AtomicU64,
+    pub fragments_dropped: AtomicU64,
+    /// Fragments did not fit into the queue since the last one that did.
+    pub overloaded: std::sync::atomic::AtomicBool,
+}
+
+impl Lane {
+    pub fn new(stream: Arc<StreamFiles>, cause_before: GapCause, last_end_us: Option<i64>) -> Arc<Self> {
+        Arc::new(Self {
+            stream,
+            state: Mutex::new(RecordingState::Waiting),
+            files: Mutex::new(LaneFiles {
+                last_end_us,
+                ..LaneFiles::default()
+            }),
+            cause_before,
+            bytes_written: AtomicU64::new(0),
+            fragments_written: AtomicU64::new(0),
+            fragments_dropped: AtomicU64::new(0),
+            overloaded: std::sync::atomic::AtomicBool::new(false),
+        })
+    }
+
+    /// Notes that a fragment is lost.
+    pub fn count_dropped(&self) {
+        self.fragments_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sets the state; true when it is another one.
+    pub fn set_state(&self, state: RecordingState) -> bool {
+        let mut current = self.state.lock();
+        if *current == state || *current == RecordingState::Stopped {
+            return false;
+        }
+        *current = state;
+        true
+    }
+}

@@ -1,0 +1,355 @@
+//! Start-up: finds every file, repairs those that were not closed, and fills the catalogue. Of a closed file only the
+//! index's header and tail are read.
+
+use super::catalogue::{Catalogue, FileEntry, FileState, StreamName};
+use super::disk::{read_exactly, read_up_to, storage_error, sync_directory};
+use media_core::fmp4::{Init, read_init};
+use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
+use media_core::recording::file_name::{
+    FileSlot, check_camera_id, parse_day_directory, parse_index_name, parse_video_name,
+};
+use media_core::recording::repair::{Repaired, SealedTail, read_sealed_tail, repair};
+use media_core::{Error, ErrorKind, Result};
+use parking_lot::{Mutex, RwLock};
+use serde::Serialize;
+use std::collections::HashSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Problems listed one by one; more are only counted.
+const MAX_PROBLEMS: usize = 200;
+
+/// The tail of a closed file's index that is read at first.
+const TAIL_BYTES: usize = 16 * RECORD_BYTES;
+
+/// Bytes in which ftyp and moov are looked for, at first and at most.
+const INIT_BYTES: [usize; 2] = [64 << 10, 3 << 20];
+
+/// Threads that look through the cameras.
+const THREADS: usize = 2;
+
+/// What start-up found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RepairReport {
+    /// Recordings looked at.
+    pub files_checked: u64,
+    /// Recordings that were not closed.
+    pub files_repaired: u64,
+    /// Torn bytes cut from their ends.
+    pub bytes_cut: u64,
+    /// Index records made anew from the `.mp4`.
+    pub records_rebuilt: u64,
+    /// How long it took, µs.
+    pub duration_us: u64,
+    /// One sentence for each file that could not be used or does not belong here.
+    pub problems: Vec<String>,
+}
+
+impl RepairReport {
+    fn problem(&mut self, path: &Path, what: impl std::fmt::Display) {
+        tracing::warn!(path = %path.display(), "{what}");
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(format!("{}: {what}", path.display()));
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.files_checked += other.files_checked;
+        self.files_repaired += other.files_repaired;
+        self.bytes_cut += other.bytes_cut;
+        self.records_rebuilt += other.records_rebuilt;
+        let room = MAX_PROBLEMS.saturating_sub(self.problems.len());
+        self.problems.extend(other.problems.into_iter().take(room));
+    }
+}
+
+/// Looks through all cameras, on two threads.
+pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
+    let directory = catalogue.cameras_directory();
+    let mut report = RepairReport::default();
+    let mut cameras = Vec::new();
+    for (path, name) in entries(directory)? {
+        if check_camera_id(&name).is_ok() && path.is_dir() {
+            cameras.push((path, name));
+        } else {
+            report.problem(&path, "is no camera's directory and was left alone");
+        }
+    }
+    let next = AtomicUsize::new(0);
+    let reports = Mutex::new(&mut report);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS.min(cameras.len()) {
+            scope.spawn(|| {
+                while let Some((path, name)) = cameras.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let found = camera(catalogue, path, name);
+                    reports.lock().add(found);
+                }
+            });
+        }
+    });
+    Ok(report)
+}
+
+/// Paths and names in a directory; names that are no UTF-8 come out changed and are therefore nobody's.
+fn entries(directory: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let read = std::fs::read_dir(directory).map_err(|e| storage_error(&e, directory.display()))?;
+    let mut found = Vec::new();
+    for entry in read {
+        let entry = entry.map_err(|e| storage_error(&e, directory.display()))?;
+        found.push((entry.path(), entry.file_name().to_string_lossy().into_owned()));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairReport {
+    let mut report = RepairReport::default();
+    let days = match entries(directory) {
+        Ok(days) => days,
+        Err(e) => {
+            report.problem(directory, e);
+            return report;
+        }
+    };
+    for (path, name) in days {
+        match parse_day_directory(&name).filter(|_| path.is_dir()) {
+            Some(day) => {
+                if let Err(e) = day_of(catalogue, &path, camera_id, day, &mut report) {
+                    report.problem(&path, e);
+                }
+            }
+            None => report.problem(&path, "is no day's directory and was left alone"),
+        }
+    }
+    report
+}
+
+fn day_of(catalogue: &Catalogue, directory: &Path, camera_id: &str, day: i64, report: &mut RepairReport) -> Result<()> {
+    let mut indexes = Vec::new();
+    let mut videos = HashSet::new();
+    for (path, name) in entries(directory)? {
+        if let Some((slot, stream)) = parse_video_name(day, &name) {
+            videos.insert((slot, stream.to_owned()));
+            report.files_checked += 1;
+            if let Err(e) = file(catalogue, camera_id, stream, slot, report) {
+                report.problem(&path, e);
+            }
+        } else if let Some((slot, stream)) = parse_index_name(day, &name) {
+            indexes.push((path, (slot, stream.to_owned())));
+        } else if !is_companion(&name) {
+            report.problem(&path, "does not belong to the archive and was left alone");
+        }
+    }
+    for (path, key) in indexes.iter().filter(|(_, key)| !videos.contains(key)) {
+        report.problem(path, format!("is an index without {}", key.0.video_name(&key.1)));
+    }
+    Ok(())
+}
+
+/// Files that other parts of the system keep beside the recordings.
+fn is_companion(name: &str) -> bool {
+    ["checksum_", "ai_", "events_", "thumb_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+fn file(catalogue: &Catalogue, camera_id: &str, stream: &str, slot: FileSlot, report: &mut RepairReport) -> Result<()> {
+    let name = StreamName::new(camera_id, stream);
+    let directory = catalogue.cameras_directory().join(camera_id).join(slot.directory());
+    let (video_path, index_path) = (
+        directory.join(slot.video_name(stream)),
+        directory.join(slot.index_name(stream)),
+    );
+    let video_size = std::fs::metadata(&video_path)?.len();
+    let index = open_existing(&index_path, false)?;
+    let found = match &index {
+        Some(index) => sealed(index, video_size)?,
+        None => None,
+    };
+    let entry = match found {
+        Some((tail, records)) => FileEntry {
+            slot,
+            start_us: tail.seal.start_us,
+            state: RwLock::new(FileState {
+                end_us: tail.seal.end_us,
+                records,
+                size_bytes: video_size,
+                sealed: true,
+                repaired: false,
+                gaps: tail.gaps,
+            }),
+        },
+        None => match repair_file(&video_path, &index_path, index, video_size, report)? {
+            Some(state) => FileEntry {
+                slot,
+                start_us: state.0,
+                state: RwLock::new(state.1),
+            },
+            None => return Ok(()),
+        },
+    };
+    catalogue.stream(&name).insert(Arc::new(entry));
+    Ok(())
+}
+
+fn open_existing(path: &Path, write: bool) -> Result<Option<File>> {
+    match File::options().read(true).write(write).open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(storage_error(&e, path.display())),
+    }
+}
+
+/// The tail of an index that was sealed and fits its `.mp4`, and how many fragments it lists.
+fn sealed(index: &File, video_size: u64) -> Result<Option<(SealedTail, u64)>> {
+    let size = index.metadata()?.len();
+    let Some(records) = size.checked_sub(HEADER_BYTES as u64).map(|b| b / RECORD_BYTES as u64) else {
+        return Ok(None);
+    };
+    if record_position(records) != size || Header::decode(&read_exactly(index, 0, HEADER_BYTES)?).is_err() {
+        return Ok(None);
+    }
+    let mut wanted = TAIL_BYTES.min((size as usize).saturating_sub(HEADER_BYTES));
+    loop {
+        let tail = read_exactly(index, size - wanted as u64, wanted)?;
+        match read_sealed_tail(&tail, records) {
+            Ok(found) => {
+                let found = found.filter(|t| t.seal.file_size_bytes == video_size);
+                return Ok(found.map(|t| {
+                    let fragments = records - 1 - t.gaps.len() as u64;
+                    (t, fragments)
+                }));
+            }
+            Err(needed) => wanted = needed,
+        }
+    }
+}
+
+/// Repairs a file that was not closed, on the disk too. None: it held nothing and is gone.
+fn repair_file(
+    video_path: &Path,
+    index_path: &Path,
+    index: Option<File>,
+    video_size: u64,
+    report: &mut RepairReport,
+) -> Result<Option<(i64, FileState)>> {
+    let Some(video) = open_existing(video_path, true)? else {
+        return Ok(None);
+    };
+    let index_bytes = match &index {
+        Some(index) => read_up_to(index, 0, usize::try_from(index.metadata()?.len()).unwrap_or(usize::MAX))?,
+        None => Vec::new(),
+    };
+    let init = match find_init(&video, video_size) {
+        Ok(init) => init,
+        // Ours, and torn before the first fragment: the index knows of none.
+        Err(_) if Header::decode(&index_bytes).is_ok() && index_bytes.len() < HEADER_BYTES + RECORD_BYTES => {
+            remove_empty(video_path, index_path, video_size, report);
+            return Ok(None);
+        }
+        Err(_) if video_size == 0 => {
+            remove_empty(video_path, index_path, 0, report);
+            return Ok(None);
+        }
+        Err(e) => return Err(e.within("not a recording of this archive, or damaged; left alone")),
+    };
+    let mut read_at = |offset: u64, length: usize| Ok(read_up_to(&video, offset, length)?);
+    let repaired = repair(&init, video_size, &index_bytes, &mut read_at)?;
+    if repaired.fragments.is_empty() {
+        remove_empty(video_path, index_path, video_size, report);
+        return Ok(None);
+    }
+    report.files_repaired += 1;
+    let mut state = FileState {
+        end_us: repaired.seal.end_us,
+        gaps: repaired.gaps.clone(),
+        records: repaired.fragments.len() as u64,
+        size_bytes: repaired.file_size_bytes,
+        sealed: true,
+        repaired: true,
+    };
+    match write_back(&video, index_path, &index_bytes, &repaired) {
+        Ok(()) => {
+            report.bytes_cut += video_size - repaired.file_size_bytes;
+            report.records_rebuilt += (repaired.fragments.len() - repaired.kept) as u64;
+        }
+        Err(e) => {
+            // On a full or read-only disk what the index names already can still be seen; the rest waits in the file.
+            let header = repaired.header;
+            let (gaps, seal) =
+                media_core::recording::repair::seal(&header, &repaired.fragments[..repaired.kept], state.size_bytes);
+            state = FileState {
+                end_us: seal.end_us,
+                gaps,
+                records: repaired.kept as u64,
+                sealed: false,
+                ..state
+            };
+            report.problem(video_path, e.within("cannot be repaired now"));
+            if repaired.kept == 0 {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some((repaired.seal.start_us, state)))
+}
+
+fn remove_empty(video_path: &Path, index_path: &Path, video_size: u64, report: &mut RepairReport) {
+    report.files_repaired += 1;
+    report.bytes_cut += video_size;
+    // A second start would find the same again: nothing is lost when this fails.
+    let _ = std::fs::remove_file(index_path);
+    let _ = std::fs::remove_file(video_path);
+}
+
+/// Reads ftyp and moov from the start of a file.
+pub(super) fn find_init(video: &File, video_size: u64) -> Result<Init> {
+    let first = read_up_to(video, 0, INIT_BYTES[0])?;
+    match read_init(&first) {
+        Err(e) if e.kind() == ErrorKind::Malformed && video_size > INIT_BYTES[0] as u64 => {
+            read_init(&read_up_to(video, 0, INIT_BYTES[1])?)
+        }
+        read => read,
+    }
+}
+
+/// Cuts the `.mp4`, makes it durable, then completes and seals its index: in place where its beginning is good, else
+/// as a new file that takes its name.
+fn write_back(video: &File, index_path: &Path, found: &[u8], repaired: &Repaired) -> Result<()> {
+    let failed = |e: std::io::Error| storage_error(&e, index_path.display());
+    video
+        .set_len(repaired.file_size_bytes)
+        .and_then(|()| video.sync_all())
+        .map_err(failed)?;
+    let mut records = Vec::with_capacity((repaired.fragments.len() - repaired.kept + 8) * RECORD_BYTES);
+    for fragment in &repaired.fragments[repaired.kept..] {
+        records.extend_from_slice(&Record::Fragment(*fragment).encode());
+    }
+    for gap in &repaired.gaps {
+        records.extend_from_slice(&Record::Gap(*gap).encode());
+    }
+    records.extend_from_slice(&Record::Seal(repaired.seal).encode());
+    if found.starts_with(&repaired.header.encode()) {
+        let index = open_existing(index_path, true)?
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{}: vanished", index_path.display())))?;
+        let kept = record_position(repaired.kept as u64);
+        let written = index.set_len(kept).and_then(|()| index.write_all_at(&records, kept));
+        return written.and_then(|()| index.sync_all()).map_err(failed);
+    }
+    let fresh_path = index_path.with_extension("vms-idx.new");
+    let fresh = File::create(&fresh_path).map_err(failed)?;
+    let mut bytes = repaired.header.encode().to_vec();
+    bytes.append(&mut records);
+    let written = fresh
+        .write_all_at(&bytes, 0)
+        .and_then(|()| fresh.sync_all())
+        .and_then(|()| std::fs::rename(&fresh_path, index_path))
+        .and_then(|()| index_path.parent().map_or(Ok(()), sync_directory));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&fresh_path);
+    }
+    written.map_err(failed)
+}

@@ -1,0 +1,172 @@
+use crate::feed::*;
+use media_io::archive::{Archive, ArchiveOptions, RecordingState};
+use media_io::clock::ManualClock;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// A tmpfs of a given size, unmounted at the end.
+struct SmallDisk {
+    directory: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn new(size: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        mount(directory.path(), Some(&format!("size={size}")), 0);
+        Self { directory }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let path = CString::new(self.path().as_os_str().as_bytes()).unwrap();
+        // SAFETY: the path ends in a zero byte.
+        unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
+    }
+}
+
+fn mount(path: &Path, options: Option<&str>, flags: libc::c_ulong) {
+    let path_c = CString::new(path.as_os_str().as_bytes()).unwrap();
+    let options_c = CString::new(options.unwrap_or("")).unwrap();
+    // SAFETY: all strings end in a zero byte.
+    let answer = unsafe {
+        libc::mount(
+            c"tmpfs".as_ptr(),
+            path_c.as_ptr(),
+            c"tmpfs".as_ptr(),
+            flags,
+            options_c.as_ptr().cast(),
+        )
+    };
+    assert_eq!(
+        answer,
+        0,
+        "mounting a tmpfs needs root: {}",
+        std::io::Error::last_os_error()
+    );
+}
+
+fn fill(path: &Path) {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path.join("filler")).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+}
+
+fn failed_with(state: RecordingState, words: &str) -> bool {
+    matches!(state, RecordingState::Failed(reason) if reason.contains(words))
+}
+
+#[test]
+fn a_full_disk_is_a_state_and_recording_goes_on_when_there_is_room() {
+    let disk = SmallDisk::new("4m");
+    let clock = ManualClock::at(T0_US);
+    let (archive, _) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock.clone()).unwrap();
+    let recorder = archive.recorder("1", "main").unwrap();
+    let a = video_parameters(b"a");
+    push_video(&*recorder, &a, T0_US, 50, 0);
+    archive.flush();
+    fill(disk.path());
+    push_video(&*recorder, &a, T0_US + 2 * SECOND_US, 200, 50);
+    archive.flush();
+    assert!(failed_with(recorder.state(), "disk full"), "{:?}", recorder.state());
+    assert!(recorder.counters().fragments_dropped > 0);
+    std::fs::remove_file(disk.path().join("filler")).unwrap();
+    clock.advance_us(2 * SECOND_US);
+    push_video(&*recorder, &a, T0_US + 10 * SECOND_US, 100, 250);
+    archive.flush();
+    assert_eq!(recorder.state(), RecordingState::Recording);
+    archive.close();
+    // Nothing acknowledged is lost, nothing is there twice, and every file is whole.
+    let numbers: Vec<u32> = videos_of(disk.path(), "1").iter().flat_map(|p| numbers_in(p)).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b));
+    assert!(
+        numbers.starts_with(&(0..38).collect::<Vec<_>>()),
+        "what was durable before"
+    );
+    assert!(
+        numbers.ends_with(&(263..350).collect::<Vec<_>>()),
+        "what came when there was room"
+    );
+    drop(archive);
+    let (_archive, report) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock).unwrap();
+    assert_eq!((report.files_repaired, report.problems), (0, vec![]));
+}
+
+#[test]
+fn a_read_only_disk_is_a_state_and_what_was_recorded_stays() {
+    let disk = SmallDisk::new("4m");
+    let clock = ManualClock::at(T0_US);
+    let (archive, _) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock.clone()).unwrap();
+    let recorder = archive.recorder("1", "main").unwrap();
+    let a = video_parameters(b"a");
+    push_video(&*recorder, &a, T0_US, 50, 0);
+    recorder.stop();
+    // Closed files do not keep a file system from becoming read-only; the lock is only read from now on.
+    let path = CString::new(disk.path().as_os_str().as_bytes()).unwrap();
+    drop(archive);
+    let remount = |flags| {
+        // SAFETY: all strings end in a zero byte.
+        unsafe {
+            libc::mount(
+                c"tmpfs".as_ptr(),
+                path.as_ptr(),
+                c"tmpfs".as_ptr(),
+                flags,
+                std::ptr::null(),
+            )
+        }
+    };
+    assert_eq!(remount(libc::MS_REMOUNT | libc::MS_RDONLY), 0);
+    let refused = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock.clone())
+        .err()
+        .unwrap();
+    assert_eq!(refused.kind(), media_core::ErrorKind::Forbidden);
+    assert!(refused.message().contains("read-only"), "{refused}");
+    assert_eq!(remount(libc::MS_REMOUNT), 0);
+    let (archive, report) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock).unwrap();
+    assert_eq!((report.files_checked, report.files_repaired), (1, 0));
+    drop(archive);
+}
+
+#[test]
+fn one_camera_that_cannot_be_written_does_not_disturb_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(T0_US);
+    let (archive, _) = Archive::open(
+        &directory.path().join("storage"),
+        ArchiveOptions::default(),
+        clock.clone(),
+    )
+    .unwrap();
+    // A file where the camera's directory should be.
+    std::fs::write(directory.path().join("storage/cameras/bad"), b"").unwrap();
+    let (bad, good) = (
+        archive.recorder("bad", "main").unwrap(),
+        archive.recorder("good", "main").unwrap(),
+    );
+    let a = video_parameters(b"a");
+    for second in 0..4 {
+        push_video(&*bad, &a, T0_US + second * SECOND_US, 25, second as u32 * 25);
+        push_video(&*good, &a, T0_US + second * SECOND_US, 25, second as u32 * 25);
+    }
+    archive.flush();
+    assert!(matches!(bad.state(), RecordingState::Failed(_)));
+    assert_eq!(good.state(), RecordingState::Recording);
+    std::fs::remove_file(directory.path().join("storage/cameras/bad")).unwrap();
+    clock.advance_us(2 * SECOND_US);
+    push_video(&*bad, &a, T0_US + 4 * SECOND_US, 50, 100);
+    archive.close();
+    assert_eq!(
+        numbers_in(&videos_of(directory.path(), "good")[0]),
+        (0..100).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        numbers_in(&videos_of(directory.path(), "bad")[0]),
+        (91..150).collect::<Vec<_>>()
+    );
+}

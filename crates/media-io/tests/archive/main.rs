@@ -1,0 +1,8 @@
+//! The archive from outside: what is pushed into recorders is found again in files, timelines and playback, whatever
+//! happens in between. Needs ffmpeg and ffprobe; the full-disk tests need root for a small tmpfs.
+#![allow(clippy::unwrap_used)]
+
+mod disk;
+mod feed;
+mod recording;
+mod start;

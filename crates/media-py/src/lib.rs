@@ -40,7 +40,6 @@ fn make_sparse_archive(
 
 #[pymodule]
 fn vms_media(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<error::MediaError>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Picture>()?;
     module.add_class::<grants::Grants>()?;

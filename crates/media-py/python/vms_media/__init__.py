@@ -1,9 +1,9 @@
 """The media core (see `__init__.pyi` for shapes, units and errors)."""
 
+from .error import MediaError
 from .vms_media import (
     Engine,
     Grants,
-    MediaError,
     Picture,
     Simulator,
     log_to_stderr,

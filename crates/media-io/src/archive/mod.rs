@@ -7,14 +7,20 @@ mod disk;
 mod lane;
 mod lock;
 mod open_file;
+mod plan;
+mod playback;
+mod reader;
 mod recorder;
 mod start;
+mod timeline;
 mod writer;
 
 pub use disk::DiskSpace;
 pub use lane::{RecorderCounters, RecordingState};
+pub use playback::Playback;
 pub use recorder::Recorder;
 pub use start::RepairReport;
+pub use timeline::{Timeline, TimelineGap, TimelineRange};
 pub use writer::WriteCounters;
 
 use crate::clock::Clock;
@@ -26,6 +32,7 @@ use media_core::recording::file_name::{check_camera_id, check_stream_name};
 use media_core::recording::fragmenter::FragmenterOptions;
 use media_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
+use reader::Reader;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -59,6 +66,7 @@ pub struct Archive {
     clock: Arc<dyn Clock>,
     catalogue: Arc<Catalogue>,
     writer: Arc<Writer>,
+    reader: Reader,
     recorders: Mutex<HashMap<StreamName, Weak<Recorder>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     _lock: Lock,
@@ -90,6 +98,7 @@ impl Archive {
             clock,
             catalogue,
             writer,
+            reader: Reader::default(),
             recorders: Mutex::default(),
             threads: Mutex::new(threads),
             _lock: lock,

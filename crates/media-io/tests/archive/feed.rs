@@ -37,18 +37,6 @@ pub fn video_parameters(configuration: &'static [u8]) -> Arc<TrackParameters> {
     })
 }
 
-pub fn audio_parameters() -> Arc<TrackParameters> {
-    Arc::new(TrackParameters {
-        codec: Codec::Aac,
-        clock_rate: 16_000,
-        configuration: Bytes::from_static(&[0x14, 0x08]),
-        width: 0,
-        height: 0,
-        channels: 1,
-        reorder_depth: 0,
-        fps_milli: 0,
-    })
-}
 
 /// A unit of one NAL unit whose content says which picture it is.
 pub fn unit(parameters: &Arc<TrackParameters>, at_us: i64, key: bool, number: u32) -> Arc<AccessUnit> {

@@ -4,5 +4,6 @@
 
 mod disk;
 mod feed;
+mod playback;
 mod recording;
 mod start;

@@ -1,0 +1,166 @@
+//! Reading what is recorded: indexes and open files, the few dozen used last kept at hand.
+
+use super::catalogue::{FileEntry, StreamFiles};
+use super::disk::{read_exactly, storage_error};
+use super::start::find_init;
+use media_core::fmp4::{FragmentHeader, FragmentRead, read_fragment_header};
+use media_core::index::{Fragment, HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
+use media_core::recording::fragmenter::{rescale, ticks_to_us};
+use media_core::{Error, Result, TrackParameters};
+use parking_lot::Mutex;
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// Files kept at hand: an hour of one camera and stream takes about half a megabyte for its index.
+const KEPT_FILES: usize = 32;
+
+/// A recorded file, ready to be read: as much of it as was durable when it was looked up.
+pub(crate) struct ReadFile {
+    pub entry: Arc<FileEntry>,
+    pub header: Header,
+    /// Video fragments in order.
+    pub video: Vec<Fragment>,
+    /// Audio fragments in order.
+    pub audio: Vec<Fragment>,
+    pub mp4: Arc<File>,
+    parameters: Arc<OnceLock<Vec<TrackParameters>>>,
+    /// Fragment records read.
+    records: u64,
+}
+
+impl ReadFile {
+    /// Parameters of the tracks, video first.
+    pub fn parameters(&self) -> Result<&[TrackParameters]> {
+        if let Some(known) = self.parameters.get() {
+            return Ok(known);
+        }
+        let init = find_init(&self.mp4, self.mp4.metadata()?.len())?;
+        Ok(self.parameters.get_or_init(|| init.tracks))
+    }
+
+    /// The moof of a fragment.
+    pub fn fragment_header(&self, fragment: &Fragment) -> Result<FragmentHeader> {
+        read_header(&self.mp4, fragment.offset, fragment.moof_bytes)
+    }
+
+    /// Server time of a fragment's end, µs.
+    pub fn end_us(&self, fragment: &Fragment) -> i64 {
+        media_core::recording::repair::end_us(&self.header, fragment)
+    }
+
+    /// Media time (ticks of the video) of a server time, as a fragment near it sees it.
+    pub fn media_time_of(&self, fragment: &Fragment, utc_us: i64) -> i64 {
+        let since_us = utc_us.saturating_sub(fragment.start_us);
+        fragment
+            .media_time
+            .saturating_add(rescale(since_us, 1_000_000, self.header.timescale[0]))
+    }
+
+    /// Server time (µs) of a media time (ticks of the video), as a fragment near it sees it.
+    pub fn utc_of(&self, fragment: &Fragment, media_time: i64) -> i64 {
+        let since = media_time.saturating_sub(fragment.media_time);
+        fragment
+            .start_us
+            .saturating_add(ticks_to_us(since, self.header.timescale[0]))
+    }
+
+    /// Number of the first video fragment that ends after an instant.
+    pub fn first_ending_after(&self, utc_us: i64) -> usize {
+        self.video.partition_point(|f| self.end_us(f) <= utc_us)
+    }
+}
+
+/// Reads the moof and mdat header at `offset`.
+pub(crate) fn read_header(mp4: &File, offset: u64, moof_bytes: u32) -> Result<FragmentHeader> {
+    let bytes = read_exactly(mp4, offset, moof_bytes as usize)?;
+    match read_fragment_header(&bytes)? {
+        FragmentRead::Whole(header) => Ok(header),
+        FragmentRead::NeedBytes(_) => Err(Error::malformed(format!(
+            "the fragment at byte {offset} has a longer header than its index says"
+        ))),
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Reader {
+    /// Last used first.
+    kept: Mutex<Vec<Arc<ReadFile>>>,
+}
+
+impl Reader {
+    /// A file with all that is durable of it by now.
+    pub fn file(&self, stream: &StreamFiles, entry: &Arc<FileEntry>) -> Result<Arc<ReadFile>> {
+        let known = {
+            let kept = self.kept.lock();
+            kept.iter().find(|f| Arc::ptr_eq(&f.entry, entry)).cloned()
+        };
+        let records = entry.state.read().records;
+        if let Some(known) = &known
+            && known.records >= records
+        {
+            self.keep(known);
+            return Ok(known.clone());
+        }
+        let read = read_file(stream, entry, records, known.as_deref());
+        let read = Arc::new(read.map_err(|e| e.within(stream.video_path(entry.slot).display()))?);
+        self.keep(&read);
+        Ok(read)
+    }
+
+    fn keep(&self, file: &Arc<ReadFile>) {
+        let mut kept = self.kept.lock();
+        kept.retain(|f| !Arc::ptr_eq(&f.entry, &file.entry));
+        kept.insert(0, file.clone());
+        kept.truncate(KEPT_FILES);
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Error::from(e),
+        _ => storage_error(&e, path.display()),
+    })
+}
+
+/// Reads the index of `entry` up to `records`, or what `known` lacks of it.
+fn read_file(stream: &StreamFiles, entry: &Arc<FileEntry>, records: u64, known: Option<&ReadFile>) -> Result<ReadFile> {
+    let index = open(&stream.index_path(entry.slot))?;
+    let mut file = match known {
+        Some(known) => ReadFile {
+            entry: entry.clone(),
+            header: known.header.clone(),
+            video: known.video.clone(),
+            audio: known.audio.clone(),
+            mp4: known.mp4.clone(),
+            parameters: known.parameters.clone(),
+            records: known.records,
+        },
+        None => ReadFile {
+            entry: entry.clone(),
+            header: Header::decode(&read_exactly(&index, 0, HEADER_BYTES)?)?,
+            video: Vec::new(),
+            audio: Vec::new(),
+            mp4: Arc::new(open(&stream.video_path(entry.slot))?),
+            parameters: Arc::default(),
+            records: 0,
+        },
+    };
+    let missing = usize::try_from(records.saturating_sub(file.records)).unwrap_or(0);
+    let bytes = read_exactly(&index, record_position(file.records), missing * RECORD_BYTES)?;
+    for block in bytes.chunks_exact(RECORD_BYTES) {
+        match Record::decode(block, file.records)? {
+            Record::Fragment(fragment) if fragment.track == 0 => file.video.push(fragment),
+            Record::Fragment(fragment) if fragment.track == 1 => file.audio.push(fragment),
+            Record::Fragment(_) => {}
+            Record::Gap(_) | Record::Seal(_) => {
+                return Err(Error::malformed(format!(
+                    "index record {}: a fragment was expected",
+                    file.records
+                )));
+            }
+        }
+        file.records += 1;
+    }
+    Ok(file)
+}

@@ -86,7 +86,16 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root.handlers = [handler]
     root.setLevel(number)
     # The libraries' own news is for debugging; uvicorn repeats what the application logs.
-    for name in ("uvicorn", "uvicorn.error", "alembic", "sqlalchemy", "httpx", "httpcore", "asyncio", "python_multipart"):
+    for name in (
+        "uvicorn",
+        "uvicorn.error",
+        "alembic",
+        "sqlalchemy",
+        "httpx",
+        "httpcore",
+        "asyncio",
+        "python_multipart",
+    ):
         library = logging.getLogger(name)
         library.handlers = []
         library.propagate = True

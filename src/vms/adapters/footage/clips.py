@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 from av.audio.stream import AudioStream
@@ -89,7 +89,7 @@ def read_clip(path: Path) -> Clip:
         raise Failure("malformed", f"{path} cannot be read: {error}") from error
 
 
-def _clip(path: Path, video: VideoStream, audio: AudioStream | None, packets: Sequence[Packet]) -> Clip:
+def _clip(path: Path, video: VideoStream, audio: AudioStream | None, packets: Sequence[Packet[Any]]) -> Clip:
     codec = VIDEO_CODECS.get(video.codec_context.codec.name)
     configuration = video.codec_context.extradata or b""
     if codec is None or configuration[:1] != b"\x01":
@@ -122,7 +122,10 @@ def _clip(path: Path, video: VideoStream, audio: AudioStream | None, packets: Se
         rate = audio.codec_context.sample_rate
         tracks.append(
             Track(
-                _AUDIO_CODECS[audio.codec.name], audio.codec_context.extradata or b"", rate, audio.codec_context.channels
+                _AUDIO_CODECS[audio.codec.name],
+                audio.codec_context.extradata or b"",
+                rate,
+                audio.codec_context.channels,
             )
         )
         for packet in packets:
@@ -136,7 +139,7 @@ def _clip(path: Path, video: VideoStream, audio: AudioStream | None, packets: Se
     return Clip(tracks, [unit for _, unit in timed], video.width, video.height, duration_s)
 
 
-def _seconds(packet: Packet, *, decoding: bool) -> float:
+def _seconds(packet: Packet[Any], *, decoding: bool) -> float:
     ticks = packet.dts if decoding or packet.pts is None else packet.pts
     return float((ticks or 0) * (packet.time_base or 0))
 

@@ -1,4 +1,4 @@
-"""A synthetic clip whose bit rate is really used: a texture that drifts, with a band of fresh noise in every picture."""
+"""A synthetic clip whose bit rate is really used: a drifting texture with a band of fresh noise in every picture."""
 
 from __future__ import annotations
 

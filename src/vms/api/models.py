@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -167,7 +167,7 @@ class StatusAnswer(StreamStatusAnswer):
         )
 
 
-def _status_fields(status: StreamStatus) -> dict[str, object]:
+def _status_fields(status: StreamStatus) -> dict[str, Any]:
     return {
         "state": status.state,
         "reason": status.reason,

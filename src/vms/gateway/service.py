@@ -29,9 +29,10 @@ from vms.gateway import sessions
 
 log = structlog.get_logger(__name__)
 FIRST_ADMINISTRATOR = "admin"
-# The front asks again after 30 s at most; a grant outlives that, not a log-out by much.
+# The front asks again after 30 s at most. What was begun by then goes on: segments of a playlist carry its grant.
 FRONT_GRANT_S = 60
 EXPORT_LINK_S = 5 * 60
+USE_WITHIN_S = 12 * 60 * 60
 _NEEDED: dict[GrantAction, Permission] = {
     "live": Permission.WATCH_LIVE,
     "playback": Permission.WATCH_RECORDINGS,
@@ -139,11 +140,15 @@ class AccessService:
         needed = _NEEDED[action]
         if not principal.may(needed):
             raise Failure("forbidden", f"the role {principal.role.value} lacks the permission {needed.value}")
-        ends_s = self._clock.now_us() // SECOND_US + good_s
+        now_s = self._clock.now_us() // SECOND_US
         grant = Grant(
-            camera_id=subject_id, action=action, starts_before=ends_s, expires_at=ends_s, subject=principal.name
+            camera_id=subject_id,
+            action=action,
+            starts_before=now_s + good_s,
+            expires_at=now_s + USE_WITHIN_S,
+            subject=principal.name,
         )
-        return self._grants.sign(grant), ends_s
+        return self._grants.sign(grant), grant.starts_before
 
     def check_grant(self, token: str, camera_id: str, action: GrantAction, *, first_use: bool) -> Grant:
         grant = self._grants.verify(token)

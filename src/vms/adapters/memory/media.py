@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 from vms.contracts.media import (
@@ -68,7 +69,7 @@ class MemoryMedia:
         ]
         gaps = [
             Gap(start_us=before.end_us, end_us=after.start_us, cause="unknown")
-            for before, after in zip(inside, inside[1:], strict=False)
+            for before, after in pairwise(inside)
             if after.start_us - before.end_us > _BRIDGED_US
         ]
         return Timeline(ranges=inside, gaps=gaps)

@@ -79,9 +79,7 @@ class SqlSessionRepository:
     def renew(self, session_id: str, generation: int, expires_us: int) -> bool:
         change = (
             update(sessions)
-            .where(
-                sessions.c.id == session_id, sessions.c.generation == generation, sessions.c.revoked.is_(False)
-            )
+            .where(sessions.c.id == session_id, sessions.c.generation == generation, sessions.c.revoked.is_(False))
             .values(generation=generation + 1, expires_us=expires_us)
         )
         with writing(self._engine) as connection:

@@ -10,7 +10,7 @@ import threading
 
 from vms.adapters.stills import framing
 from vms.contracts.media import Picture
-from vms.domain.errors import Failure
+from vms.domain.errors import Failure, FailureKind
 
 # What crosses the pipe at most; a 10 s GOP of 4K at 30 Mbit/s is 40 MB.
 _LARGEST_REQUEST = 256 << 20
@@ -43,7 +43,7 @@ class WorkerStills:
                 self._idle.start()
         if status == framing.OK:
             return content
-        kind = "unsupported" if status == framing.UNSUPPORTED else "malformed"
+        kind: FailureKind = "unsupported" if status == framing.UNSUPPORTED else "malformed"
         raise Failure(kind, content.decode(errors="replace"))
 
     def close(self) -> None:
@@ -59,7 +59,7 @@ class WorkerStills:
 
     def _ask(self, request: bytes) -> tuple[int, bytes]:
         worker = self._running()
-        assert worker.stdin is not None and worker.stdout is not None  # noqa: S101, PT018 (both are pipes)
+        assert worker.stdin is not None and worker.stdout is not None  # noqa: S101 (both are pipes)
         late = threading.Event()
 
         def give_up() -> None:

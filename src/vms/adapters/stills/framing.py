@@ -8,14 +8,14 @@ Request: u32 length and JSON header {"codec", "configuration_bytes", "unit_bytes
 from __future__ import annotations
 
 import struct
-from typing import BinaryIO
+from typing import IO
 
 OK, MALFORMED, UNSUPPORTED = 0, 1, 2
 LENGTH = struct.Struct("<I")
 ANSWER = struct.Struct("<BI")
 
 
-def read_exactly(pipe: BinaryIO, size_bytes: int) -> bytes:
+def read_exactly(pipe: IO[bytes], size_bytes: int) -> bytes:
     """Raises EOFError when the other side is gone."""
     parts = []
     missing = size_bytes

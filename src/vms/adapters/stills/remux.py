@@ -20,7 +20,7 @@ class WorkerRemuxer:
         command = [sys.executable, "-m", "vms.adapters.stills.remux_worker", str(source), str(target)]
         ended = threading.Event()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
-            assert worker.stdout is not None and worker.stderr is not None  # noqa: S101, PT018 (both are pipes)
+            assert worker.stdout is not None and worker.stderr is not None  # noqa: S101 (both are pipes)
 
             def watch() -> None:
                 while not ended.wait(0.2):
@@ -44,5 +44,7 @@ class WorkerRemuxer:
             raise Failure("conflict", "cancelled", code="cancelled")
         if failed:
             target.unlink(missing_ok=True)
-            raise Failure("malformed", f"the file cannot be rewritten: {reason.splitlines()[-1] if reason else 'ended'}")
+            raise Failure(
+                "malformed", f"the file cannot be rewritten: {reason.splitlines()[-1] if reason else 'ended'}"
+            )
         progress(1.0)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from vms.api import metrics
 from vms.api.dependencies import Authenticated, BearerToken, ServicesOf, authenticated, permitted, require
 from vms.api.models import GrantAnswer, GrantRequest, StorageAnswer
+from vms.domain.cameras import Camera
 from vms.domain.errors import Failure
 from vms.domain.ids import is_id
 from vms.domain.permissions import Permission
@@ -35,7 +36,7 @@ def prometheus_metrics(part: ServicesOf, request: Request, token: BearerToken) -
     """Prometheus text format 0.0.4. Open to this machine; others need a session, since it names the cameras."""
     if not _is_this_machine(request.state.client_address):
         require(authenticated(part, token), Permission.READ_METRICS)
-    cameras = []
+    cameras: list[Camera] = []
     after: str | None = None
     while page := part.cameras.page(after, _PAGE):
         cameras.extend(page)

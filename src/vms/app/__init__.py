@@ -1,0 +1,1 @@
+"""Wiring: which adapters satisfy which contracts, in which processes."""

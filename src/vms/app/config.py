@@ -1,0 +1,217 @@
+"""The configuration: `vms.toml`, every key overridable as `VMS_SECTION__KEY`, the command line over both."""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from vms.domain.errors import Failure
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Http(_Section):
+    """The public listener. The interface cannot be turned off: port 0 takes a free one."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Port = 8080
+    tls: Literal["off", "auto"] = "auto"
+    # Both or neither: used instead of the self-signed certificate.
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    static_dir: Path | None = None
+    media_concurrency: Annotated[int, Field(ge=1, le=65_536)] = 256
+
+    @field_validator("tls", mode="before")
+    @classmethod
+    def _off_is_a_boolean_in_some_writings(cls, value: Any) -> Any:
+        return "off" if value is False else value
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together")
+        return self
+
+    def uses_tls(self) -> bool:
+        """Whether the listener speaks TLS: with a certificate given, or wherever others than this machine reach it."""
+        return self.tls == "auto" and (self.certificate_file is not None or not is_loopback(self.host))
+
+
+class WebRtc(_Section):
+    """Live pictures."""
+
+    udp_port: Port = 8189
+
+
+class Rtsp(_Section):
+    """Re-streaming, not available yet."""
+
+    port: Port = 8554
+
+
+class Srt(_Section):
+    """SRT, not available yet."""
+
+    port: Port = 8890
+
+
+class Grpc(_Section):
+    """gRPC, not available yet."""
+
+    port: Port = 50_051
+
+
+class Limits(_Section):
+    """Bounds on callers."""
+
+    requests_per_minute: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+
+
+class Auth(_Section):
+    """Log-ins."""
+
+    require_admin_mfa: bool = False
+
+
+class Cameras(_Section):
+    """Which cameras may be added."""
+
+    allow_loopback: bool = False
+
+
+class Recording(_Section):
+    """The recorder. Thumbnails and checksums are not available yet."""
+
+    fragment_ms: Annotated[int, Field(ge=100, le=10_000)] = 500
+    sync_ms: Annotated[int, Field(ge=100, le=60_000)] = 1000
+    thumbnails: bool | None = None
+    checksums: bool | None = None
+
+
+class Ai(_Section):
+    """Analysis, not available yet."""
+
+    enabled: bool | None = None
+
+
+class Media(_Section):
+    """The media core."""
+
+    worker_threads: Annotated[int, Field(ge=1, le=64)] = 2
+
+
+class Log(_Section):
+    """Logs on stderr: `auto` is text on a terminal and JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class Settings(BaseSettings):
+    """Every key. Unknown ones are refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VMS_", env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True
+    )
+
+    admin_password: SecretStr | None = None
+    http: Http = Http()
+    webrtc: WebRtc = WebRtc()
+    rtsp: Rtsp = Rtsp()
+    srt: Srt = Srt()
+    grpc: Grpc = Grpc()
+    limits: Limits = Limits()
+    auth: Auth = Auth()
+    cameras: Cameras = Cameras()
+    recording: Recording = Recording()
+    ai: Ai = Ai()
+    media: Media = Media()
+    log: Log = Log()
+
+    @field_validator("admin_password")
+    @classmethod
+    def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is not None and value.get_secret_value() else None
+
+    def not_available_yet(self) -> list[str]:
+        """The keys that ask for what is not built yet."""
+        asked = {
+            "recording.thumbnails": self.recording.thumbnails,
+            "recording.checksums": self.recording.checksums,
+            "ai.enabled": self.ai.enabled,
+        }
+        return [key for key, wanted in asked.items() if wanted]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line over environment over file; the file comes in as the last source by `load`."""
+        return (init_settings, env_settings, _FileSource(settings_cls))
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """The keys of the file that `load` read."""
+
+    content: dict[str, Any] = {}  # noqa: RUF012 (set for the length of one `load`)
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        return self.content.get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        return self.content
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a listener on `host`."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(config_file: Path | None, **overrides: dict[str, Any]) -> Settings:
+    """The settings: `overrides` (by section) over the environment over the file over the defaults.
+
+    Raises Failure(invalid) with one line that names the key and what is wrong with it, never its value.
+    """
+    content: dict[str, Any] = {}
+    if config_file is not None:
+        try:
+            content = tomllib.loads(config_file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise Failure("invalid", f"the configuration file {config_file} cannot be read: {reason}") from error
+    try:
+        _FileSource.content = content
+        settings = Settings(**overrides)  # type: ignore[arg-type]  # sections as dictionaries, validated there
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(str(part) for part in entry['loc'])}: {entry['msg'].removeprefix('Value error, ')}"
+            for entry in error.errors(include_input=False, include_url=False)
+        ]
+        raise Failure("invalid", "configuration: " + "; ".join(lines)) from error
+    except SettingsError as error:
+        raise Failure("invalid", f"configuration: {error}") from error
+    finally:
+        _FileSource.content = {}
+    if settings.auth.require_admin_mfa:
+        raise Failure("not_available_yet", "configuration: auth.require_admin_mfa is not available yet")
+    return settings

@@ -2,6 +2,7 @@
 
 pub mod aac_depacketizer;
 pub mod av1_depacketizer;
+pub mod clock;
 pub mod depacketizer;
 pub mod g711_depacketizer;
 pub mod h264_depacketizer;
@@ -13,4 +14,6 @@ pub mod onvif_depacketizer;
 pub mod packet;
 mod parameter_sets;
 pub mod packetizer;
+pub mod reorder;
 pub mod rtcp;
+pub mod sequence;

@@ -11,6 +11,6 @@ mod jpeg_tables;
 pub mod nal_depacketizer;
 pub mod onvif_depacketizer;
 pub mod packet;
-mod parameter_sets;
 pub mod packetizer;
+mod parameter_sets;
 pub mod rtcp;

@@ -1,6 +1,7 @@
 //! Session descriptions that a server offers: what each track's parameters look like in SDP (RFC 8866 and the
 //! payload formats' media types).
 
+use crate::codec::{h264, h265};
 use crate::{Codec, Error, ErrorKind, Result, TrackParameters};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -99,7 +100,7 @@ fn h264_format(configuration: &[u8], tell_parameter_sets: bool) -> Result<String
         ));
     }
     if tell_parameter_sets {
-        let sets: Vec<_> = parameter_sets(Codec::H264, configuration)?
+        let sets: Vec<_> = h264::parameter_sets(configuration)?
             .iter()
             .map(|nal| STANDARD.encode(nal))
             .collect();
@@ -113,11 +114,9 @@ fn h265_format(configuration: &[u8], tell_parameter_sets: bool) -> Result<Option
     if configuration.is_empty() || !tell_parameter_sets {
         return Ok(None);
     }
-    let sets = parameter_sets(Codec::H265, configuration)?;
+    let sets = h265::parameter_sets(configuration)?;
     let of_type = |wanted: u8| {
-        let matching = sets
-            .iter()
-            .filter(|nal| nal.first().is_some_and(|b| b >> 1 & 0x3f == wanted));
+        let matching = sets.iter().filter(|nal| h265::nal_type(nal) == wanted);
         matching.map(|nal| STANDARD.encode(nal)).collect::<Vec<_>>().join(",")
     };
     Ok(Some(format!(
@@ -126,63 +125,6 @@ fn h265_format(configuration: &[u8], tell_parameter_sets: bool) -> Result<Option
         of_type(33),
         of_type(34)
     )))
-}
-
-/// The parameter sets inside an avcC (ISO/IEC 14496-15 §5.3.3.1) or hvcC (§8.3.3.1) record, in its order.
-/// Empty for other codecs and for an empty configuration.
-pub fn parameter_sets(codec: Codec, configuration: &[u8]) -> Result<Vec<&[u8]>> {
-    if configuration.is_empty() {
-        return Ok(Vec::new());
-    }
-    let found = match codec {
-        Codec::H264 => sets_of_avcc(configuration),
-        Codec::H265 => sets_of_hvcc(configuration),
-        _ => Some(Vec::new()),
-    };
-    found.ok_or_else(|| {
-        let (name, size) = (codec.as_str(), configuration.len());
-        Error::malformed(format!("{name} configuration record of {size} bytes is cut short"))
-    })
-}
-
-fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
-    let (taken, after) = rest.split_at_checked(count)?;
-    *rest = after;
-    Some(taken)
-}
-
-fn take_nal<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = take(rest, 2)?;
-    take(rest, usize::from(u16::from_be_bytes([length[0], length[1]])))
-}
-
-fn sets_of_avcc(configuration: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut rest = configuration.get(5..)?;
-    let mut sets = Vec::new();
-    for mask in [0x1f, 0xff] {
-        let count = take(&mut rest, 1)?[0] & mask;
-        for _ in 0..count {
-            sets.push(take_nal(&mut rest)?);
-        }
-    }
-    Some(sets)
-}
-
-fn sets_of_hvcc(configuration: &[u8]) -> Option<Vec<&[u8]>> {
-    let mut rest = configuration.get(22..)?;
-    let mut sets = Vec::new();
-    let arrays = take(&mut rest, 1)?[0];
-    for _ in 0..arrays {
-        let head = take(&mut rest, 3)?;
-        let is_parameter_set = (32..=34).contains(&(head[0] & 0x3f));
-        for _ in 0..u16::from_be_bytes([head[1], head[2]]) {
-            let nal = take_nal(&mut rest)?;
-            if is_parameter_set {
-                sets.push(nal);
-            }
-        }
-    }
-    Some(sets)
 }
 
 #[cfg(test)]

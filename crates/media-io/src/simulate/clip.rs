@@ -78,9 +78,9 @@ pub(super) fn ticks_to_us(ticks: i64, rate: u32) -> i64 {
     (i128::from(ticks) * 1_000_000).div_euclid(i128::from(rate)) as i64
 }
 
-/// µs in ticks of a clock of `rate`.
+/// µs in ticks of a clock of `rate`, to the nearest, so that ticks survive the way to µs and back.
 pub(super) fn us_to_ticks(us: i64, rate: u32) -> i64 {
-    (i128::from(us) * i128::from(rate)).div_euclid(1_000_000) as i64
+    (i128::from(us) * i128::from(rate) + 500_000).div_euclid(1_000_000) as i64
 }
 
 impl Clip {

@@ -76,7 +76,7 @@ mod tests {
     fn typing_errors_and_impossible_values_are_refused() {
         for json in [
             "",
-            "[]",
+            "7",
             r#"{"drop": 1}"#,
             r#"{"drop_ratio": 2}"#,
             r#"{"corrupt_ratio": -1}"#,

@@ -3,12 +3,12 @@
 use super::clip::{Clip, ClipTrack, HEADROOM_BYTES, ticks_to_us, us_to_ticks};
 use super::fault::Fault;
 use super::random::Random;
-use media_core::TrackKind;
 use media_core::rtp::packet::{RTP_HEADER_BYTES, RtpHeader};
 use media_core::rtp::packetizer::Content;
 use media_core::rtp::rtcp::{SenderReport, unix_us_to_ntp, write_sender_report, write_source_description};
 use media_core::rtsp::message::{INTERLEAVED_HEADER_BYTES, interleaved_header};
 use media_core::rtsp::server::{Delivery, TrackSetup};
+use media_core::{Codec, TrackKind, TrackParameters};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -82,7 +82,9 @@ impl Outbox {
 #[derive(Debug)]
 struct PlayedTrack {
     setup: TrackSetup,
-    kind: TrackKind,
+    codec: Codec,
+    clock_rate: u32,
+    payload_type: u8,
     /// The clip's track that feeds it; none when the clip has none of that kind.
     source: Option<usize>,
     sequence: u16,
@@ -94,6 +96,12 @@ struct PlayedTrack {
     packets_sent: u32,
     payload_bytes_sent: u32,
     next_report_us: u64,
+}
+
+impl PlayedTrack {
+    fn is_video(&self) -> bool {
+        self.codec.kind() == TrackKind::Video
+    }
 }
 
 /// What a frame is told apart by in the SEI stamp of a picture.
@@ -138,7 +146,9 @@ impl Player {
             let lead = us_to_ticks(start_us as i64 - now_us as i64, source.parameters.clock_rate);
             Some(PlayedTrack {
                 setup: *setup,
-                kind: source.parameters.codec.kind(),
+                codec: source.parameters.codec,
+                clock_rate: source.parameters.clock_rate,
+                payload_type: source.payload_type,
                 source: Some(usize::from(setup.track)),
                 sequence: setup.first_sequence,
                 timestamp_base: setup.first_timestamp.wrapping_add(lead as u32),
@@ -186,16 +196,15 @@ impl Player {
         Some(ticks_to_us(ticks, source.parameters.clock_rate))
     }
 
-    /// How the packets of a due frame travel, and the number of its track.
-    pub(super) fn delivery_of(&self, due: Due) -> (Delivery, u8) {
-        let setup = &self.tracks[due.track].setup;
-        (setup.delivery, setup.track)
+    /// How the packets of a due frame travel.
+    pub(super) fn delivery_of(&self, due: Due) -> Delivery {
+        self.tracks[due.track].setup.delivery
     }
 
     /// Steps over a due frame without sending it, as a camera that hangs does.
     pub(super) fn skip(&mut self, due: Due) {
         let played = &mut self.tracks[due.track];
-        if played.kind == TrackKind::Video {
+        if played.is_video() {
             self.next_frame_number += 1;
         }
         advance(&self.clip, played);
@@ -219,7 +228,7 @@ impl Player {
         for packet in frame.packets.clone() {
             if packet == frame.picture_at
                 && let Some(stamp) = stamp
-                && played.kind == TrackKind::Video
+                && played.is_video()
             {
                 self.stamp_nal.clear();
                 write_stamp(source, self.next_frame_number, stamp, &mut self.stamp_nal);
@@ -266,7 +275,7 @@ impl Player {
                 });
             }
         }
-        if fault.reorder_ratio > 0.0 {
+        if matches!(played.setup.delivery, Delivery::Udp { .. }) {
             let mut at = first_out;
             while at + 1 < out.packets.len() {
                 if self.random.chance(fault.reorder_ratio) {
@@ -276,7 +285,7 @@ impl Player {
                 at += 1;
             }
         }
-        if played.kind == TrackKind::Video {
+        if played.is_video() {
             self.next_frame_number += 1;
         }
         advance(&clip, played);
@@ -335,12 +344,9 @@ impl Player {
 
     /// Moves every later RTP timestamp by `jump_ms`.
     pub(super) fn jump(&mut self, jump_ms: i64) {
-        let clip = Arc::clone(&self.clip);
         for played in &mut self.tracks {
-            if let Some(source) = played.source.and_then(|index| clip.tracks.get(index)) {
-                let ticks = us_to_ticks(jump_ms * 1000, source.parameters.clock_rate);
-                played.timestamp_base = played.timestamp_base.wrapping_add(ticks as u32);
-            }
+            let ticks = us_to_ticks(jump_ms * 1000, played.clock_rate);
+            played.timestamp_base = played.timestamp_base.wrapping_add(ticks as u32);
         }
     }
 
@@ -356,38 +362,27 @@ impl Player {
             return true;
         }
         let fits = |played: &PlayedTrack| {
-            let old = played.source.and_then(|index| self.clip.tracks.get(index));
-            let new = clip.track_of_kind(played.kind).and_then(|index| clip.tracks.get(index));
-            match (old, new) {
-                (Some(old), Some(new)) => {
-                    old.parameters.codec == new.parameters.codec
-                        && old.parameters.clock_rate == new.parameters.clock_rate
-                        && old.payload_type == new.payload_type
-                }
-                (None, Some(_)) => false,
-                (_, None) => played.kind != TrackKind::Video,
-            }
+            let new = clip
+                .track_of_kind(played.codec.kind())
+                .and_then(|index| clip.tracks.get(index));
+            new.map_or(!played.is_video(), |new| {
+                let TrackParameters { codec, clock_rate, .. } = new.parameters;
+                (codec, clock_rate, new.payload_type) == (played.codec, played.clock_rate, played.payload_type)
+            })
         };
         if !self.tracks.iter().all(fits) {
             return false;
         }
         // One instant for all tracks: that of the next picture, or of whatever is next.
-        let video = self.tracks.iter().find(|played| played.kind == TrackKind::Video);
-        let next = video.and_then(|played| self.media_us_of(played, played.frame));
-        let any = || {
-            self.tracks
-                .iter()
-                .filter_map(|played| self.media_us_of(played, played.frame))
-                .min()
-        };
-        let start_us = next.or_else(any).unwrap_or(0);
+        let next_of = |played: &PlayedTrack| self.media_us_of(played, played.frame);
+        let video = self.tracks.iter().find(|played| played.is_video());
+        let start_us = video
+            .and_then(next_of)
+            .or_else(|| self.tracks.iter().filter_map(next_of).min())
+            .unwrap_or(0);
         for played in &mut self.tracks {
-            played.source = clip.track_of_kind(played.kind);
-            let rate = played
-                .source
-                .and_then(|index| clip.tracks.get(index))
-                .map(|s| s.parameters.clock_rate);
-            played.round_ticks = us_to_ticks(start_us, rate.unwrap_or(1));
+            played.source = clip.track_of_kind(played.codec.kind());
+            played.round_ticks = us_to_ticks(start_us, played.clock_rate);
             played.frame = 0;
         }
         self.clip = Arc::clone(clip);
@@ -447,3 +442,6 @@ fn write_packet(
 fn write_stamp(_source: &ClipTrack, _number: u64, _stamp: Stamp, _out: &mut Vec<u8>) {
     // Written when the stamp module is there.
 }
+
+#[cfg(test)]
+mod tests;

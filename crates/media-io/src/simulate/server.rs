@@ -379,7 +379,7 @@ impl Server {
     fn send_due(&self) -> u64 {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
-        let now_us = self.clock.monotonic_us();
+        let mut now_us = self.clock.monotonic_us();
         while let Some(&Reverse((due_us, id))) = state.due.peek()
             && due_us <= now_us
         {
@@ -394,6 +394,7 @@ impl Server {
             let camera = &state.cameras[client.camera];
             self.send_frames(client, camera, &mut state.outbox, now_us);
             client.schedule(id, &mut state.due);
+            now_us = self.clock.monotonic_us();
         }
         if now_us >= state.next_expiry_check_us {
             state.next_expiry_check_us = now_us + EXPIRY_CHECK_US;
@@ -417,21 +418,12 @@ impl Server {
                 client.player.skip(due);
                 continue;
             }
-            let (delivery, _) = client.player.delivery_of(due);
-            let mut fault = &camera.fault;
-            let in_order;
-            if fault.reorder_ratio > 0.0 && matches!(delivery, Delivery::Interleaved { .. }) {
-                in_order = Fault {
-                    reorder_ratio: 0.0,
-                    ..fault.clone()
-                };
-                fault = &in_order;
-            }
+            let delivery = client.player.delivery_of(due);
             let stamp = self.settings.stamp.then(|| Stamp {
                 utc_us: self.clock.utc_us(),
             });
             outbox.clear();
-            client.player.write_frame(due, fault, stamp, outbox);
+            client.player.write_frame(due, &camera.fault, stamp, outbox);
             let counters = &self.counters;
             if self.send(&client.connection, delivery, outbox) {
                 counters.frames_sent.fetch_add(1, Relaxed);

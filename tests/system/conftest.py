@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from vms.app.bench.running_server import RunningServer
-from vms.app.bench.simulated_cameras import SimulatedCameras
+from benchmarks.running_server import RunningServer
+from benchmarks.simulated_cameras import SimulatedCameras
 
-SMALL_CLIP = {"width": 320, "height": 180, "fps": 30, "seconds": 10, "bitrate_bps": 400_000, "gop_s": 2.0}
-OTHER_CLIP = {"width": 256, "height": 144, "fps": 30, "seconds": 6, "bitrate_bps": 300_000, "gop_s": 1.0}
+SMALL_CLIP = {"width": 320, "height": 180, "fps": 30, "seconds": 10, "bitrate_bps": 400_000, "gop_seconds": 2.0}
+OTHER_CLIP = {"width": 256, "height": 144, "fps": 30, "seconds": 6, "bitrate_bps": 300_000, "gop_seconds": 1.0}
 
 
 def pytest_configure() -> None:
@@ -35,5 +35,5 @@ def server(data_dir: Path) -> Iterator[RunningServer]:
 @pytest.fixture
 def cameras() -> Iterator[SimulatedCameras]:
     """Four cameras: 320×180, 30 fps, 2 s GOP, stamped; clip 1 has other dimensions."""
-    with SimulatedCameras(4, stamp=True, clips=[SMALL_CLIP, OTHER_CLIP], same_source=True) as running:
+    with SimulatedCameras(4, stamp=True, clips=[SMALL_CLIP, OTHER_CLIP]) as running:
         yield running

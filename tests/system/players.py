@@ -25,6 +25,7 @@ def probe(source: Path | str) -> dict[str, Any]:
     run = subprocess.run(
         ["ffprobe", "-v", "error", "-show_streams", "-show_format", "-of", "json", str(source)],
         capture_output=True,
+        check=False,
         text=True,
         timeout=60,
     )
@@ -36,9 +37,12 @@ def probe(source: Path | str) -> dict[str, Any]:
 def presented(source: Path | str) -> Presented:
     """Decodes everything and returns what is shown, edit lists honoured."""
     run = subprocess.run(
-        ["ffmpeg", "-nostdin", "-v", "error", "-i", str(source), "-map", "0:v:0", "-vsync", "passthrough"]
-        + ["-f", "framemd5", "-"],
+        [
+            *("ffmpeg", "-nostdin", "-v", "error", "-i", str(source)),
+            *("-map", "0:v:0", "-vsync", "passthrough", "-f", "framemd5", "-"),
+        ],
         capture_output=True,
+        check=False,
         text=True,
         timeout=120,
     )

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
+from benchmarks.running_server import RunningServer, free_port
+from benchmarks.simulated_cameras import SimulatedCameras
 from tests.system.conftest import SMALL_CLIP
-from vms.app.bench.running_server import RunningServer, free_port
-from vms.app.bench.simulated_cameras import SimulatedCameras
 
 
 def test_unreachable_host(server: RunningServer) -> None:
@@ -22,9 +22,7 @@ def test_unreachable_host(server: RunningServer) -> None:
 
 def test_wrong_password(server: RunningServer) -> None:
     with SimulatedCameras(1, username="viewer", password="right", clips=[SMALL_CLIP]) as cameras:
-        camera_id = server.add_camera(
-            "locked", cameras.url(0), credentials={"username": "viewer", "password": "wrong"}
-        )
+        camera_id = server.add_camera("locked", cameras.url(0), credentials={"username": "viewer", "password": "wrong"})
         server.wait_for_state(camera_id, "unauthorized")
         answer = server.client.patch(
             f"/cameras/{camera_id}", json={"credentials": {"username": "viewer", "password": "right"}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vms.app.bench import kills
+from benchmarks import kills
 
 
 def test_a_few_kills_lose_little() -> None:

@@ -7,10 +7,10 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from benchmarks.recorded_stamps import stamps_of_camera
+from benchmarks.running_server import RunningServer
+from benchmarks.simulated_cameras import SimulatedCameras
 from tests.system.players import presented, probe
-from vms.app.bench.recorded_stamps import stamps_of_camera
-from vms.app.bench.running_server import RunningServer
-from vms.app.bench.simulated_cameras import SimulatedCameras
 
 
 def test_four_cameras_record_every_frame(server: RunningServer, cameras: SimulatedCameras, data_dir: Path) -> None:
@@ -117,9 +117,7 @@ def test_stills_are_pictures(server: RunningServer, cameras: SimulatedCameras) -
         answer = server.client.get(f"/cameras/{camera_id}/{path}", params=parameters)
         assert answer.status_code == 200, answer.text
         assert answer.content[:3] == b"\xff\xd8\xff"
-    nothing = server.client.get(
-        f"/cameras/{camera_id}/frame.jpg", params={"at": (at - timedelta(days=2)).isoformat()}
-    )
+    nothing = server.client.get(f"/cameras/{camera_id}/frame.jpg", params={"at": (at - timedelta(days=2)).isoformat()})
     assert nothing.status_code in (404, 409)
 
 
@@ -150,9 +148,7 @@ def test_export_is_whole_and_hashed(server: RunningServer, cameras: SimulatedCam
         assert server.client.get(f"/exports/{job['id']}").status_code == 404
 
 
-def test_parameter_change_starts_a_new_file(
-    server: RunningServer, cameras: SimulatedCameras, data_dir: Path
-) -> None:
+def test_parameter_change_starts_a_new_file(server: RunningServer, cameras: SimulatedCameras, data_dir: Path) -> None:
     camera_id = server.add_camera("change", cameras.url(0))
     (span,) = server.wait_for_recording(camera_id, 3)
     cameras.fault(0, switch_source=1)

@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from vms.app.bench.recorded_stamps import stamps_of_file
-from vms.app.bench.report import Figure, percentile
-from vms.app.bench.running_server import RunningServer
-from vms.app.bench.simulated_cameras import SimulatedCameras
+from benchmarks.recorded_stamps import stamps_of_file
+from benchmarks.report import Figure, percentile
+from benchmarks.running_server import RunningServer
+from benchmarks.simulated_cameras import SimulatedCameras
 
 
 def measure(kills: int = 50, cameras: int = 4, *, seed: int = 1) -> list[Figure]:
@@ -67,6 +67,7 @@ def _readable(path: Path) -> bool:
     probe = subprocess.run(
         ["ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", str(path)],
         capture_output=True,
+        check=False,
         text=True,
         timeout=30,
     )

@@ -1,4 +1,4 @@
-"""A `vms serve` process on loopback with a temporary data directory, and a small client for it (benches, system tests)."""
+"""A `vms serve` process on loopback with a temporary data directory, and a small client for it."""
 
 from __future__ import annotations
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import httpx
 
-from vms.app.bench.archive import make_archive
-from vms.app.bench.report import Figure, percentile
-from vms.app.bench.running_server import RunningServer
+from benchmarks.archive import make_archive
+from benchmarks.report import Figure, percentile
+from benchmarks.running_server import RunningServer
 
 SEEK_TARGET_MS = 20.0
 TIMELINE_TARGET_MS = 50.0
 
 
-def measure(days: int, *, seeks: int = 100, seed: int = 1) -> list[Figure]:
+def measure(days: float, *, seeks: int = 100, seed: int = 1) -> list[Figure]:
     """P95 over `seeks` random instants, ten seconds of playback each."""
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as directory:
@@ -42,10 +42,10 @@ def measure(days: int, *, seeks: int = 100, seed: int = 1) -> list[Figure]:
                 timeline_ms.append((time.perf_counter() - began) * 1000)
                 assert ranges, "the archive shows nothing"
     return [
-        Figure(f"seek in {days} days, first byte P95", percentile(seek_ms, 0.95), "ms", SEEK_TARGET_MS),
-        Figure(f"seek in {days} days, first byte median", percentile(seek_ms, 0.5), "ms"),
-        Figure(f"timeline of {days} days, P95", percentile(timeline_ms, 0.95), "ms", TIMELINE_TARGET_MS),
-        Figure(f"start with {days} days", start_s, "s"),
+        Figure(f"seek in {days:g} days, first byte P95", percentile(seek_ms, 0.95), "ms", SEEK_TARGET_MS),
+        Figure(f"seek in {days:g} days, first byte median", percentile(seek_ms, 0.5), "ms"),
+        Figure(f"timeline of {days:g} days, P95", percentile(timeline_ms, 0.95), "ms", TIMELINE_TARGET_MS),
+        Figure(f"start with {days:g} days", start_s, "s"),
     ]
 
 

@@ -7,9 +7,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from vms.app.bench.archive import make_archive
-from vms.app.bench.report import Figure
-from vms.app.bench.running_server import RunningServer
+from benchmarks.archive import make_archive
+from benchmarks.report import Figure
+from benchmarks.running_server import RunningServer
 
 
 def measure() -> list[Figure]:

@@ -1,6 +1,6 @@
 """Frame numbers that the simulator stamped into pictures, read back from recorded files with FFmpeg's demuxer.
 
-A stamp is an SEI user_data_unregistered message (H.264 and H.265): UUID, frame number u64, send time i64 µs, big-endian.
+A stamp is an SEI user_data_unregistered message: UUID, frame number u64, send time i64 µs, big-endian.
 It is the sender's own count, so that a check of losses never relies on what the recorder believes.
 """
 

@@ -1,4 +1,4 @@
-"""Simulated cameras in a process of their own: `python -m vms.app.bench.simulated_cameras CAMERAS [options as JSON]`.
+"""Simulated cameras in a process of their own: `python -m benchmarks.simulated_cameras CAMERAS [JSON]`.
 
 The clip is 1080p30 H.264 of 4 Mbit/s with a 2 s GOP unless the options say otherwise. Prints the port once it listens;
 reads fault commands from standard input: `CAMERA {"disconnect": true}`.
@@ -13,17 +13,19 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from vms.adapters.footage import clip_of_pattern
+from vms.adapters.footage import Encoding, read_clip, test_pattern
+from vms.adapters.footage.clips import give
 
-CLIP_CACHE = Path(os.environ.get("VMS_FOOTAGE_CACHE", ".cache/footage"))
-DEFAULT_CLIP = {"width": 1920, "height": 1080, "fps": 30, "seconds": 10, "bitrate_bps": 4_000_000, "gop_s": 2.0}
+REPOSITORY = Path(__file__).parents[1]
+CLIP_CACHE = Path(os.environ.get("VMS_FOOTAGE_CACHE", REPOSITORY / ".cache" / "footage"))
+DEFAULT_CLIP = {"width": 1920, "height": 1080, "fps": 30, "bitrate_bps": 4_000_000, "gop_seconds": 2.0}
 
 
 class SimulatedCameras:
     """The process, its RTSP URLs and its faults."""
 
     def __init__(self, cameras: int, **options: Any) -> None:
-        self._arguments = [sys.executable, "-m", __spec__.name if __spec__ else __name__, str(cameras)]
+        self._arguments = [sys.executable, "-m", "benchmarks.simulated_cameras", str(cameras)]
         self._arguments.append(json.dumps(options))
         self.cameras = cameras
         self.port = 0
@@ -31,7 +33,7 @@ class SimulatedCameras:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            self._arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -78,8 +80,9 @@ def main() -> None:
     port = options.pop("port", 0)
     simulator = vms_media.Simulator("127.0.0.1", port, cameras, **options)
     for clip_options in clips:
-        clip = clip_of_pattern(CLIP_CACHE, **{**DEFAULT_CLIP, **clip_options})
-        simulator.add_source(clip.track_kinds, clip.configurations, clip.clock_rates, clip.channels, clip.units)
+        options_of_clip = {**DEFAULT_CLIP, **clip_options}
+        seconds = options_of_clip.pop("seconds", 10)
+        give(read_clip(test_pattern(CLIP_CACHE, Encoding(**options_of_clip), seconds)), simulator)
     print(simulator.start(), flush=True)
     for line in sys.stdin:
         command, _, document = line.strip().partition(" ")

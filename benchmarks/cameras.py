@@ -11,11 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from vms.app.bench.process_usage import Usage, usage, usage_of_tree
-from vms.app.bench.recorded_stamps import stamps_of_camera
-from vms.app.bench.report import Figure
-from vms.app.bench.running_server import RunningServer
-from vms.app.bench.simulated_cameras import SimulatedCameras
+from benchmarks.process_usage import Usage, usage, usage_of_tree
+from benchmarks.recorded_stamps import stamps_of_camera
+from benchmarks.report import Figure
+from benchmarks.running_server import RunningServer
+from benchmarks.simulated_cameras import SimulatedCameras
 
 CPU_TARGETS_PERCENT = {50: 0.17, 200: 0.25}
 MEMORY_TARGET_MIB = 3.0
@@ -66,8 +66,10 @@ def _gaps(data_dir: Path, camera_id: str) -> int:
 def _ffmpeg(simulator: SimulatedCameras, cameras: int, directory: Path, window_s: float) -> float:
     processes = [
         subprocess.Popen(
-            ["ffmpeg", "-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", simulator.url(n), "-c", "copy"]
-            + ["-f", "segment", "-segment_time", "60", str(directory / f"ffmpeg_{n}_%03d.mp4")],
+            [
+                *("ffmpeg", "-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", simulator.url(n)),
+                *("-c", "copy", "-f", "segment", "-segment_time", "60", str(directory / f"ffmpeg_{n}_%03d.mp4")),
+            ],
             stderr=subprocess.DEVNULL,
         )
         for n in range(cameras)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vms.app.bench import archive, cameras, exporting, instructions, kills, live, report, seeking
+from benchmarks import archive, cameras, exporting, instructions, kills, live, report, seeking
 
 bench = typer.Typer(help="Measures what the product costs and how fast it answers.", no_args_is_help=True)
 Output = Annotated[Path, typer.Option(help="Directory for the JSON results.")]

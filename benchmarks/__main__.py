@@ -1,0 +1,5 @@
+"""`python -m benchmarks`, which `vms bench` calls."""
+
+from benchmarks.command import bench
+
+bench(prog_name="vms bench")

@@ -26,7 +26,9 @@ impl SystemClock {
 
 impl Clock for SystemClock {
     fn utc_us(&self) -> i64 {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as i64)
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_micros() as i64)
     }
 
     fn monotonic_us(&self) -> u64 {
@@ -44,7 +46,10 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock showing `utc_us`.
     pub fn at(utc_us: i64) -> Arc<Self> {
-        Arc::new(Self { utc_us: AtomicI64::new(utc_us), monotonic_us: AtomicI64::new(0) })
+        Arc::new(Self {
+            utc_us: AtomicI64::new(utc_us),
+            monotonic_us: AtomicI64::new(0),
+        })
     }
 
     /// Moves both sides forward.

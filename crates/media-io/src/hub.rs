@@ -4,7 +4,7 @@
 //! `publish` runs on the ingest task and calls every sink in turn; a sink therefore never blocks: it queues, and when
 //! its queue is full it drops up to the next key frame and counts.
 
-use media_core::AccessUnit;
+use media_core::{AccessUnit, TrackParameters};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ struct State {
     gop_bytes: usize,
     /// False when the cap cut the current GOP short: what is kept does not start with a key frame any more.
     gop_whole: bool,
+    /// What each track (video, audio, metadata) was at its newest unit.
+    parameters: [Option<Arc<TrackParameters>>; 3],
 }
 
 /// The meeting point of one stream's producer and its sinks.
@@ -43,7 +45,13 @@ impl Hub {
         Arc::new(Self {
             name: name.into(),
             gop_cap_bytes,
-            state: Mutex::new(State { sinks: Vec::new(), gop: VecDeque::new(), gop_bytes: 0, gop_whole: false }),
+            state: Mutex::new(State {
+                sinks: Vec::new(),
+                gop: VecDeque::new(),
+                gop_bytes: 0,
+                gop_whole: false,
+                parameters: [None, None, None],
+            }),
             units: AtomicU64::new(0),
         })
     }
@@ -58,10 +66,20 @@ impl Hub {
         self.units.load(Ordering::Relaxed)
     }
 
+    /// What `track` was at its newest unit; None before its first.
+    pub fn parameters(&self, track: u8) -> Option<Arc<TrackParameters>> {
+        self.state.lock().parameters.get(usize::from(track)).cloned().flatten()
+    }
+
     /// Shares `unit` with every sink and adds it to the GOP cache.
     pub fn publish(&self, unit: &Arc<AccessUnit>) {
         self.units.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock();
+        if let Some(known) = state.parameters.get_mut(usize::from(unit.track))
+            && !known.as_ref().is_some_and(|p| Arc::ptr_eq(p, &unit.parameters))
+        {
+            *known = Some(unit.parameters.clone());
+        }
         if unit.track == 0 && (unit.key || unit.discontinuity) {
             state.gop.clear();
             state.gop_bytes = 0;

@@ -1,0 +1,226 @@
+//! Counters of the WebRTC output and the delay that it adds.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What the WebRTC output has done since its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WhepStats {
+    /// Sessions open now, connected or not yet.
+    pub viewers: u64,
+    /// Sessions connected (ICE and DTLS) now.
+    pub connected: u64,
+    /// Sessions ever opened.
+    pub opened: u64,
+    /// Offers refused: malformed, no common codec, too many viewers, nothing to show.
+    pub refused: u64,
+    /// Sessions that ended because the viewer fell silent or never connected.
+    pub timed_out: u64,
+    /// Sessions ended by an error of the protocol stack.
+    pub failed: u64,
+    /// Datagrams received.
+    pub datagrams_received: u64,
+    /// Datagrams that belong to no session.
+    pub datagrams_unknown: u64,
+    /// Datagrams of a session that are no STUN, DTLS, SRTP or SRTCP.
+    pub datagrams_malformed: u64,
+    /// Datagrams sent.
+    pub datagrams_sent: u64,
+    /// Bytes sent, as UDP payload.
+    pub bytes_sent: u64,
+    /// Datagrams that the operating system refused to send.
+    pub send_errors: u64,
+    /// Video units handed to viewers at the live edge (one per viewer and picture).
+    pub live_units: u64,
+    /// Video units handed to viewers out of the GOP cache.
+    pub burst_units: u64,
+    /// B pictures left out because WebRTC cannot put pictures in order.
+    pub reordered_units_dropped: u64,
+    /// Units dropped because a queue was full.
+    pub units_dropped: u64,
+    /// Units that could not be packetized.
+    pub units_malformed: u64,
+    /// Requests for a key frame (PLI, FIR).
+    pub key_requests: u64,
+    /// Requests answered by sending the GOP again.
+    pub key_resends: u64,
+    /// From the last byte read from the camera to the last packet of the unit handed to the network, live units only.
+    pub delay: DelayStats,
+}
+
+/// Quantiles of a delay in µs, with 6 % resolution.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DelayStats {
+    /// Number of measurements.
+    pub count: u64,
+    /// Median.
+    pub p50_us: u64,
+    /// 95th percentile.
+    pub p95_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// Greatest.
+    pub max_us: u64,
+}
+
+/// The counters behind [`WhepStats`], shared between the driver and those who ask.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) connected: AtomicU64,
+    pub(super) opened: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) timed_out: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) datagrams_received: AtomicU64,
+    pub(super) datagrams_unknown: AtomicU64,
+    pub(super) datagrams_malformed: AtomicU64,
+    pub(super) datagrams_sent: AtomicU64,
+    pub(super) bytes_sent: AtomicU64,
+    pub(super) send_errors: AtomicU64,
+    pub(super) live_units: AtomicU64,
+    pub(super) burst_units: AtomicU64,
+    pub(super) reordered_units_dropped: AtomicU64,
+    pub(super) units_dropped: AtomicU64,
+    pub(super) units_malformed: AtomicU64,
+    pub(super) key_requests: AtomicU64,
+    pub(super) key_resends: AtomicU64,
+    pub(super) delay: DelayHistogram,
+}
+
+/// Adds to a counter.
+pub(super) fn count(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Ordering::Relaxed);
+}
+
+impl Counters {
+    /// The counters now; `viewers` is known to the caller.
+    pub(super) fn read(&self, viewers: u64) -> WhepStats {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        WhepStats {
+            viewers,
+            connected: of(&self.connected),
+            opened: of(&self.opened),
+            refused: of(&self.refused),
+            timed_out: of(&self.timed_out),
+            failed: of(&self.failed),
+            datagrams_received: of(&self.datagrams_received),
+            datagrams_unknown: of(&self.datagrams_unknown),
+            datagrams_malformed: of(&self.datagrams_malformed),
+            datagrams_sent: of(&self.datagrams_sent),
+            bytes_sent: of(&self.bytes_sent),
+            send_errors: of(&self.send_errors),
+            live_units: of(&self.live_units),
+            burst_units: of(&self.burst_units),
+            reordered_units_dropped: of(&self.reordered_units_dropped),
+            units_dropped: of(&self.units_dropped),
+            units_malformed: of(&self.units_malformed),
+            key_requests: of(&self.key_requests),
+            key_resends: of(&self.key_resends),
+            delay: self.delay.read(),
+        }
+    }
+}
+
+/// Sixteen buckets per power of two, up to 2^32 µs.
+const BUCKETS: usize = 16 * 29;
+
+/// A histogram of delays in µs that many threads may add to and read.
+pub(super) struct DelayHistogram {
+    buckets: Box<[AtomicU64; BUCKETS]>,
+    max_us: AtomicU64,
+}
+
+impl Default for DelayHistogram {
+    fn default() -> Self {
+        Self {
+            buckets: Box::new([const { AtomicU64::new(0) }; BUCKETS]),
+            max_us: AtomicU64::new(0),
+        }
+    }
+}
+
+impl std::fmt::Debug for DelayHistogram {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.read().fmt(f)
+    }
+}
+
+impl DelayHistogram {
+    pub(super) fn record(&self, us: u64) {
+        self.buckets[bucket_of(us)].fetch_add(1, Ordering::Relaxed);
+        self.max_us.fetch_max(us, Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self) -> DelayStats {
+        let counts: Vec<u64> = self.buckets.iter().map(|b| b.load(Ordering::Relaxed)).collect();
+        let count: u64 = counts.iter().sum();
+        let max_us = self.max_us.load(Ordering::Relaxed);
+        let quantile = |hundredths: u64| {
+            let rank = (count * hundredths).div_ceil(100);
+            let mut seen = 0;
+            let bucket = counts.iter().position(|n| {
+                seen += n;
+                seen >= rank && *n > 0
+            });
+            bucket.map_or(0, |b| greatest_of(b).min(max_us))
+        };
+        DelayStats {
+            count,
+            p50_us: quantile(50),
+            p95_us: quantile(95),
+            p99_us: quantile(99),
+            max_us,
+        }
+    }
+}
+
+fn bucket_of(us: u64) -> usize {
+    let us = us.min(u64::from(u32::MAX));
+    if us < 16 {
+        return us as usize;
+    }
+    let power = us.ilog2() as usize;
+    (power - 3) * 16 + (us >> (power - 4) & 15) as usize
+}
+
+fn greatest_of(bucket: usize) -> u64 {
+    if bucket < 16 {
+        return bucket as u64;
+    }
+    let power = bucket / 16 + 3;
+    let width = 1u64 << (power - 4);
+    (16 + bucket as u64 % 16) * width + width - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_cover_every_delay_within_a_sixteenth() {
+        let mut us = 0u64;
+        while us < 1 << 33 {
+            let greatest = greatest_of(bucket_of(us));
+            let capped = us.min(u64::from(u32::MAX));
+            assert!(
+                greatest >= capped && greatest <= capped + capped / 16,
+                "{us}: {greatest}"
+            );
+            us = us * 9 / 8 + 1;
+        }
+        assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn quantiles() {
+        let histogram = DelayHistogram::default();
+        assert_eq!(histogram.read(), DelayStats::default());
+        for us in 1..=1000 {
+            histogram.record(us);
+        }
+        let read = histogram.read();
+        assert_eq!((read.count, read.max_us), (1000, 1000));
+        for (got, exact) in [(read.p50_us, 500), (read.p95_us, 950), (read.p99_us, 990)] {
+            assert!(got >= exact && got <= exact * 17 / 16, "{got} for {exact}");
+        }
+    }
+}

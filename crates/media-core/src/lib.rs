@@ -7,7 +7,6 @@ pub mod codec;
 pub mod decode_order;
 pub mod error;
 pub mod fmp4;
-pub mod grant;
 pub mod index;
 pub mod movie;
 pub mod playlist;

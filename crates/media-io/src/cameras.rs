@@ -3,7 +3,7 @@
 //! Configuration is declarative: `set` is given what a camera shall be and changes only what differs, so that editing a
 //! name or switching the recording on does not cost the connection.
 
-use crate::archive::{Archive, Recorder};
+use crate::archive::{Archive, Recorder, RecordingState};
 use crate::clock::Clock;
 use crate::hub::{GOP_CACHE_BYTES, Hub, Sink};
 use crate::ingest::{Credentials, Ingest, IngestHandle, StreamConfig, StreamStatus, Transport};
@@ -61,7 +61,7 @@ pub struct CameraStatus {
 }
 
 /// State of one stream's connection and recording.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct StreamReport {
     /// The connection.
     #[serde(flatten)]
@@ -225,18 +225,15 @@ impl Camera {
 
 impl CameraStream {
     fn report(&self) -> StreamReport {
-        let recorder = self.recorder.as_ref().map(|recorder| recorder.status());
+        let state = self.recorder.as_ref().map(|recorder| recorder.state());
         StreamReport {
             ingest: self.ingest.status(),
-            recording: recorder.as_ref().is_some_and(|status| status.recording),
-            recording_reason: recorder.and_then(|status| status.reason),
+            recording: state == Some(RecordingState::Recording),
+            recording_reason: match state {
+                Some(RecordingState::Failed(reason)) => Some(reason),
+                _ => None,
+            },
         }
-    }
-}
-
-impl Default for StreamReport {
-    fn default() -> Self {
-        Self { ingest: StreamStatus::default(), recording: false, recording_reason: None }
     }
 }
 

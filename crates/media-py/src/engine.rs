@@ -6,8 +6,7 @@ use media_core::{Error, ErrorKind};
 use media_io::archive::{self, Archive, ArchiveOptions, Exports};
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
-use media_io::front::{Front, FrontConfig, FrontHandle, Tls};
-use media_io::routes::ArchiveRoutes;
+use media_io::front::{Front, FrontConfig, FrontHandle, FrontLimits, TlsIdentity};
 use media_io::whep::{Limits, Whep};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
@@ -110,6 +109,7 @@ pub struct Engine {
     whep: Option<Arc<Whep>>,
     front: Mutex<Option<FrontHandle>>,
     repair_report: String,
+    clock: Arc<dyn Clock>,
 }
 
 #[pymethods]
@@ -224,14 +224,15 @@ impl Engine {
             upstream_socket: wanted.upstream,
             static_dir: wanted.static_dir,
             grant_key: key_from_hex(&wanted.grant_key)?,
-            tls: wanted.tls.map(|tls| Tls { certificate_pem: tls.certificate_pem, key_pem: tls.key_pem }),
+            tls: wanted.tls.map(|tls| TlsIdentity { certificate_pem: tls.certificate_pem, key_pem: tls.key_pem }),
             media_concurrency: wanted.media_concurrency,
+            clock: self.clock.clone(),
+            limits: FrontLimits::default(),
         };
         py.detach(|| {
             let runtime = self.runtime.lock();
             let runtime = runtime.as_ref().ok_or_else(closed)?;
-            let routes = Arc::new(ArchiveRoutes::new(self.archive.clone()));
-            let front = Front::start(runtime.handle().clone(), config, routes)?;
+            let front = Front::start(runtime.handle(), config, self.archive.clone())?;
             let port = front.port();
             *self.front.lock() = Some(front);
             Ok(port)
@@ -241,18 +242,26 @@ impl Engine {
 
     fn media_metrics(&self, py: Python<'_>) -> PyResult<String> {
         py.detach(|| {
-            let mut metrics = serde_json::to_value(self.archive.metrics()).map_err(unserializable)?;
-            if let Some(fields) = metrics.as_object_mut() {
-                let stats = self.whep.as_ref().map(|whep| whep.stats());
-                fields.insert("whep_viewers".into(), stats.as_ref().map_or(0, |s| s.viewers).into());
-                fields.insert(
-                    "unit_delay_us".into(),
-                    serde_json::to_value(stats.map(|s| s.unit_delay_us).unwrap_or_default()).map_err(unserializable)?,
-                );
-                let requests = self.front.lock().as_ref().map_or(0, FrontHandle::requests_total);
-                fields.insert("http_requests_total".into(), requests.into());
-            }
-            Ok(metrics.to_string())
+            let written = self.archive.write_counters();
+            let disk = self.archive.disk_space()?;
+            let live = self.whep.as_ref().map(|whep| whep.stats());
+            let delay = live.as_ref().map(|stats| stats.delay.clone());
+            document(&serde_json::json!({
+                "bytes_written_total": written.bytes_written,
+                "fragments_written_total": written.fragments_written,
+                "syncs_total": written.syncs,
+                "write_errors_total": written.write_errors,
+                "disk_free_bytes": disk.free_bytes,
+                "disk_total_bytes": disk.total_bytes,
+                "recorded_bytes": self.archive.recorded_bytes(),
+                "whep_viewers": live.map_or(0, |stats| stats.viewers),
+                "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
+                "unit_delay_us": {
+                    "p50": delay.as_ref().map_or(0, |delay| delay.p50_us),
+                    "p95": delay.as_ref().map_or(0, |delay| delay.p95_us),
+                    "p99": delay.as_ref().map_or(0, |delay| delay.p99_us),
+                },
+            }))
         })
         .map_err(raise)
     }
@@ -266,13 +275,16 @@ impl Engine {
             self.cameras.close();
             self.exports.cancel_all();
             self.archive.close();
-            if let Some(whep) = &self.whep {
-                whep.shutdown();
-            }
-            if let Some(front) = self.front.lock().take() {
-                runtime.block_on(front.shutdown(timeout / 2));
-            }
-            runtime.shutdown_timeout(timeout / 2);
+            let front = self.front.lock().take();
+            runtime.block_on(async {
+                if let Some(whep) = &self.whep {
+                    let _ = tokio::time::timeout(timeout / 4, whep.shutdown()).await;
+                }
+                if let Some(front) = front {
+                    front.shutdown(timeout / 2).await;
+                }
+            });
+            runtime.shutdown_timeout(timeout / 4);
         });
     }
 }
@@ -297,16 +309,13 @@ impl Engine {
             0 => None,
             port => {
                 let address = SocketAddr::from(([0, 0, 0, 0], port));
-                Some(Whep::start(
-                    runtime.handle().clone(),
-                    &[address],
-                    Limits { max_viewers: MAX_VIEWERS },
-                    clock.clone(),
-                )?)
+                let limits = Limits { max_viewers: MAX_VIEWERS };
+                Some(Whep::start(runtime.handle(), &[address], limits, clock.clone())?)
             }
         };
         Ok(Self {
-            cameras: Cameras::new(runtime.handle().clone(), clock, archive.clone()),
+            cameras: Cameras::new(runtime.handle().clone(), clock.clone(), archive.clone()),
+            clock,
             exports: Exports::new(archive.clone()),
             runtime: Mutex::new(Some(runtime)),
             repair_report: document(&report)?,

@@ -1,29 +1,33 @@
 //! Grants for Python: the same signing that front checks.
 
-use crate::error::raise;
-use media_core::{Error, ErrorKind, grant};
+use crate::error::{bad_document, raise};
+use media_core::{Error, ErrorKind};
+use media_io::front::{Claims, GrantKey};
 use pyo3::prelude::*;
 
 /// Signs and checks grants with one key.
 #[pyclass(frozen, module = "vms_media")]
 pub struct Grants {
-    key: Vec<u8>,
+    key: GrantKey,
 }
 
 #[pymethods]
 impl Grants {
     #[new]
     fn new(key_hex: &str) -> PyResult<Self> {
-        Ok(Self { key: key_from_hex(key_hex)? })
+        Ok(Self { key: GrantKey::new(&key_from_hex(key_hex)?) })
     }
 
-    fn sign(&self, claims: &str) -> String {
-        grant::sign(&self.key, claims.as_bytes())
+    fn sign(&self, claims: &str) -> PyResult<String> {
+        let claims: Claims = serde_json::from_str(claims).map_err(|e| bad_document("grant", &e))?;
+        Ok(self.key.sign(&claims))
     }
 
     fn verify(&self, token: &str) -> PyResult<String> {
-        let claims = grant::verify(&self.key, token).map_err(raise)?;
-        String::from_utf8(claims).map_err(|_| raise(Error::new(ErrorKind::Malformed, "a grant's claims are not UTF-8")))
+        let claims = self.key.verify(token).ok_or_else(|| {
+            raise(Error::new(ErrorKind::Unauthorized, "the token is not one of ours, or was changed"))
+        })?;
+        serde_json::to_string(&claims).map_err(|e| raise(Error::new(ErrorKind::Internal, e.to_string())))
     }
 }
 

@@ -16,3 +16,4 @@ mod parameter_sets;
 pub mod reorder;
 pub mod rtcp;
 pub mod sequence;
+pub mod track_receiver;

@@ -12,6 +12,7 @@ mod jpeg_tables;
 pub mod nal_depacketizer;
 pub mod onvif_depacketizer;
 pub mod packet;
+pub mod packetizer;
 mod parameter_sets;
 pub mod reorder;
 pub mod rtcp;

@@ -81,6 +81,8 @@ pub struct TrackClock {
     anchor: Option<Anchor>,
     report: Option<Report>,
     camera_offset_us: Option<i64>,
+    /// Media time was moved: the next unit does not follow the one before.
+    shifted: bool,
     jumps: u64,
 }
 
@@ -93,8 +95,16 @@ impl TrackClock {
             anchor: None,
             report: None,
             camera_offset_us: None,
+            shifted: false,
             jumps: 0,
         }
+    }
+
+    /// The next unit is anchored anew: another source, with timestamps of its own.
+    pub fn forget(&mut self) {
+        self.last_timestamp = None;
+        self.anchor = None;
+        self.report = None;
     }
 
     /// Times of the unit stamped `rtp_timestamp` whose first packet came at `arrival`.
@@ -123,7 +133,7 @@ impl TrackClock {
         MediaTime {
             pts: anchor.pts + (ticks - anchor.ticks),
             utc_us: anchor.offset_us + media_us,
-            discontinuity: false,
+            discontinuity: std::mem::take(&mut self.shifted),
         }
     }
 
@@ -211,6 +221,7 @@ impl TrackClock {
         if let Some(anchor) = &mut self.anchor {
             anchor.pts += us_to_ticks(by_us, self.clock_rate);
             anchor.offset_us += by_us;
+            self.shifted = true;
             anchor.window_us = anchor.window_us.max(anchor.offset_us);
             anchor.last_window_us = anchor.last_window_us.map(|last| last.max(anchor.offset_us));
         }

@@ -17,3 +17,4 @@ pub mod reorder;
 mod parameter_sets;
 pub mod rtcp;
 pub mod sequence;
+pub mod track_receiver;

@@ -1,7 +1,7 @@
 //! Puts UDP packets back in order: a packet ahead of its turn waits until those before it have come, or for at most
 //! [`MAX_HELD`] packets or [`MAX_WAIT_US`], whichever is over first. Packets in order pass without being copied.
 
-use super::sequence::{MAX_DROPOUT, distance};
+use super::sequence::{MAX_DROPOUT, MAX_OLD_RUN, distance};
 use std::collections::VecDeque;
 
 /// Most packets that wait.
@@ -23,6 +23,8 @@ pub struct ReorderBuffer {
     next: Option<u16>,
     /// By rising sequence number from `next` on.
     held: VecDeque<Held>,
+    /// Packets in a row that came after their turn.
+    old_run: u32,
     duplicates: u64,
     reordered: u64,
 }
@@ -49,10 +51,12 @@ impl ReorderBuffer {
         step: i16,
         out: &mut impl FnMut(&[u8], u64),
     ) {
-        if step.unsigned_abs() > MAX_DROPOUT {
+        self.old_run = if step < 0 { self.old_run + 1 } else { 0 };
+        if step.unsigned_abs() > MAX_DROPOUT || self.old_run >= MAX_OLD_RUN {
             // The sender started anew: nothing before it will come.
             self.flush(out);
             self.next = Some(sequence.wrapping_add(1));
+            self.old_run = 0;
             out(bytes, arrival_us);
             return;
         }
@@ -185,6 +189,12 @@ mod tests {
     fn a_sender_that_starts_anew_is_followed_at_once() {
         let (order, _) = run(&[(100, 0), (102, 0), (40_000, 0), (40_001, 0)]);
         assert_eq!(order, [100, 102, 40_000, 40_001]);
+        let arrivals: Vec<(u16, u64)> = [(1000, 0)].into_iter().chain((500..520).map(|n| (n, 0))).collect();
+        assert_eq!(
+            run(&arrivals).0,
+            [1000, 515, 516, 517, 518, 519],
+            "a new start a little way back"
+        );
     }
 
     proptest! {

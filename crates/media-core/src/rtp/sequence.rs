@@ -5,6 +5,9 @@ use super::rtcp::ReportBlock;
 /// A step forward beyond this is a new start, not loss (RFC 3550 A.1 MAX_DROPOUT).
 pub const MAX_DROPOUT: u16 = 3000;
 
+/// So many old packets in a row are a new start a little way back.
+pub const MAX_OLD_RUN: u32 = 16;
+
 /// Where a packet stands after those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -29,6 +32,8 @@ pub fn distance(last: u16, sequence: u16) -> i16 {
 #[derive(Debug, Clone, Default)]
 pub struct SequenceCounter {
     last: Option<u16>,
+    /// Packets in a row that were old.
+    old_run: u32,
     /// Wraps of the sequence number, in the upper 16 bits.
     wraps: u32,
     received: u64,
@@ -58,7 +63,8 @@ impl SequenceCounter {
             self.advance(sequence);
             return Place::Next { lost_packets };
         }
-        if step <= 0 && step.unsigned_abs() < MAX_DROPOUT {
+        self.old_run += 1;
+        if step <= 0 && step.unsigned_abs() < MAX_DROPOUT && self.old_run < MAX_OLD_RUN {
             return Place::Old;
         }
         self.advance(sequence);
@@ -70,7 +76,14 @@ impl SequenceCounter {
             self.wraps = self.wraps.wrapping_add(1 << 16);
         }
         self.last = Some(sequence);
+        self.old_run = 0;
         self.received += 1;
+    }
+
+    /// The next packet starts a new run of numbers, whatever its own.
+    pub fn restart(&mut self) {
+        self.last = None;
+        self.last_transit = None;
     }
 
     /// Takes the last packet's arrival into the jitter: both in RTP ticks, both may wrap.
@@ -128,6 +141,11 @@ mod tests {
         assert_eq!(counter.place(30_001), Place::Next { lost_packets: 0 });
         assert_eq!(counter.place(10_000), Place::Restart);
         assert_eq!(counter.lost(), 2);
+        counter.restart();
+        assert_eq!(counter.place(9_000), Place::Next { lost_packets: 0 });
+        let places: Vec<Place> = (8_000..8_016).map(|sequence| counter.place(sequence)).collect();
+        assert!(places[..15].iter().all(|place| *place == Place::Old));
+        assert_eq!(places[15], Place::Restart, "a new start a little way back");
     }
 
     #[test]

@@ -7,7 +7,4 @@ pub mod sdp;
 pub mod transport;
 pub mod url;
 pub mod describe;
-pub mod digest;
-pub mod message;
-pub mod sdp;
 pub mod server;

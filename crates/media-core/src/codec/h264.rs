@@ -353,34 +353,46 @@ pub(super) fn codec_string(avcc: &[u8]) -> Option<String> {
     Some(format!("avc1.{:02x}{:02x}{:02x}", profile[0], profile[1], profile[2]))
 }
 
-/// Whether a decoder can start at this access unit (4-byte length-prefixed).
-///
-/// True for an IDR picture, for a recovery point SEI, and for a picture of I slices only that comes with an SPS.
-/// A recovery point counts whatever its recovery_frame_cnt: an intra-refresh stream has no other entry, and a decoder
-/// that starts there shows whole pictures after that many frames. The last case serves cameras that send neither.
+/// Whether a decoder can start at this access unit (4-byte length-prefixed): `recovery_frames` knows a number.
 pub fn is_random_access(unit: &[u8]) -> bool {
+    recovery_frames(unit).is_some()
+}
+
+/// How many frames after this access unit a decoder that starts here shows whole pictures; None where it cannot start.
+///
+/// 0 for an IDR picture and for a picture of I slices only that comes with an SPS (for cameras that mark their key
+/// frames in no other way); recovery_frame_cnt of a recovery point SEI (§D.2.8). Intra-refresh streams have only
+/// recovery points with a count above 0: they are entries too, else such a stream would never start.
+pub fn recovery_frames(unit: &[u8]) -> Option<u32> {
     let (mut has_sps, mut slices, mut intra_slices) = (false, 0, 0);
     for nal in length_prefixed(unit) {
         match nal_type(nal) {
-            NAL_IDR => return true,
-            NAL_SEI if has_recovery_point(nal) => return true,
+            NAL_IDR => return Some(0),
+            NAL_SEI => {
+                if let Some(frames) = recovery_point(nal) {
+                    return Some(frames);
+                }
+            }
             NAL_SPS => has_sps = true,
             NAL_SLICE => {
                 slices += 1;
                 // Without an SPS further slices cannot change the answer, and most units are of this kind.
                 if !has_sps {
-                    return false;
+                    return None;
                 }
                 intra_slices += is_intra_slice(nal) as usize;
             }
             _ => {}
         }
     }
-    has_sps && slices > 0 && slices == intra_slices
+    (has_sps && slices > 0 && slices == intra_slices).then_some(0)
 }
 
-fn has_recovery_point(sei: &[u8]) -> bool {
-    sei_payloads(&unescape(&sei[1..])).any(|(kind, _)| kind == SEI_RECOVERY_POINT)
+/// recovery_frame_cnt of the recovery point in an SEI NAL unit; 0 where it cannot be read.
+fn recovery_point(sei: &[u8]) -> Option<u32> {
+    let rbsp = unescape(&sei[1..]);
+    let (_, payload) = sei_payloads(&rbsp).find(|(kind, _)| *kind == SEI_RECOVERY_POINT)?;
+    Some(BitReader::new(payload, "recovery point").ue().unwrap_or(0))
 }
 
 /// slice_type I or SI (§7.4.3, Table 7-6).

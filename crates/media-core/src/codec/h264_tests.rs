@@ -205,7 +205,7 @@ fn missing_or_swapped_sets_are_malformed() {
 fn a_decoder_starts_at_idr_recovery_point_or_intra_with_sps() {
     let (sps, pps) = (hex(BASELINE), hex(PPS));
     let recovery = [6, 6, 1, 0xc4, 0x80];
-    let refresh = [6, 6, 2, 0x02, 0xc0, 0x80];
+    let refresh = [6, 6, 2, 0x02, 0xbc, 0x80]; // 0000001 0101111 00: 86
     let other_sei = [6, 5, 1, 0xc4, 0x80];
     // first_mb_in_slice 0, slice_type 7 (I) or 5 (P).
     let (intra, predicted) = ([0x41, 0x88, 0x84], [0x41, 0x9a, 0x84]);

@@ -342,22 +342,36 @@ pub(super) fn codec_string(hvcc: &[u8]) -> Option<String> {
     Some(string)
 }
 
-/// Whether a decoder can start at this access unit (4-byte length-prefixed): an IRAP picture or a recovery point SEI
-/// (whatever its recovery_poc_cnt, as for H.264: an intra-refresh stream has no other entry).
+/// Whether a decoder can start at this access unit (4-byte length-prefixed): `recovery_frames` knows a number.
 pub fn is_random_access(unit: &[u8]) -> bool {
+    recovery_frames(unit).is_some()
+}
+
+/// How many pictures after this access unit a decoder that starts here shows whole pictures; None where it cannot
+/// start. 0 for an IRAP picture, recovery_poc_cnt of a recovery point SEI (§D.3.8; as for H.264, an intra-refresh
+/// stream has no other entry).
+pub fn recovery_frames(unit: &[u8]) -> Option<u32> {
     for nal in length_prefixed(unit) {
         match nal_type(nal) {
-            kind if NAL_IRAP.contains(&kind) => return true,
-            kind if kind < NAL_FIRST_NON_VCL => return false,
-            NAL_PREFIX_SEI if nal.len() > 2 && has_recovery_point(nal) => return true,
+            kind if NAL_IRAP.contains(&kind) => return Some(0),
+            kind if kind < NAL_FIRST_NON_VCL => return None,
+            NAL_PREFIX_SEI if nal.len() > 2 => {
+                if let Some(pictures) = recovery_point(nal) {
+                    return Some(pictures);
+                }
+            }
             _ => {}
         }
     }
-    false
+    None
 }
 
-fn has_recovery_point(sei: &[u8]) -> bool {
-    sei_payloads(&unescape(&sei[2..])).any(|(kind, _)| kind == SEI_RECOVERY_POINT)
+/// recovery_poc_cnt of the recovery point in an SEI NAL unit; 0 where it cannot be read or is negative.
+fn recovery_point(sei: &[u8]) -> Option<u32> {
+    let rbsp = unescape(&sei[2..]);
+    let (_, payload) = sei_payloads(&rbsp).find(|(kind, _)| *kind == SEI_RECOVERY_POINT)?;
+    let pictures = BitReader::new(payload, "recovery point").se().unwrap_or(0);
+    Some(u32::try_from(pictures).unwrap_or(0))
 }
 
 /// Whether no other picture refers to this access unit: every slice is of a sub-layer non-reference type (even types

@@ -4,9 +4,11 @@
 
 mod catalogue;
 mod disk;
+mod exports;
 mod lane;
 mod lock;
 mod open_file;
+mod picture;
 mod plan;
 mod playback;
 mod reader;
@@ -14,9 +16,12 @@ mod recorder;
 mod start;
 mod timeline;
 mod writer;
+mod zip;
 
 pub use disk::DiskSpace;
+pub use exports::{ExportFormat, ExportProgress, ExportRequest, ExportState, ExportedFile};
 pub use lane::{RecorderCounters, RecordingState};
+pub use picture::Picture;
 pub use playback::Playback;
 pub use recorder::Recorder;
 pub use start::RepairReport;
@@ -25,6 +30,7 @@ pub use writer::WriteCounters;
 
 use crate::clock::Clock;
 use catalogue::{Catalogue, StreamName};
+use exports::Exports;
 use lane::Lane;
 use lock::Lock;
 use media_core::index::GapCause;
@@ -67,6 +73,7 @@ pub struct Archive {
     catalogue: Arc<Catalogue>,
     writer: Arc<Writer>,
     reader: Reader,
+    exports: Exports,
     recorders: Mutex<HashMap<StreamName, Weak<Recorder>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     _lock: Lock,
@@ -99,6 +106,7 @@ impl Archive {
             catalogue,
             writer,
             reader: Reader::default(),
+            exports: Exports::default(),
             recorders: Mutex::default(),
             threads: Mutex::new(threads),
             _lock: lock,
@@ -153,6 +161,7 @@ impl Archive {
 
     /// Stops every recorder, seals every file and ends the threads. The archive can still be read. May block.
     pub fn close(&self) {
+        self.exports.close();
         let recorders: Vec<_> = self.recorders.lock().drain().filter_map(|(_, r)| r.upgrade()).collect();
         for recorder in recorders {
             recorder.finish();

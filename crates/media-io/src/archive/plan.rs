@@ -92,6 +92,24 @@ impl<'a> Walk<'a> {
         Ok(Some(before).filter(|b| same && !b.video.is_empty()))
     }
 
+    /// The files from one to another, both included.
+    pub fn between(&self, from: &Arc<ReadFile>, to: &Arc<ReadFile>) -> Result<Vec<Arc<ReadFile>>> {
+        if Arc::ptr_eq(&from.entry, &to.entry) {
+            return Ok(vec![to.clone()]);
+        }
+        let mut files = vec![from.clone()];
+        for entry in self.files(from.entry.start_us, to.entry.start_us) {
+            if entry.start_us > from.entry.start_us && entry.start_us < to.entry.start_us {
+                let file = self.reader.file(self.stream, &entry)?;
+                if same_video(file.parameters()?, to.parameters()?) {
+                    files.push(file);
+                }
+            }
+        }
+        files.push(to.clone());
+        Ok(files)
+    }
+
     /// The last key sample that is presented at or before `time` (ticks of the video in the file of `from`), at or
     /// before the fragment `from` or slightly after it; with its number within its fragment. None when there is none
     /// within reach.

@@ -55,7 +55,7 @@ impl Archive {
         })
     }
 
-    fn movie(&self, files: &StreamFiles, start_us: i64, end_us: i64) -> Result<Playback> {
+    pub(super) fn movie(&self, files: &StreamFiles, start_us: i64, end_us: i64) -> Result<Playback> {
         let plan = Plan::new(&self.reader, files, start_us, end_us)?;
         let etag = etag(files, &plan);
         let movie = Movie::new(plan.tracks, plan.media_start_90k, plan.media_duration_90k)?;

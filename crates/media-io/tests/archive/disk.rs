@@ -6,18 +6,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// A tmpfs of a given size, unmounted at the end.
-struct SmallDisk {
+pub struct SmallDisk {
     directory: tempfile::TempDir,
 }
 
 impl SmallDisk {
-    fn new(size: &str) -> Self {
+    pub fn new(size: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         mount(directory.path(), Some(&format!("size={size}")), 0);
         Self { directory }
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.directory.path()
     }
 }

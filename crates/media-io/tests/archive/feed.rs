@@ -37,7 +37,6 @@ pub fn video_parameters(configuration: &'static [u8]) -> Arc<TrackParameters> {
     })
 }
 
-
 /// A unit of one NAL unit whose content says which picture it is.
 pub fn unit(parameters: &Arc<TrackParameters>, at_us: i64, key: bool, number: u32) -> Arc<AccessUnit> {
     let dts = rescale(at_us, 1_000_000, parameters.clock_rate);

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod disk;
+mod exports;
 mod feed;
+mod pictures;
 mod playback;
 mod recording;
 mod start;

@@ -3,7 +3,7 @@
 //! Configuration is declarative: `set` is given what a camera shall be and changes only what differs, so that editing a
 //! name or switching the recording on does not cost the connection.
 
-use crate::archive::{Archive, Recorder, RecordingState};
+use crate::archive::{Archive, Picture, Recorder, RecordingState};
 use crate::clock::Clock;
 use crate::hub::{GOP_CACHE_BYTES, Hub, Sink};
 use crate::ingest::{Credentials, Ingest, IngestHandle, StreamConfig, StreamStatus, Transport};
@@ -155,6 +155,24 @@ impl Cameras {
         found
             .map(|s| s.hub.clone())
             .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("camera {camera_id} has no stream {stream}")))
+    }
+
+    /// The newest key frame that a stream shows. `Conflict` while it shows nothing.
+    pub fn picture_now(&self, camera_id: &str, stream: &str) -> Result<Picture> {
+        let gop = self.hub(camera_id, stream)?.gop();
+        let unit = gop.first().ok_or_else(|| {
+            Error::new(ErrorKind::Conflict, format!("camera {camera_id} shows nothing at the moment"))
+        })?;
+        Ok(Picture {
+            codec: unit.parameters.codec,
+            configuration: unit.parameters.configuration.to_vec(),
+            width: unit.parameters.width,
+            height: unit.parameters.height,
+            units: vec![unit.data.to_vec()],
+            pts_90k: vec![unit.pts],
+            wanted_pts_90k: unit.pts,
+            captured_us: unit.utc_us,
+        })
     }
 
     /// State of one camera.

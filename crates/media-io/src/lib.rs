@@ -6,6 +6,7 @@ pub mod clock;
 pub mod front;
 pub mod hub;
 pub mod ingest;
+pub mod recordings;
 pub mod simulate;
 pub mod source;
 pub mod whep;

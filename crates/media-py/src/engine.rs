@@ -3,7 +3,7 @@
 use crate::error::{bad_document, raise};
 use crate::grants::key_from_hex;
 use media_core::{Error, ErrorKind};
-use media_io::archive::{self, Archive, ArchiveOptions, Exports};
+use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest};
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
 use media_io::front::{Front, FrontConfig, FrontHandle, FrontLimits, TlsIdentity};
@@ -40,16 +40,6 @@ struct TlsDocument {
     key_pem: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExportDocument {
-    camera_ids: Vec<String>,
-    start_us: i64,
-    end_us: i64,
-    format: String,
-    directory: PathBuf,
-}
-
 /// The access units that lead to one picture.
 #[pyclass(frozen, module = "vms_media")]
 pub struct Picture {
@@ -60,22 +50,22 @@ pub struct Picture {
 impl Picture {
     #[getter]
     fn codec(&self) -> &'static str {
-        self.inner.parameters.codec.as_str()
+        self.inner.codec.as_str()
     }
 
     #[getter]
     fn configuration<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.inner.parameters.configuration)
+        PyBytes::new(py, &self.inner.configuration)
     }
 
     #[getter]
     fn width(&self) -> u32 {
-        self.inner.parameters.width
+        self.inner.width
     }
 
     #[getter]
     fn height(&self) -> u32 {
-        self.inner.parameters.height
+        self.inner.height
     }
 
     #[getter]
@@ -104,7 +94,6 @@ impl Picture {
 pub struct Engine {
     runtime: Mutex<Option<Runtime>>,
     archive: Arc<Archive>,
-    exports: Exports,
     cameras: Cameras,
     whep: Option<Arc<Whep>>,
     front: Mutex<Option<FrontHandle>>,
@@ -159,14 +148,7 @@ impl Engine {
 
     #[pyo3(signature = (camera_id, stream = "main"))]
     fn picture_now(&self, py: Python<'_>, camera_id: &str, stream: &str) -> PyResult<Picture> {
-        py.detach(|| {
-            let gop = self.cameras.hub(camera_id, stream)?.gop();
-            archive::Picture::newest_key_frame(&gop).ok_or_else(|| {
-                Error::new(ErrorKind::Conflict, format!("camera {camera_id} shows nothing at the moment"))
-            })
-        })
-        .map(|inner| Picture { inner })
-        .map_err(raise)
+        py.detach(|| self.cameras.picture_now(camera_id, stream)).map(|inner| Picture { inner }).map_err(raise)
     }
 
     fn whep_open(
@@ -192,28 +174,16 @@ impl Engine {
     }
 
     fn export_start(&self, py: Python<'_>, export_id: &str, request: &str) -> PyResult<()> {
-        let wanted: ExportDocument = serde_json::from_str(request).map_err(|e| bad_document("export", &e))?;
-        py.detach(|| {
-            self.exports.start(
-                export_id,
-                archive::ExportRequest {
-                    camera_ids: wanted.camera_ids,
-                    start_us: wanted.start_us,
-                    end_us: wanted.end_us,
-                    format: archive::ExportFormat::parse(&wanted.format)?,
-                    directory: wanted.directory,
-                },
-            )
-        })
-        .map_err(raise)
+        let wanted: ExportRequest = serde_json::from_str(request).map_err(|e| bad_document("export", &e))?;
+        py.detach(|| self.archive.export_start(export_id, wanted)).map_err(raise)
     }
 
     fn export_progress(&self, py: Python<'_>, export_id: &str) -> PyResult<String> {
-        py.detach(|| self.exports.progress(export_id).and_then(|progress| document(&progress))).map_err(raise)
+        py.detach(|| self.archive.export_progress(export_id).and_then(|progress| document(&progress))).map_err(raise)
     }
 
     fn export_cancel(&self, py: Python<'_>, export_id: &str) -> PyResult<()> {
-        py.detach(|| self.exports.cancel(export_id)).map_err(raise)
+        py.detach(|| self.archive.export_cancel(export_id)).map_err(raise)
     }
 
     fn start_front(&self, py: Python<'_>, config: &str) -> PyResult<u16> {
@@ -273,7 +243,6 @@ impl Engine {
             let Some(runtime) = self.runtime.lock().take() else { return };
             // Recordings first: whatever else takes long, they are closed.
             self.cameras.close();
-            self.exports.cancel_all();
             self.archive.close();
             let front = self.front.lock().take();
             runtime.block_on(async {
@@ -316,7 +285,6 @@ impl Engine {
         Ok(Self {
             cameras: Cameras::new(runtime.handle().clone(), clock.clone(), archive.clone()),
             clock,
-            exports: Exports::new(archive.clone()),
             runtime: Mutex::new(Some(runtime)),
             repair_report: document(&report)?,
             archive,

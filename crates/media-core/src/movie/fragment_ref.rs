@@ -19,7 +19,7 @@ pub struct FragmentRef {
     pub first_sample: u32,
     /// Samples used.
     pub samples: u32,
-    /// Key samples among them.
+    /// Key samples among them that the movie lists: the first so many.
     pub key_samples: u32,
     /// Position in the file of the first used sample's data.
     pub data_offset: u64,
@@ -132,8 +132,8 @@ impl FragmentRef {
 /// ends only. Empty when nothing can be presented.
 ///
 /// Where the first selected sample is a recovery point whose recovery takes frames (`codec::h264::recovery_frames`),
-/// pictures are whole only after that many. To have them whole at `start`, select again from the key sample before:
-/// with the first selected fragment's media_time − 1 as `start`.
+/// pictures are whole only after that many. To have them whole at `start`, select again from the key sample before
+/// (with the first selected fragment's media_time − 1 as `start`) and call `list_first_key_only`.
 pub fn select(
     fragments: &[FragmentRef],
     parameters: &TrackParameters,
@@ -191,4 +191,12 @@ pub fn select(
         selected[place] = selected[place].trim(&headers(&selected[place])?, 0..used)?;
     }
     Ok(selected)
+}
+
+/// Makes the movie list its first sample as the only key sample. Players begin an edit at the listed key sample nearest
+/// to it; in an intra-refresh stream that would be one after which pictures are not yet whole.
+pub fn list_first_key_only(fragments: &mut [FragmentRef]) {
+    for (number, fragment) in fragments.iter_mut().enumerate() {
+        fragment.key_samples = if number == 0 { fragment.key_samples.min(1) } else { 0 };
+    }
 }

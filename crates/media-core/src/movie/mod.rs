@@ -11,7 +11,7 @@ mod tables;
 
 use tables::Tables;
 
-pub use fragment_ref::{FragmentRef, select};
+pub use fragment_ref::{FragmentRef, list_first_key_only, select};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::fmp4::boxes::{put_u32, put_u64, write_box};

@@ -65,7 +65,7 @@ impl Track {
             }
             let keys_before = keys.len();
             for (place, sample) in used.iter().enumerate() {
-                if sample.key {
+                if sample.key && keys.len() - keys_before < fragment.key_samples as usize {
                     keys.push(sizes.len() as u32 + 1);
                 }
                 sizes.push(sample.size_bytes);

@@ -173,6 +173,18 @@ fn trimming_starts_at_the_key_frame_and_ends_before_the_end() {
 }
 
 #[test]
+fn an_intra_refresh_movie_lists_only_its_first_key_sample() {
+    let mut file = File::default();
+    for time in [0, 6000] {
+        file.add(0, time, &[sample(3000, 5, true), sample(3000, 5, true)]);
+    }
+    let mut fragments = file.references.clone();
+    list_first_key_only(&mut fragments);
+    let movie = Movie::new(vec![plan(video(0), &fragments)], 6000, 3000).unwrap();
+    assert_eq!(numbers(table(&file.movie_bytes(&movie), b"stss"))[1..], [1, 1]);
+}
+
+#[test]
 fn a_track_that_starts_later_waits_in_an_empty_edit() {
     let mut file = File::default();
     file.add(0, 0, &[sample(90_000, 5, true), sample(90_000, 5, false)]);
@@ -276,7 +288,7 @@ fn headers_that_differ_from_the_index_are_malformed() {
         (|header| header.moof_bytes += 1) as fn(&mut FragmentHeader),
         |header| header.samples.truncate(1),
         |header| header.samples[0].size_bytes = 5,
-        |header| header.samples[1].key = true,
+        |header| header.samples[0].key = false,
     ] {
         assert_eq!(tables(change).unwrap_err().kind(), ErrorKind::Malformed);
     }

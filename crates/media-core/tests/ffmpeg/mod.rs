@@ -237,8 +237,16 @@ impl Recording {
                 .filter(|record| record.track as usize == track)
                 .map(|record| movie::FragmentRef::whole(0, record, 0))
                 .collect();
-            let fragments =
-                movie::select(&all, parameters, start, end, |reference| Ok(self.header(reference))).unwrap();
+            let header = |reference: &movie::FragmentRef| Ok(self.header(reference));
+            let mut fragments = movie::select(&all, parameters, start, end, header).unwrap();
+            let first = fragments
+                .first()
+                .map_or(&[][..], |fragment| &self.bytes[fragment.data_offset as usize..]);
+            if parameters.codec == Codec::H264 && codec::h264::recovery_frames(first) > Some(0) {
+                let before = fragments[0].media_time - 1;
+                fragments = movie::select(&all, parameters, before, end, header).unwrap();
+                movie::list_first_key_only(&mut fragments);
+            }
             plans.push(movie::TrackPlan {
                 parameters: parameters.clone(),
                 fragments,

@@ -84,13 +84,20 @@ impl Authorizer {
     ) -> Result<Arc<Authorized>, Refusal> {
         let authorized = match token {
             Some(token) => {
-                let claims = self.key.verify(token).ok_or_else(|| Problem::unauthorized("The token is not genuine"))?;
-                Arc::new(Authorized { token: token.to_owned(), claims })
+                let claims = self
+                    .key
+                    .verify(token)
+                    .ok_or_else(|| Problem::unauthorized("The token is not genuine"))?;
+                Arc::new(Authorized {
+                    token: token.to_owned(),
+                    claims,
+                })
             }
             None => self.session_grant(headers, peer, wanted).await?,
         };
         authorized.claims.permit(wanted)?;
-        self.started.start(&authorized.token, &authorized.claims, self.clock.utc_us())?;
+        self.started
+            .start(&authorized.token, &authorized.claims, self.clock.utc_us())?;
         Ok(authorized)
     }
 
@@ -137,7 +144,9 @@ impl Authorizer {
         })?;
         let until_us = (now_us + ANSWER_US).min(claims.starts_before.min(claims.expires_at).saturating_mul(1_000_000));
         let authorized = Arc::new(Authorized { token, claims });
-        self.answers.lock().insert(fingerprint, authorized.clone(), until_us, now_us);
+        self.answers
+            .lock()
+            .insert(fingerprint, authorized.clone(), until_us, now_us);
         Ok(authorized)
     }
 
@@ -175,7 +184,10 @@ impl Authorizer {
                 response.headers_mut().insert(name, value.clone());
             }
         }
-        response.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(problem::MEDIA_TYPE));
+        response
+            .headers_mut()
+            .entry(CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static(problem::MEDIA_TYPE));
         Err(Refusal::Passed(Box::new(response)))
     }
 }

@@ -28,7 +28,11 @@ enum Payload {
 
 impl FrontBody {
     fn new(payload: Payload) -> Self {
-        Self { payload, counted: None, _place: None }
+        Self {
+            payload,
+            counted: None,
+            _place: None,
+        }
     }
 
     pub(super) fn empty() -> Self {
@@ -36,7 +40,11 @@ impl FrontBody {
     }
 
     pub(super) fn whole(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::empty() } else { Self::new(Payload::Whole(bytes)) }
+        if bytes.is_empty() {
+            Self::empty()
+        } else {
+            Self::new(Payload::Whole(bytes))
+        }
     }
 
     pub(super) fn source(reader: FlowReader) -> Self {
@@ -49,12 +57,18 @@ impl FrontBody {
 
     /// Counts the bytes under `class`.
     pub(super) fn counted(self, counters: &Arc<Counters>, class: RouteClass) -> Self {
-        Self { counted: Some((counters.clone(), class)), ..self }
+        Self {
+            counted: Some((counters.clone(), class)),
+            ..self
+        }
     }
 
     /// Keeps `place` taken while the body lives.
     pub(super) fn holding(self, place: OwnedSemaphorePermit) -> Self {
-        Self { _place: Some(place), ..self }
+        Self {
+            _place: Some(place),
+            ..self
+        }
     }
 }
 

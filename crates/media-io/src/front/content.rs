@@ -5,7 +5,9 @@ use super::flow;
 use super::problem::Problem;
 use super::ranges::{Conditions, Outcome};
 use crate::source::ByteSource;
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
+};
 use http::{Method, Response, StatusCode};
 use std::sync::Arc;
 use tokio::runtime::Handle;

@@ -21,8 +21,13 @@ pub enum RouteClass {
 }
 
 /// Every class, in the order of `Snapshot::requests`.
-pub const ROUTE_CLASSES: [RouteClass; 5] =
-    [RouteClass::Media, RouteClass::Static, RouteClass::Health, RouteClass::Api, RouteClass::Tunnel];
+pub const ROUTE_CLASSES: [RouteClass; 5] = [
+    RouteClass::Media,
+    RouteClass::Static,
+    RouteClass::Health,
+    RouteClass::Api,
+    RouteClass::Tunnel,
+];
 
 /// Running totals; relaxed atomics, so a snapshot may be between two of them.
 #[derive(Debug, Default)]

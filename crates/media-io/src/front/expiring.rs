@@ -31,12 +31,19 @@ pub(super) struct ExpiringMap<V> {
 impl<V> ExpiringMap<V> {
     /// Holds at most `capacity` entries; over that, those that expire first go first.
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), entries: HashMap::new(), by_expiry: BTreeSet::new() }
+        Self {
+            capacity: capacity.max(1),
+            entries: HashMap::new(),
+            by_expiry: BTreeSet::new(),
+        }
     }
 
     /// The entry, unless its time has come.
     pub(super) fn get(&self, key: &Fingerprint, now: i64) -> Option<&V> {
-        self.entries.get(key).filter(|(until, _)| now < *until).map(|(_, value)| value)
+        self.entries
+            .get(key)
+            .filter(|(until, _)| now < *until)
+            .map(|(_, value)| value)
     }
 
     /// Adds or replaces an entry that counts before `until`.

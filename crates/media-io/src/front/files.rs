@@ -43,7 +43,12 @@ impl FileSource {
         }
         let changed_ns = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
         let etag = format!("{:x}-{:x}-{changed_ns:x}", metadata.ino(), metadata.len());
-        Ok(Self { file, size_bytes: metadata.len(), etag, content_type: content_type(path) })
+        Ok(Self {
+            file,
+            size_bytes: metadata.len(),
+            etag,
+            content_type: content_type(path),
+        })
     }
 }
 
@@ -78,7 +83,11 @@ impl ByteSource for FileSource {
 }
 
 fn content_type(path: &Path) -> &'static str {
-    match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
+    match path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default()
+    {
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
@@ -121,16 +130,27 @@ impl From<Problem> for NotServed {
 impl StaticFiles {
     /// Files under `root`.
     pub(super) fn new(root: Option<PathBuf>, runtime: Handle) -> Self {
-        Self { root: root.and_then(|root| root.canonicalize().ok()), runtime }
+        Self {
+            root: root.and_then(|root| root.canonicalize().ok()),
+            runtime,
+        }
     }
 
     /// Answers a GET or HEAD.
     pub(super) async fn answer(&self, head: &Parts) -> Result<Response<FrontBody>, NotServed> {
-        let wants_page = head.headers.get_all(ACCEPT).iter().any(|v| v.as_bytes().windows(9).any(|w| w == b"text/html"));
+        let wants_page = head
+            .headers
+            .get_all(ACCEPT)
+            .iter()
+            .any(|v| v.as_bytes().windows(9).any(|w| w == b"text/html"));
         let path = head.uri.path();
         let is_root = path == "/" || path == "/index.html";
         let Some(root) = self.root.clone() else {
-            return if wants_page || is_root { Ok(no_page()) } else { Err(NotServed::Absent) };
+            return if wants_page || is_root {
+                Ok(no_page())
+            } else {
+                Err(NotServed::Absent)
+            };
         };
         let path = path.to_owned();
         let wanted = Wanted::of(&head.method, &head.headers);
@@ -153,14 +173,25 @@ impl StaticFiles {
 
 /// The file of a percent-encoded path; None when there is none, or the path leads out of `root` or to a hidden file.
 fn open_below(root: &Path, path: &str) -> Result<Option<Opened>, Problem> {
-    let Ok(path) = percent_decode_str(path).decode_utf8() else { return Ok(None) };
-    let relative = if path == "/" { "index.html" } else { path.trim_start_matches('/') };
+    let Ok(path) = percent_decode_str(path).decode_utf8() else {
+        return Ok(None);
+    };
+    let relative = if path == "/" {
+        "index.html"
+    } else {
+        path.trim_start_matches('/')
+    };
     // `..`, hidden files, and names that mean something else to the file system.
-    if relative.split('/').any(|name| name.is_empty() || name.starts_with('.') || name.contains(['\\', '\0'])) {
+    if relative
+        .split('/')
+        .any(|name| name.is_empty() || name.starts_with('.') || name.contains(['\\', '\0']))
+    {
         return Ok(None);
     }
     // A symbolic link may lead out of the folder only where it stays below it in the end.
-    let Ok(file) = root.join(relative).canonicalize() else { return Ok(None) };
+    let Ok(file) = root.join(relative).canonicalize() else {
+        return Ok(None);
+    };
     if !file.starts_with(root) {
         return Ok(None);
     }
@@ -173,23 +204,36 @@ fn open_below(root: &Path, path: &str) -> Result<Option<Opened>, Problem> {
         }
     };
     let mut headers = HeaderMap::with_capacity(4);
-    let policy = if is_hashed(relative) { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let policy = if is_hashed(relative) {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(policy));
     if source.content_type.starts_with("text/html") {
         put(&mut headers, CONTENT_SECURITY_POLICY, PAGE_POLICY.to_owned());
     }
-    Ok(Some(Opened { source: Arc::new(source), headers }))
+    Ok(Some(Opened {
+        source: Arc::new(source),
+        headers,
+    }))
 }
 
 /// Whether the name of a file changes with its content (`assets/index-DiwrgTda.js`): after the last `-` come eight or
 /// more characters of base64url, of which at least one is a digit or a capital.
 fn is_hashed(relative: &str) -> bool {
-    let Some(name) = relative.strip_prefix("assets/") else { return false };
+    let Some(name) = relative.strip_prefix("assets/") else {
+        return false;
+    };
     let stem = name.split_once('.').map_or(name, |(stem, _)| stem);
     // The hash itself may hold `-` and `_`: look at the last eight characters and the mark before them.
-    let Some((before, hash)) = stem.len().checked_sub(8).and_then(|at| stem.split_at_checked(at)) else { return false };
+    let Some((before, hash)) = stem.len().checked_sub(8).and_then(|at| stem.split_at_checked(at)) else {
+        return false;
+    };
     before.ends_with('-')
-        && hash.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && hash
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         && hash.bytes().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
 }
 
@@ -210,11 +254,20 @@ mod tests {
 
     #[test]
     fn only_names_with_a_hash_are_kept_for_ever() {
-        for hashed in ["assets/index-DiwrgTda.js", "assets/a-b-12345678.css", "assets/x-a-B_c-D_.woff2"] {
+        for hashed in [
+            "assets/index-DiwrgTda.js",
+            "assets/a-b-12345678.css",
+            "assets/x-a-B_c-D_.woff2",
+        ] {
             assert!(is_hashed(hashed), "{hashed}");
         }
-        for plain in ["index.html", "assets/logo.svg", "assets/live-wallpaper.svg", "assets/a-DiwrgTd.js", "a-DiwrgTda.js"]
-        {
+        for plain in [
+            "index.html",
+            "assets/logo.svg",
+            "assets/live-wallpaper.svg",
+            "assets/a-DiwrgTd.js",
+            "a-DiwrgTda.js",
+        ] {
             assert!(!is_hashed(plain), "{plain}");
         }
     }
@@ -222,7 +275,11 @@ mod tests {
     #[test]
     fn no_path_leads_out_of_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("dist").canonicalize().unwrap_or_else(|_| folder.path().join("dist"));
+        let root = folder
+            .path()
+            .join("dist")
+            .canonicalize()
+            .unwrap_or_else(|_| folder.path().join("dist"));
         std::fs::create_dir_all(root.join("sub")).unwrap();
         let root = root.canonicalize().unwrap();
         std::fs::write(folder.path().join("secret.txt"), "secret").unwrap();

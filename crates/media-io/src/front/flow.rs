@@ -66,7 +66,12 @@ pub(super) fn flow(source: Arc<dyn ByteSource>, range: Range<u64>, runtime: Hand
         abandoned: false,
         waker: None,
     };
-    let flow = Arc::new(Flow { source, end: range.end, state: Mutex::new(state), room: Condvar::new() });
+    let flow = Arc::new(Flow {
+        source,
+        end: range.end,
+        state: Mutex::new(state),
+        room: Condvar::new(),
+    });
     (FlowPump { flow: flow.clone() }, FlowReader { flow, runtime, left })
 }
 
@@ -127,7 +132,10 @@ impl Drop for FlowPump {
         let mut state = self.flow.state.lock();
         if state.reading {
             state.reading = false;
-            state.failure = Some(Error::new(ErrorKind::Internal, "the reading of a source stopped half way"));
+            state.failure = Some(Error::new(
+                ErrorKind::Internal,
+                "the reading of a source stopped half way",
+            ));
             if let Some(waker) = state.waker.take() {
                 waker.wake();
             }
@@ -182,7 +190,9 @@ impl FlowReader {
         };
         drop(state);
         if resume {
-            let pump = FlowPump { flow: self.flow.clone() };
+            let pump = FlowPump {
+                flow: self.flow.clone(),
+            };
             self.runtime.spawn_blocking(move || pump.run());
         }
         answer

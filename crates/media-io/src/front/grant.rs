@@ -60,7 +60,9 @@ pub struct GrantKey {
 impl GrantKey {
     /// HMAC-SHA256 under `key`.
     pub fn new(key: &[u8]) -> Self {
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, key),
+        }
     }
 
     /// The token of `claims`.
@@ -93,7 +95,10 @@ impl Claims {
             return Err(Problem::forbidden("The token is for another camera"));
         }
         if self.action != wanted.action {
-            return Err(Problem::forbidden(format!("The token does not permit {}", wanted.action)));
+            return Err(Problem::forbidden(format!(
+                "The token does not permit {}",
+                wanted.action
+            )));
         }
         if self.stream.as_deref().is_some_and(|stream| stream != wanted.stream) {
             return Err(Problem::forbidden("The token is for another stream"));
@@ -111,7 +116,11 @@ impl Claims {
     pub fn permit_touching(&self, start_us: i64, end_us: i64) -> Result<(), Problem> {
         let before = self.start_us.is_some_and(|granted| end_us <= granted);
         let after = self.end_us.is_some_and(|granted| start_us >= granted);
-        if before || after { Err(Problem::forbidden("The token is for another time range")) } else { Ok(()) }
+        if before || after {
+            Err(Problem::forbidden("The token is for another time range"))
+        } else {
+            Ok(())
+        }
     }
 
     /// The same grant for `[start_us, end_us)` of `stream` alone.
@@ -139,7 +148,9 @@ pub struct StartedTokens {
 impl StartedTokens {
     /// Remembers at most `capacity` tokens; over that, those that expire first go first.
     pub fn new(capacity: usize) -> Self {
-        Self { started: Mutex::new(ExpiringMap::new(capacity)) }
+        Self {
+            started: Mutex::new(ExpiringMap::new(capacity)),
+        }
     }
 
     /// 401 when the token is past its time at `now_us`; else remembers it as used.
@@ -184,7 +195,12 @@ mod tests {
     }
 
     fn wanted() -> Use<'static> {
-        Use { camera_id: "cam-1", action: "playback", stream: "main", range_us: Some((1_000, 2_000)) }
+        Use {
+            camera_id: "cam-1",
+            action: "playback",
+            stream: "main",
+            range_us: Some((1_000, 2_000)),
+        }
     }
 
     #[test]
@@ -198,7 +214,16 @@ mod tests {
             bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
             assert_eq!(key.verify(std::str::from_utf8(&bytes).unwrap()), None, "byte {at}");
         }
-        for bad in ["", "v1", "v1.", "v1..", "v2.e30.e30", &token[3..], &format!("{token}="), &format!("{token}.")] {
+        for bad in [
+            "",
+            "v1",
+            "v1.",
+            "v1..",
+            "v2.e30.e30",
+            &token[3..],
+            &format!("{token}="),
+            &format!("{token}."),
+        ] {
             assert_eq!(key.verify(bad), None, "{bad}");
         }
     }
@@ -210,17 +235,23 @@ mod tests {
         let (signed, mac) = token.rsplit_once('.').unwrap();
         let mac = URL_SAFE_NO_PAD.decode(mac).unwrap();
         for length in 0..mac.len() {
-            assert_eq!(key.verify(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&mac[..length]))), None);
+            assert_eq!(
+                key.verify(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(&mac[..length]))),
+                None
+            );
         }
     }
 
     #[test]
     fn the_application_may_leave_out_what_is_unbounded() {
         let key = GrantKey::new(b"0123456789abcdef");
-        let json = r#"{"camera_id":"c","action":"live","stream":null,"starts_before":1,"expires_at":2,"subject":"s","x":1}"#;
+        let json =
+            r#"{"camera_id":"c","action":"live","stream":null,"starts_before":1,"expires_at":2,"subject":"s","x":1}"#;
         let signed = format!("v1.{}", URL_SAFE_NO_PAD.encode(json));
         let mac = hmac::sign(&key.key, signed.as_bytes());
-        let claims = key.verify(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac))).unwrap();
+        let claims = key
+            .verify(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac)))
+            .unwrap();
         assert_eq!((claims.stream, claims.start_us, claims.end_us), (None, None, None));
     }
 
@@ -228,14 +259,53 @@ mod tests {
     fn claims_hold_a_request_to_their_letter() {
         let refused = |wanted: Use<'_>| claims().permit(&wanted).unwrap_err().status;
         assert!(claims().permit(&wanted()).is_ok());
-        assert!(claims().permit(&Use { range_us: Some((1_500, 1_600)), ..wanted() }).is_ok());
-        assert_eq!(refused(Use { camera_id: "cam-2", ..wanted() }), StatusCode::FORBIDDEN);
-        assert_eq!(refused(Use { action: "live", ..wanted() }), StatusCode::FORBIDDEN);
-        assert_eq!(refused(Use { range_us: Some((999, 2_000)), ..wanted() }), StatusCode::FORBIDDEN);
-        assert_eq!(refused(Use { range_us: Some((1_000, 2_001)), ..wanted() }), StatusCode::FORBIDDEN);
+        assert!(
+            claims()
+                .permit(&Use {
+                    range_us: Some((1_500, 1_600)),
+                    ..wanted()
+                })
+                .is_ok()
+        );
+        assert_eq!(
+            refused(Use {
+                camera_id: "cam-2",
+                ..wanted()
+            }),
+            StatusCode::FORBIDDEN
+        );
+        assert_eq!(
+            refused(Use {
+                action: "live",
+                ..wanted()
+            }),
+            StatusCode::FORBIDDEN
+        );
+        assert_eq!(
+            refused(Use {
+                range_us: Some((999, 2_000)),
+                ..wanted()
+            }),
+            StatusCode::FORBIDDEN
+        );
+        assert_eq!(
+            refused(Use {
+                range_us: Some((1_000, 2_001)),
+                ..wanted()
+            }),
+            StatusCode::FORBIDDEN
+        );
         let main_only = claims().narrowed("main", 0, 1_500);
         assert_eq!((main_only.start_us, main_only.end_us), (Some(1_000), Some(1_500)));
-        assert!(main_only.permit(&Use { stream: "sub", range_us: None, ..wanted() }).is_err());
+        assert!(
+            main_only
+                .permit(&Use {
+                    stream: "sub",
+                    range_us: None,
+                    ..wanted()
+                })
+                .is_err()
+        );
         assert!(claims().permit_touching(500, 1_001).is_ok());
         assert!(claims().permit_touching(1_999, 3_000).is_ok());
         assert!(claims().permit_touching(500, 1_000).is_err());
@@ -249,22 +319,34 @@ mod tests {
         assert!(started.start("late", &claims(), at(300)).is_err());
         assert!(started.start("early", &claims(), at(299)).is_ok());
         assert!(started.start("early", &claims(), at(3_599)).is_ok());
-        assert_eq!(started.start("early", &claims(), at(3_600)).unwrap_err().status, StatusCode::UNAUTHORIZED);
+        assert_eq!(
+            started.start("early", &claims(), at(3_600)).unwrap_err().status,
+            StatusCode::UNAUTHORIZED
+        );
     }
 
     #[test]
     fn memory_of_tokens_is_bounded() {
         let started = StartedTokens::new(4);
         for n in 0..100 {
-            let claims = Claims { expires_at: NOW + 1_000 + n, ..claims() };
+            let claims = Claims {
+                expires_at: NOW + 1_000 + n,
+                ..claims()
+            };
             started.start(&format!("t{n}"), &claims, NOW * US_PER_SECOND).unwrap();
         }
         assert_eq!(started.started.lock().len(), 4);
         assert!(started.start("t99", &claims(), (NOW + 400) * US_PER_SECOND).is_ok());
         assert!(started.start("t0", &claims(), (NOW + 400) * US_PER_SECOND).is_err());
         started.start("new", &claims(), (NOW + 200) * US_PER_SECOND).unwrap();
-        let later = Claims { starts_before: NOW + 9_000, expires_at: NOW + 10_000, ..claims() };
-        started.start("after all expired", &later, (NOW + 8_000) * US_PER_SECOND).unwrap();
+        let later = Claims {
+            starts_before: NOW + 9_000,
+            expires_at: NOW + 10_000,
+            ..claims()
+        };
+        started
+            .start("after all expired", &later, (NOW + 8_000) * US_PER_SECOND)
+            .unwrap();
         assert_eq!(started.started.lock().len(), 1);
     }
 

@@ -13,7 +13,10 @@ const SECONDS_PER_DAY: i64 = 86_400;
 pub fn parse_rfc3339_us(text: &str) -> Result<i64> {
     parse(text.as_bytes()).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
-        Error::new(ErrorKind::Invalid, format!("“{shown}” is not an RFC 3339 time such as 2026-11-23T10:00:00Z"))
+        Error::new(
+            ErrorKind::Invalid,
+            format!("“{shown}” is not an RFC 3339 time such as 2026-11-23T10:00:00Z"),
+        )
     })
 }
 
@@ -80,7 +83,9 @@ fn parse(text: &[u8]) -> Option<i64> {
 
 fn digits(text: &[u8], at: usize, count: usize) -> Option<i64> {
     let field = text.get(at..at + count)?;
-    field.iter().try_fold(0, |value, b| b.is_ascii_digit().then(|| value * 10 + i64::from(b - b'0')))
+    field.iter().try_fold(0, |value, b| {
+        b.is_ascii_digit().then(|| value * 10 + i64::from(b - b'0'))
+    })
 }
 
 fn expect(text: &[u8], at: usize, any_of: &[u8]) -> Option<()> {

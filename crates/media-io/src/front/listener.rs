@@ -159,19 +159,29 @@ impl Connections {
         // The last packet of an answer shall not wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else {
-            let peer = Peer { address: address.ip(), is_tls: false };
-            return self.speak_http1(StallGuard::new(stream, self.limits.write_stall_timeout), peer, lifeline).await;
+            let peer = Peer {
+                address: address.ip(),
+                is_tls: false,
+            };
+            return self
+                .speak_http1(StallGuard::new(stream, self.limits.write_stall_timeout), peer, lifeline)
+                .await;
         };
         let handshake = async {
             let mut first = [0];
             if stream.peek(&mut first).await.is_ok_and(|read| read == 1) && first[0].is_ascii_uppercase() {
                 return Err(stream);
             }
-            Ok(tls.accept(StallGuard::new(stream, self.limits.write_stall_timeout)).await)
+            Ok(tls
+                .accept(StallGuard::new(stream, self.limits.write_stall_timeout))
+                .await)
         };
         match tokio::time::timeout(self.limits.header_timeout, handshake).await {
             Ok(Ok(Ok(stream))) => {
-                let peer = Peer { address: address.ip(), is_tls: true };
+                let peer = Peer {
+                    address: address.ip(),
+                    is_tls: true,
+                };
                 if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) {
                     self.speak_http2(stream, peer, lifeline).await;
                 } else {
@@ -196,7 +206,10 @@ impl Connections {
             let (service, held) = (self.service.clone(), held.clone());
             async move { Ok::<_, Infallible>(service.answer(request, peer, &held).await) }
         });
-        let connection = self.http1().serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let connection = self
+            .http1()
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
         let mut connection = pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

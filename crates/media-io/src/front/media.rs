@@ -72,8 +72,16 @@ impl Media {
             MediaResource::Playback | MediaResource::Playlist => Some(query.range_us()?),
             MediaResource::Init(_) | MediaResource::Segment(_) => None,
         };
-        let wanted = Use { camera_id: &path.camera_id, action: ACTION, stream: &stream, range_us };
-        let authorized = self.authorizer.authorize(query.token.as_deref(), &head.headers, peer, &wanted).await?;
+        let wanted = Use {
+            camera_id: &path.camera_id,
+            action: ACTION,
+            stream: &stream,
+            range_us,
+        };
+        let authorized = self
+            .authorizer
+            .authorize(query.token.as_deref(), &head.headers, peer, &wanted)
+            .await?;
         let what = Wanted::of(&head.method, &head.headers);
         let routes = self.routes.clone();
         let camera_id = path.camera_id;
@@ -88,7 +96,10 @@ impl Media {
             (MediaResource::Init(name), _) => {
                 let open = move || {
                     let source = routes.hls_init(&camera_id, &stream, &name).map_err(Problem::from)?;
-                    Ok(Opened { source, headers: cached("private, max-age=3600") })
+                    Ok(Opened {
+                        source,
+                        headers: cached("private, max-age=3600"),
+                    })
                 };
                 content::answer(&self.runtime, what, open).await
             }
@@ -99,8 +110,10 @@ impl Media {
                 .await
             }
             (_, Some((start_us, end_us))) => {
-                content::answer(&self.runtime, what, move || playback(&*routes, &camera_id, &stream, start_us, end_us))
-                    .await
+                content::answer(&self.runtime, what, move || {
+                    playback(&*routes, &camera_id, &stream, start_us, end_us)
+                })
+                .await
             }
             (_, None) => Err(Problem::internal().into()),
         }
@@ -114,9 +127,15 @@ impl Media {
         end_us: i64,
         token: &str,
     ) -> Result<Response<FrontBody>, Refusal> {
-        let query = if stream == "main" { format!("token={token}") } else { format!("stream={stream}&token={token}") };
+        let query = if stream == "main" {
+            format!("token={token}")
+        } else {
+            format!("stream={stream}&token={token}")
+        };
         let routes = self.routes.clone();
-        let asked = self.runtime.spawn_blocking(move || routes.hls_playlist(&camera_id, &stream, start_us, end_us));
+        let asked = self
+            .runtime
+            .spawn_blocking(move || routes.hls_playlist(&camera_id, &stream, start_us, end_us));
         let playlist = asked.await.map_err(|_| Problem::internal())?.map_err(Problem::from)?;
         let mut response = Response::new(FrontBody::whole(Bytes::from(with_query(&playlist, &query))));
         let headers = response.headers_mut();
@@ -133,13 +152,18 @@ fn playback(
     start_us: i64,
     end_us: i64,
 ) -> Result<Opened, Refusal> {
-    let playback = routes.playback(camera_id, stream, start_us, end_us).map_err(Problem::from)?;
+    let playback = routes
+        .playback(camera_id, stream, start_us, end_us)
+        .map_err(Problem::from)?;
     let mut headers = cached("private, no-cache");
     put(&mut headers, VMS_START, format_rfc3339_us(playback.start_us));
     if let Some(next_start_us) = playback.next_start_us {
         put(&mut headers, VMS_NEXT_START, format_rfc3339_us(next_start_us));
     }
-    Ok(Opened { source: playback.source, headers })
+    Ok(Opened {
+        source: playback.source,
+        headers,
+    })
 }
 
 fn segment(
@@ -151,7 +175,10 @@ fn segment(
 ) -> Result<Opened, Refusal> {
     let segment = routes.hls_segment(camera_id, stream, name).map_err(Problem::from)?;
     authorized.claims.permit_touching(segment.start_us, segment.end_us)?;
-    Ok(Opened { source: segment.source, headers: cached("private, max-age=3600") })
+    Ok(Opened {
+        source: segment.source,
+        headers: cached("private, max-age=3600"),
+    })
 }
 
 fn cached(policy: &'static str) -> HeaderMap {
@@ -191,7 +218,9 @@ impl Query {
 
     fn range_us(&self) -> Result<(i64, i64), Problem> {
         let read = |name: &str, text: &Option<String>| {
-            let text = text.as_ref().ok_or_else(|| Problem::invalid(format!("“{name}” is missing")))?;
+            let text = text
+                .as_ref()
+                .ok_or_else(|| Problem::invalid(format!("“{name}” is missing")))?;
             parse_rfc3339_us(text).map_err(|error| Problem::from(error.within(name)))
         };
         let (start_us, end_us) = (read("start", &self.start)?, read("end", &self.end)?);
@@ -247,8 +276,14 @@ mod tests {
     #[test]
     fn a_query_gives_a_range() {
         let range = |text: &str| Query::parse(text).range_us().map_err(|problem| problem.status.as_u16());
-        assert_eq!(range("start=1970-01-01T00:00:00Z&end=1970-01-01T02:00:01%2B02:00"), Ok((0, 1_000_000)));
-        assert_eq!(range("start=1970-01-01T00:00:00Z&end=1970-01-01T02:00:01+02:00"), Ok((0, 1_000_000)));
+        assert_eq!(
+            range("start=1970-01-01T00:00:00Z&end=1970-01-01T02:00:01%2B02:00"),
+            Ok((0, 1_000_000))
+        );
+        assert_eq!(
+            range("start=1970-01-01T00:00:00Z&end=1970-01-01T02:00:01+02:00"),
+            Ok((0, 1_000_000))
+        );
         assert_eq!(range("start=1970-01-01T00:00:00Z"), Err(422));
         assert_eq!(range("start=1970-01-01T00:00:00Z&end=1970-01-01T00:00:00Z"), Err(422));
         assert_eq!(range("start=yesterday&end=1970-01-01T00:00:00Z"), Err(422));

@@ -133,7 +133,10 @@ impl Front {
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         if config.media_concurrency == 0 {
-            return Err(Error::new(ErrorKind::Invalid, "the front needs room for at least one playback"));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "the front needs room for at least one playback",
+            ));
         }
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let listener = listener::bind(&config)?;
@@ -144,11 +147,23 @@ impl Front {
         let service = Arc::new(Service::new(&config, counters.clone(), routes, runtime));
         let (phase, watched) = watch::channel(Phase::Serving);
         let (alive, ended) = mpsc::channel(1);
-        let lifeline = Lifeline { phase: watched, _alive: alive };
-        let connections =
-            Arc::new(Connections { service: service.clone(), tls, limits: config.limits.clone(), counters });
+        let lifeline = Lifeline {
+            phase: watched,
+            _alive: alive,
+        };
+        let connections = Arc::new(Connections {
+            service: service.clone(),
+            tls,
+            limits: config.limits.clone(),
+            counters,
+        });
         runtime.spawn(connections.accept(listener, lifeline));
-        Ok(FrontHandle { port, phase, ended: Mutex::new(Some(ended)), service })
+        Ok(FrontHandle {
+            port,
+            phase,
+            ended: Mutex::new(Some(ended)),
+            service,
+        })
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::body::FrontBody;
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{Response, StatusCode};
 use media_core::{Error, ErrorKind};
 
@@ -58,7 +60,13 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, title, detail: detail.into(), headers: Vec::new() }
+        Self {
+            status,
+            kind,
+            title,
+            detail: detail.into(),
+            headers: Vec::new(),
+        }
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -68,12 +76,22 @@ impl Problem {
 
     /// 422: the request breaks a rule.
     pub fn invalid(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, TYPE_INVALID, "The request breaks a rule", detail)
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            TYPE_INVALID,
+            "The request breaks a rule",
+            detail,
+        )
     }
 
     /// 400: the request itself cannot be read.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, TYPE_MALFORMED, "The request cannot be read", detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            TYPE_MALFORMED,
+            "The request cannot be read",
+            detail,
+        )
     }
 
     /// 401 with the challenge that RFC 6750 §3 asks for.
@@ -95,13 +113,23 @@ impl Problem {
     /// 405; `allow` lists the methods there are.
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let detail = format!("Only {allow} are answered here");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, TYPE_METHOD_NOT_ALLOWED, "Method not allowed", detail)
-            .with(ALLOW, allow)
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            TYPE_METHOD_NOT_ALLOWED,
+            "Method not allowed",
+            detail,
+        )
+        .with(ALLOW, allow)
     }
 
     /// 408: the client sends its request too slowly.
     pub fn request_timeout() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, TYPE_TIMEOUT, "No answer in time", "The request body came too slowly")
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            TYPE_TIMEOUT,
+            "No answer in time",
+            "The request body came too slowly",
+        )
     }
 
     /// 412.
@@ -117,7 +145,12 @@ impl Problem {
     /// 413.
     pub fn too_large(limit_bytes: u64) -> Self {
         let detail = format!("A request body may have at most {limit_bytes} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, TYPE_TOO_LARGE, "The request body is too large", detail)
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            TYPE_TOO_LARGE,
+            "The request body is too large",
+            detail,
+        )
     }
 
     /// 416 with the size there is.
@@ -146,13 +179,24 @@ impl Problem {
 
     /// 503 with Retry-After: a limit is reached.
     pub fn exhausted(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, TYPE_EXHAUSTED, "Too many at once", detail).with(RETRY_AFTER, "1")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            TYPE_EXHAUSTED,
+            "Too many at once",
+            detail,
+        )
+        .with(RETRY_AFTER, "1")
     }
 
     /// 503 with Retry-After: a part that is needed does not answer.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, TYPE_UNAVAILABLE, "Temporarily unavailable", detail)
-            .with(RETRY_AFTER, "1")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            TYPE_UNAVAILABLE,
+            "Temporarily unavailable",
+            detail,
+        )
+        .with(RETRY_AFTER, "1")
     }
 
     /// 502: the application's answer is no HTTP.
@@ -211,15 +255,21 @@ impl From<Error> for Problem {
                 "What is recorded there cannot be read",
                 detail,
             ),
-            ErrorKind::Unsupported => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, TYPE_UNSUPPORTED, "Not supported", detail)
-            }
+            ErrorKind::Unsupported => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                TYPE_UNSUPPORTED,
+                "Not supported",
+                detail,
+            ),
             ErrorKind::Unauthorized => Self::unauthorized(detail),
             ErrorKind::Forbidden => Self::forbidden(detail),
             ErrorKind::NotFound => Self::not_found(detail),
-            ErrorKind::Conflict => {
-                Self::new(StatusCode::CONFLICT, TYPE_CONFLICT, "In conflict with the present state", detail)
-            }
+            ErrorKind::Conflict => Self::new(
+                StatusCode::CONFLICT,
+                TYPE_CONFLICT,
+                "In conflict with the present state",
+                detail,
+            ),
             ErrorKind::Exhausted => Self::exhausted(detail),
             ErrorKind::Unavailable => Self::unavailable(detail),
             ErrorKind::Internal => {

@@ -8,8 +8,8 @@ use super::peer::Peer;
 use super::problem::Problem;
 use super::upstream::{BodyFault, RequestBody, Upstream, UpstreamBody};
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
-    PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SERVER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, SERVER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
@@ -40,18 +40,29 @@ pub(super) struct Proxy {
 /// An answer, or two connections that from now on speak to each other.
 pub(super) enum Passed {
     Answer(Response<FrontBody>),
-    Tunnel { answer: Response<FrontBody>, client: OnUpgrade, application: OnUpgrade },
+    Tunnel {
+        answer: Response<FrontBody>,
+        client: OnUpgrade,
+        application: OnUpgrade,
+    },
 }
 
 impl Proxy {
     /// Passes a request on.
     pub(super) async fn pass(&self, mut head: Parts, body: Incoming, peer: &Peer) -> Result<Passed, Problem> {
-        let announced: Option<u64> =
-            head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|text| text.parse().ok());
+        let announced: Option<u64> = head
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok())
+            .and_then(|text| text.parse().ok());
         if announced.is_some_and(|bytes| bytes > self.body_limit_bytes) {
             return Err(Problem::too_large(self.body_limit_bytes));
         }
-        let client = if wants_websocket(&head) { head.extensions.remove::<OnUpgrade>() } else { None };
+        let client = if wants_websocket(&head) {
+            head.extensions.remove::<OnUpgrade>()
+        } else {
+            None
+        };
         let wanted = Wanted::of(&head.method, &head.headers);
         let fault = BodyFault::default();
         let body = RequestBody::client(body, self.body_limit_bytes, self.body_stall_timeout, fault.clone());
@@ -71,10 +82,18 @@ impl Proxy {
         answer.headers_mut().remove(SERVER);
         match (switched, client) {
             (true, Some(client)) => {
-                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-                answer.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+                answer
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+                answer
+                    .headers_mut()
+                    .insert(UPGRADE, HeaderValue::from_static("websocket"));
                 let answer = answer.map(|_| FrontBody::empty());
-                Ok(Passed::Tunnel { answer, client, application })
+                Ok(Passed::Tunnel {
+                    answer,
+                    client,
+                    application,
+                })
             }
             (true, None) => Err(Problem::bad_gateway()),
             (false, _) => match answer.headers_mut().remove(VMS_SEND_FILE) {
@@ -102,7 +121,10 @@ impl Proxy {
         let mut headers = head.headers;
         headers.remove(CONTENT_LENGTH);
         content::answer(&self.runtime, wanted, move || match FileSource::open(&path) {
-            Ok(source) => Ok(Opened { source: Arc::new(source), headers }),
+            Ok(source) => Ok(Opened {
+                source: Arc::new(source),
+                headers,
+            }),
             Err(error) => {
                 tracing::error!(%error, path = %path.display(), "the application asks for a file that cannot be sent");
                 Err(match error.kind() {
@@ -116,14 +138,13 @@ impl Proxy {
 }
 
 /// The request as the application gets it.
-fn outgoing(
-    head: Parts,
-    body: RequestBody,
-    peer: &Peer,
-    is_upgrade: bool,
-) -> Result<Request<RequestBody>, Problem> {
+fn outgoing(head: Parts, body: RequestBody, peer: &Peer, is_upgrade: bool) -> Result<Request<RequestBody>, Problem> {
     let host = host_of(&head)?;
-    let path = head.uri.path_and_query().cloned().ok_or_else(|| Problem::bad_request("The address has no path"))?;
+    let path = head
+        .uri
+        .path_and_query()
+        .cloned()
+        .ok_or_else(|| Problem::bad_request("The address has no path"))?;
     let mut headers = head.headers;
     strip(&mut headers);
     headers.remove(EXPECT);
@@ -222,7 +243,9 @@ pub(super) fn is_internal(path: &str) -> bool {
             name => resolved.push(name),
         }
     }
-    resolved.first().is_some_and(|name| name.trim().eq_ignore_ascii_case("internal"))
+    resolved
+        .first()
+        .is_some_and(|name| name.trim().eq_ignore_ascii_case("internal"))
 }
 
 #[cfg(test)]

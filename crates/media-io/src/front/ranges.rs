@@ -54,7 +54,9 @@ impl Conditions {
         {
             return Outcome::NotModified;
         }
-        let Some(range) = &self.range else { return Outcome::Whole };
+        let Some(range) = &self.range else {
+            return Outcome::Whole;
+        };
         // A date or a weak tag never matches: what we serve has a strong tag and no Last-Modified.
         if let Some(tag) = &self.if_range
             && tag.strip_prefix('"').and_then(|t| t.strip_suffix('"')) != Some(etag)
@@ -91,7 +93,9 @@ fn lists(list: &str, etag: &str, weak_too: bool) -> bool {
         rest = rest.trim_start_matches([' ', '\t', ',']);
         let weak = rest.starts_with("W/");
         let opaque = rest.strip_prefix("W/").unwrap_or(rest);
-        let Some(quoted) = opaque.strip_prefix('"') else { return false };
+        let Some(quoted) = opaque.strip_prefix('"') else {
+            return false;
+        };
         let Some(end) = quoted.find('"') else { return false };
         if &quoted[..end] == etag && (weak_too || !weak) {
             return true;
@@ -102,21 +106,31 @@ fn lists(list: &str, etag: &str, weak_too: bool) -> bool {
 
 /// One range of `bytes`; several, another unit or a broken one are answered with everything (RFC 9110 §14.2).
 fn select(range: &str, size_bytes: u64) -> Outcome {
-    let Some((unit, set)) = range.split_once('=') else { return Outcome::Whole };
+    let Some((unit, set)) = range.split_once('=') else {
+        return Outcome::Whole;
+    };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Outcome::Whole;
     }
-    let Some((from, to)) = set.trim().split_once('-') else { return Outcome::Whole };
-    let (Some(from), Some(to)) = (position(from), position(to)) else { return Outcome::Whole };
+    let Some((from, to)) = set.trim().split_once('-') else {
+        return Outcome::Whole;
+    };
+    let (Some(from), Some(to)) = (position(from), position(to)) else {
+        return Outcome::Whole;
+    };
     match (from, to) {
         (None, None) => Outcome::Whole,
         (None, Some(suffix_bytes)) if suffix_bytes == 0 || size_bytes == 0 => Outcome::Unsatisfiable,
-        (None, Some(suffix_bytes)) => {
-            Outcome::Part { first: size_bytes.saturating_sub(suffix_bytes), last: size_bytes - 1 }
-        }
+        (None, Some(suffix_bytes)) => Outcome::Part {
+            first: size_bytes.saturating_sub(suffix_bytes),
+            last: size_bytes - 1,
+        },
         (Some(first), Some(last)) if last < first => Outcome::Whole,
         (Some(first), _) if first >= size_bytes => Outcome::Unsatisfiable,
-        (Some(first), last) => Outcome::Part { first, last: last.unwrap_or(u64::MAX).min(size_bytes - 1) },
+        (Some(first), last) => Outcome::Part {
+            first,
+            last: last.unwrap_or(u64::MAX).min(size_bytes - 1),
+        },
     }
 }
 
@@ -150,8 +164,18 @@ mod tests {
     #[test]
     fn ranges_that_must_be_ignored() {
         for text in [
-            "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes=+1-2",
-            "bytes=1--2", "bytes=0x1-2", "0-1", "bytes=1",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=5-2",
+            "bytes=0-1,3-4",
+            "items=0-1",
+            "bytes=+1-2",
+            "bytes=1--2",
+            "bytes=0x1-2",
+            "0-1",
+            "bytes=1",
         ] {
             assert_eq!(select(text, 10), Outcome::Whole, "{text}");
         }
@@ -163,7 +187,10 @@ mod tests {
         assert_eq!(select("BYTES = 9-", 10), Outcome::Part { first: 9, last: 9 });
         assert_eq!(select("bytes=-3", 10), Outcome::Part { first: 7, last: 9 });
         assert_eq!(select("bytes=-30", 10), Outcome::Part { first: 0, last: 9 });
-        assert_eq!(select("bytes=2-99999999999999999999999", 10), Outcome::Part { first: 2, last: 9 });
+        assert_eq!(
+            select("bytes=2-99999999999999999999999", 10),
+            Outcome::Part { first: 2, last: 9 }
+        );
         assert_eq!(select("bytes=10-", 10), Outcome::Unsatisfiable);
         assert_eq!(select("bytes=99999999999999999999999-", 10), Outcome::Unsatisfiable);
         assert_eq!(select("bytes=-0", 10), Outcome::Unsatisfiable);
@@ -175,15 +202,36 @@ mod tests {
     fn preconditions_come_before_the_range() {
         let range = (RANGE, "bytes=0-1");
         let part = Outcome::Part { first: 0, last: 1 };
-        assert_eq!(conditions(&[range.clone(), (IF_NONE_MATCH, "\"a\"")]).evaluate("a", 9), Outcome::NotModified);
-        assert_eq!(conditions(&[(IF_NONE_MATCH, "\"x,y\", W/\"a\"")]).evaluate("a", 9), Outcome::NotModified);
-        assert_eq!(conditions(&[(IF_NONE_MATCH, "*")]).evaluate("a", 9), Outcome::NotModified);
+        assert_eq!(
+            conditions(&[range.clone(), (IF_NONE_MATCH, "\"a\"")]).evaluate("a", 9),
+            Outcome::NotModified
+        );
+        assert_eq!(
+            conditions(&[(IF_NONE_MATCH, "\"x,y\", W/\"a\"")]).evaluate("a", 9),
+            Outcome::NotModified
+        );
+        assert_eq!(
+            conditions(&[(IF_NONE_MATCH, "*")]).evaluate("a", 9),
+            Outcome::NotModified
+        );
         assert_eq!(conditions(&[(IF_NONE_MATCH, "a")]).evaluate("a", 9), Outcome::Whole);
-        assert_eq!(conditions(&[range.clone(), (IF_MATCH, "W/\"a\"")]).evaluate("a", 9), Outcome::PreconditionFailed);
-        assert_eq!(conditions(&[range.clone(), (IF_MATCH, "\"b\", \"a\"")]).evaluate("a", 9), part);
+        assert_eq!(
+            conditions(&[range.clone(), (IF_MATCH, "W/\"a\"")]).evaluate("a", 9),
+            Outcome::PreconditionFailed
+        );
+        assert_eq!(
+            conditions(&[range.clone(), (IF_MATCH, "\"b\", \"a\"")]).evaluate("a", 9),
+            part
+        );
         assert_eq!(conditions(&[range.clone(), (IF_RANGE, "\"a\"")]).evaluate("a", 9), part);
-        assert_eq!(conditions(&[range.clone(), (IF_RANGE, "W/\"a\"")]).evaluate("a", 9), Outcome::Whole);
-        assert_eq!(conditions(&[range.clone(), (IF_RANGE, "\"b\"")]).evaluate("a", 9), Outcome::Whole);
+        assert_eq!(
+            conditions(&[range.clone(), (IF_RANGE, "W/\"a\"")]).evaluate("a", 9),
+            Outcome::Whole
+        );
+        assert_eq!(
+            conditions(&[range.clone(), (IF_RANGE, "\"b\"")]).evaluate("a", 9),
+            Outcome::Whole
+        );
         let date = (IF_RANGE, "Sat, 01 Jan 2000 00:00:00 GMT");
         assert_eq!(conditions(&[range.clone(), date]).evaluate("a", 9), Outcome::Whole);
         assert_eq!(conditions(&[range.clone(), range]).evaluate("a", 9), Outcome::Whole);

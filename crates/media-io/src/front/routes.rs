@@ -83,12 +83,17 @@ impl MediaPath {
 
 /// 1 to 64 characters of `[A-Za-z0-9_-]`.
 pub(super) fn is_name(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn piece(name: &str) -> Option<String> {
     let name = percent_decode_str(name).decode_utf8().ok()?;
-    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    let plain = name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
     ((1..=128).contains(&name.len()) && plain && !name.contains("..")).then(|| name.into_owned())
 }
 
@@ -99,11 +104,21 @@ mod tests {
 
     #[test]
     fn media_paths() {
-        let parse = |path: &str| MediaPath::parse(&format!("/api/v1/cameras/{path}")).map(|p| (p.camera_id, p.resource));
+        let parse =
+            |path: &str| MediaPath::parse(&format!("/api/v1/cameras/{path}")).map(|p| (p.camera_id, p.resource));
         assert_eq!(parse("c-1/playback.mp4"), Some(("c-1".into(), MediaResource::Playback)));
-        assert_eq!(parse("c%2D1/playback/index.m3u8"), Some(("c-1".into(), MediaResource::Playlist)));
-        assert_eq!(parse("c/playback/init-a.mp4"), Some(("c".into(), MediaResource::Init("a".into()))));
-        assert_eq!(parse("c/playback/segment-a_2.m4s"), Some(("c".into(), MediaResource::Segment("a_2".into()))));
+        assert_eq!(
+            parse("c%2D1/playback/index.m3u8"),
+            Some(("c-1".into(), MediaResource::Playlist))
+        );
+        assert_eq!(
+            parse("c/playback/init-a.mp4"),
+            Some(("c".into(), MediaResource::Init("a".into())))
+        );
+        assert_eq!(
+            parse("c/playback/segment-a_2.m4s"),
+            Some(("c".into(), MediaResource::Segment("a_2".into())))
+        );
         for other in [
             "c",
             "c/",

@@ -1,5 +1,6 @@
 //! Which part of the front answers a request, and what every answer carries.
 
+use super::FrontConfig;
 use super::authorize::Authorizer;
 use super::body::FrontBody;
 use super::counters::{Counters, RouteClass};
@@ -11,7 +12,6 @@ use super::problem::Problem;
 use super::proxy::{Passed, Proxy, is_internal};
 use super::routes::{MediaPath, MediaRoutes};
 use super::upstream::Upstream;
-use super::FrontConfig;
 use http::header::{HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -22,8 +22,19 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// First segments of paths that are the application's, whatever files there are.
-const APPLICATION: [&str; 11] =
-    ["api", "ws", "healthz", "readyz", "metrics", "graphql", "docs", "redoc", "openapi.json", "internal", ".well-known"];
+const APPLICATION: [&str; 11] = [
+    "api",
+    "ws",
+    "healthz",
+    "readyz",
+    "metrics",
+    "graphql",
+    "docs",
+    "redoc",
+    "openapi.json",
+    "internal",
+    ".well-known",
+];
 /// Places for requests of files of the web page, and of health checks.
 const STATIC_PLACES: usize = 256;
 const HEALTH_PLACES: usize = 32;
@@ -110,14 +121,24 @@ impl Service {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         if head.method == Method::CONNECT || !path.starts_with('/') {
-            return (RouteClass::Api, Err(Problem::bad_request("The address is no path of this server")));
+            return (
+                RouteClass::Api,
+                Err(Problem::bad_request("The address is no path of this server")),
+            );
         }
         if is_internal(path) {
-            return (RouteClass::Api, Err(Problem::not_found("There is nothing at this address")));
+            return (
+                RouteClass::Api,
+                Err(Problem::not_found("There is nothing at this address")),
+            );
         }
         if let Some(path) = MediaPath::parse(path) {
             let answer = match self.media_places.clone().try_acquire_owned() {
-                Ok(place) => Ok(self.media.answer(path, &head, peer).await.map(|body| body.holding(place))),
+                Ok(place) => Ok(self
+                    .media
+                    .answer(path, &head, peer)
+                    .await
+                    .map(|body| body.holding(place))),
                 Err(_) => Err(Problem::exhausted("All places for playback are taken")),
             };
             return (RouteClass::Media, answer);
@@ -125,14 +146,20 @@ impl Service {
         let first = path.split('/').nth(1).unwrap_or_default();
         if matches!(first, "healthz" | "readyz") {
             let answer = match self.health_places.clone().try_acquire_owned() {
-                Ok(place) => self.pass(head, body, peer, lifeline).await.map(|r| r.map(|body| body.holding(place))),
+                Ok(place) => self
+                    .pass(head, body, peer, lifeline)
+                    .await
+                    .map(|r| r.map(|body| body.holding(place))),
                 Err(_) => Err(Problem::exhausted("Too many ask how the server is")),
             };
             return (RouteClass::Health, answer);
         }
         if !APPLICATION.contains(&first) && matches!(head.method, Method::GET | Method::HEAD) {
             let Ok(place) = self.static_places.clone().try_acquire_owned() else {
-                return (RouteClass::Static, Err(Problem::exhausted("All places for files are taken")));
+                return (
+                    RouteClass::Static,
+                    Err(Problem::exhausted("All places for files are taken")),
+                );
             };
             match self.files.answer(&head).await {
                 Ok(response) => return (RouteClass::Static, Ok(response.map(|body| body.holding(place)))),
@@ -152,8 +179,13 @@ impl Service {
     ) -> Result<Response<FrontBody>, Problem> {
         match self.proxy.pass(head, body, peer).await? {
             Passed::Answer(answer) => Ok(answer),
-            Passed::Tunnel { answer, client, application } => {
-                self.runtime.spawn(tunnel(client, application, self.counters.clone(), lifeline.clone()));
+            Passed::Tunnel {
+                answer,
+                client,
+                application,
+            } => {
+                self.runtime
+                    .spawn(tunnel(client, application, self.counters.clone(), lifeline.clone()));
                 Ok(answer)
             }
         }
@@ -165,13 +197,9 @@ async fn tunnel(client: OnUpgrade, application: OnUpgrade, counters: Arc<Counter
     let copy = async {
         let (client, application) = tokio::try_join!(client, application)?;
         let (mut client, mut application) = (TokioIo::new(client), TokioIo::new(application));
-        let copied = tokio::io::copy_bidirectional_with_sizes(
-            &mut client,
-            &mut application,
-            TUNNEL_UP_BYTES,
-            TUNNEL_DOWN_BYTES,
-        )
-        .await;
+        let copied =
+            tokio::io::copy_bidirectional_with_sizes(&mut client, &mut application, TUNNEL_UP_BYTES, TUNNEL_DOWN_BYTES)
+                .await;
         Ok::<_, hyper::Error>(copied)
     };
     tokio::select! {

@@ -20,7 +20,12 @@ pub(super) struct StallGuard {
 
 impl StallGuard {
     pub(super) fn new(stream: TcpStream, timeout: Duration) -> Self {
-        Self { stream, timeout, alarm: None, waiting: false }
+        Self {
+            stream,
+            timeout,
+            alarm: None,
+            waiting: false,
+        }
     }
 
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {

@@ -19,7 +19,9 @@ pub struct TlsIdentity {
 impl std::fmt::Debug for TlsIdentity {
     /// Without the key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TlsIdentity").field("certificate_pem", &self.certificate_pem).finish_non_exhaustive()
+        f.debug_struct("TlsIdentity")
+            .field("certificate_pem", &self.certificate_pem)
+            .finish_non_exhaustive()
     }
 }
 
@@ -28,12 +30,16 @@ pub(super) const ALPN_H2: &[u8] = b"h2";
 
 /// Errors: `Invalid` when the PEM cannot be read or the key does not belong to the certificate.
 pub(super) fn acceptor(identity: &TlsIdentity) -> Result<TlsAcceptor> {
-    let invalid = |what: &str, error: &dyn std::fmt::Display| Error::new(ErrorKind::Invalid, format!("{what}: {error}"));
+    let invalid =
+        |what: &str, error: &dyn std::fmt::Display| Error::new(ErrorKind::Invalid, format!("{what}: {error}"));
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes())
         .collect::<std::result::Result<_, _>>()
         .map_err(|error| invalid("the TLS certificate cannot be read", &error))?;
     if chain.is_empty() {
-        return Err(Error::new(ErrorKind::Invalid, "the TLS certificate file holds no certificate"));
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            "the TLS certificate file holds no certificate",
+        ));
     }
     let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes())
         .map_err(|error| invalid("the TLS key cannot be read", &error))?;
@@ -56,14 +62,20 @@ mod tests {
     #[test]
     fn what_is_no_pem_is_refused() {
         for (certificate_pem, key_pem) in [("", ""), ("nonsense", "nonsense"), ("-----BEGIN CERTIFICATE-----", "")] {
-            let identity = TlsIdentity { certificate_pem: certificate_pem.into(), key_pem: key_pem.into() };
+            let identity = TlsIdentity {
+                certificate_pem: certificate_pem.into(),
+                key_pem: key_pem.into(),
+            };
             assert_eq!(acceptor(&identity).err().unwrap().kind(), ErrorKind::Invalid);
         }
     }
 
     #[test]
     fn the_key_is_not_printed() {
-        let identity = TlsIdentity { certificate_pem: "C".into(), key_pem: "SECRET".into() };
+        let identity = TlsIdentity {
+            certificate_pem: "C".into(),
+            key_pem: "SECRET".into(),
+        };
         assert!(!format!("{identity:?}").contains("SECRET"));
     }
 }

@@ -52,7 +52,12 @@ struct Idle {
 
 impl Upstream {
     pub(super) fn new(socket: PathBuf, answer_timeout: Duration, runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { socket, answer_timeout, runtime, idle: Mutex::default() })
+        Arc::new(Self {
+            socket,
+            answer_timeout,
+            runtime,
+            idle: Mutex::default(),
+        })
     }
 
     /// Sends a request and waits for the head of its answer. A request that an old connection did not take, or that
@@ -88,8 +93,10 @@ impl Upstream {
             match sender.try_send_request(request).await {
                 Ok(answer) => {
                     // After a 101 the connection speaks another protocol and is nobody's to use again.
-                    let lease = (answer.status() != StatusCode::SWITCHING_PROTOCOLS)
-                        .then(|| Lease { upstream: self.clone(), sender });
+                    let lease = (answer.status() != StatusCode::SWITCHING_PROTOCOLS).then(|| Lease {
+                        upstream: self.clone(),
+                        sender,
+                    });
                     return Ok(answer.map(|incoming| UpstreamBody::new(incoming, lease)));
                 }
                 Err(mut failed) => match (failed.take_message(), again) {
@@ -118,7 +125,9 @@ impl Upstream {
             Ok(stream) => stream.map_err(UpstreamError::Down)?,
             Err(_) => return Err(UpstreamError::Timeout),
         };
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(UpstreamError::Broken)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(UpstreamError::Broken)?;
         self.runtime.spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "a connection to the application ended");
@@ -134,7 +143,10 @@ impl Upstream {
         let mut idle = self.idle.lock();
         idle.retain(|idle| !idle.sender.is_closed() && idle.since.elapsed() < IDLE_TIME);
         if idle.len() < IDLE_CONNECTIONS {
-            idle.push(Idle { sender, since: Instant::now() });
+            idle.push(Idle {
+                sender,
+                since: Instant::now(),
+            });
         }
     }
 
@@ -238,25 +250,32 @@ struct ClientBody {
 
 impl RequestBody {
     pub(super) fn empty() -> Self {
-        Self { payload: RequestPayload::Empty }
+        Self {
+            payload: RequestPayload::Empty,
+        }
     }
 
     pub(super) fn whole(bytes: Bytes) -> Self {
-        Self { payload: RequestPayload::Whole(bytes) }
+        Self {
+            payload: RequestPayload::Whole(bytes),
+        }
     }
 
     /// The body that a client sends: at most `limit_bytes`, and each frame within `stall_timeout`.
-    pub(super) fn client(
-        incoming: Incoming,
-        limit_bytes: u64,
-        stall_timeout: Duration,
-        fault: BodyFault,
-    ) -> Self {
+    pub(super) fn client(incoming: Incoming, limit_bytes: u64, stall_timeout: Duration, fault: BodyFault) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
-        let client = ClientBody { incoming, left_bytes: limit_bytes, stall_timeout, stalled: None, fault };
-        Self { payload: RequestPayload::Client(Box::new(client)) }
+        let client = ClientBody {
+            incoming,
+            left_bytes: limit_bytes,
+            stall_timeout,
+            stalled: None,
+            fault,
+        };
+        Self {
+            payload: RequestPayload::Client(Box::new(client)),
+        }
     }
 }
 
@@ -264,7 +283,9 @@ impl ClientBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
             let timeout = self.stall_timeout;
-            let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+            let stalled = self
+                .stalled
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
             ready!(stalled.as_mut().poll(cx));
             self.fault.0.store(TOO_SLOW, Ordering::Relaxed);
             return Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())));

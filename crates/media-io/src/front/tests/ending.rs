@@ -14,7 +14,9 @@ async fn nothing_under_way_ends_at_once() {
     // One that never spoke, one that did and waits.
     let _silent = bench.connect().await;
     let mut idle = bench.connect().await;
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = [0; 15];
     idle.read_exact(&mut answer).await.unwrap();
     let begun = Instant::now();
@@ -22,14 +24,20 @@ async fn nothing_under_way_ends_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     let late = tokio::net::TcpStream::connect(("127.0.0.1", bench.front.port())).await;
     assert!(late.is_err(), "nobody listens any more");
-    assert!(bench.front.shutdown(Duration::from_secs(5)).await, "a second time is no harm");
+    assert!(
+        bench.front.shutdown(Duration::from_secs(5)).await,
+        "a second time is no harm"
+    );
 }
 
 #[tokio::test]
 async fn a_slow_download_is_cut_off_after_the_time_given() {
     let bench = Bench::new();
     bench.recordings.size_bytes.store(1 << 30, Ordering::Relaxed);
-    let request = http::Request::get(bench.playback()).header("host", "h").body(Full::default()).unwrap();
+    let request = http::Request::get(bench.playback())
+        .header("host", "h")
+        .body(Full::default())
+        .unwrap();
     let _slow = bench.send(request).await;
     let begun = Instant::now();
     assert!(!bench.front.shutdown(Duration::from_millis(300)).await);
@@ -41,7 +49,10 @@ async fn a_slow_download_is_cut_off_after_the_time_given() {
 #[tokio::test]
 async fn an_answer_under_way_is_finished() {
     let bench = Bench::new();
-    let request = http::Request::get("/api/v1/stream").header("host", "h").body(Full::default()).unwrap();
+    let request = http::Request::get("/api/v1/stream")
+        .header("host", "h")
+        .body(Full::default())
+        .unwrap();
     let response = bench.send(request).await;
     let finish = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -68,7 +79,10 @@ async fn tunnels_end_with_the_front() {
     assert!(bench.front.shutdown(PATIENCE).await);
     assert!(begun.elapsed() < Duration::from_secs(1));
     let mut rest = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest))
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 #[tokio::test]
@@ -93,8 +107,22 @@ async fn what_cannot_be_started_says_why() {
     assert_eq!(taken.kind(), ErrorKind::Conflict);
     assert!(taken.message().contains(&bench.front.port().to_string()));
     let invalid = |config| assert_eq!(start(config).kind(), ErrorKind::Invalid);
-    invalid(FrontConfig { host: "no such host.".into(), port: 0, ..config.clone() });
-    invalid(FrontConfig { host: "192.0.2.1".into(), port: 0, ..config.clone() });
-    invalid(FrontConfig { grant_key: b"short".to_vec(), ..config.clone() });
-    invalid(FrontConfig { media_concurrency: 0, ..config });
+    invalid(FrontConfig {
+        host: "no such host.".into(),
+        port: 0,
+        ..config.clone()
+    });
+    invalid(FrontConfig {
+        host: "192.0.2.1".into(),
+        port: 0,
+        ..config.clone()
+    });
+    invalid(FrontConfig {
+        grant_key: b"short".to_vec(),
+        ..config.clone()
+    });
+    invalid(FrontConfig {
+        media_concurrency: 0,
+        ..config
+    });
 }

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn quick(limits: FrontLimits) -> Bench {
-    Bench::with(Wishes { limits, ..Wishes::default() })
+    Bench::with(Wishes {
+        limits,
+        ..Wishes::default()
+    })
 }
 
 #[tokio::test]
@@ -22,12 +25,16 @@ async fn inner_addresses_are_not_there() {
     ] {
         for method in ["GET", "POST"] {
             let head = format!("{method} {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer good\r\n");
-            let answer = bench.raw(format!("{head}Connection: close\r\nContent-Length: 0\r\n\r\n")).await;
+            let answer = bench
+                .raw(format!("{head}Connection: close\r\nContent-Length: 0\r\n\r\n"))
+                .await;
             assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
             assert!(answer.contains("application/problem+json"));
         }
     }
-    let answer = bench.raw("GET http://h/internal/grants HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    let answer = bench
+        .raw("GET http://h/internal/grants HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        .await;
     assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     assert!(bench.application.asked.lock().is_empty());
 }
@@ -92,7 +99,9 @@ async fn other_protocols_are_not_switched_to() {
         assert!(headers.get(gone).is_none(), "{gone}");
     }
     // An application that switches unasked is not followed.
-    let answer = bench.raw("GET /ws/echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").await;
+    let answer = bench
+        .raw("GET /ws/echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        .await;
     assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
 }
 
@@ -110,13 +119,22 @@ async fn large_heads_are_refused() {
 
 #[tokio::test]
 async fn large_bodies_are_refused() {
-    let bench = quick(FrontLimits { request_body_bytes: 1_000, ..FrontLimits::default() });
+    let bench = quick(FrontLimits {
+        request_body_bytes: 1_000,
+        ..FrontLimits::default()
+    });
     let announced = bench.request("POST", "/api/v1/echo", &[], &"a".repeat(1_001)).await;
     assert_eq!(announced.status, 413);
     assert_eq!(announced.problem_type(), "urn:vms:problem:too-large");
     assert!(bench.application.asked.lock().is_empty());
-    assert_eq!(bench.request("POST", "/api/v1/echo", &[], &"a".repeat(1_000)).await.status, 200);
-    let head = "POST /api/v1/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(
+        bench
+            .request("POST", "/api/v1/echo", &[], &"a".repeat(1_000))
+            .await
+            .status,
+        200
+    );
+    let head = "POST /api/v1/echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
     let piece = format!("1f4\r\n{}\r\n", "a".repeat(500));
     let answer = bench.raw(format!("{head}{}0\r\n\r\n", piece.repeat(3))).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
@@ -149,17 +167,28 @@ async fn clients_that_send_slowly_are_cut_off() {
         }
     };
     tokio::time::timeout(PATIENCE, cut).await.unwrap();
-    let body = bench.raw("POST /api/v1/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc").await;
+    let body = bench
+        .raw("POST /api/v1/echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
+        .await;
     assert!(body.starts_with("HTTP/1.1 408"), "{body}");
     assert!(begun.elapsed() < PATIENCE);
 }
 
 #[tokio::test]
 async fn clients_that_take_nothing_are_cut_off() {
-    let bench = quick(FrontLimits { write_stall_timeout: Duration::from_millis(300), ..FrontLimits::default() });
-    bench.recordings.size_bytes.store(1 << 30, std::sync::atomic::Ordering::Relaxed);
+    let bench = quick(FrontLimits {
+        write_stall_timeout: Duration::from_millis(300),
+        ..FrontLimits::default()
+    });
+    bench
+        .recordings
+        .size_bytes
+        .store(1 << 30, std::sync::atomic::Ordering::Relaxed);
     let mut stream = bench.connect().await;
-    stream.write_all(format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", bench.playback()).as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", bench.playback()).as_bytes())
+        .await
+        .unwrap();
     eventually("the connection is cut off", || {
         let totals = bench.front.counters();
         totals.connections_total == 1 && totals.connections_open == 0
@@ -169,11 +198,17 @@ async fn clients_that_take_nothing_are_cut_off() {
 
 #[tokio::test]
 async fn connections_over_the_limit_are_turned_away() {
-    let bench = quick(FrontLimits { connections: 2, ..FrontLimits::default() });
+    let bench = quick(FrontLimits {
+        connections: 2,
+        ..FrontLimits::default()
+    });
     let held = [bench.connect().await, bench.connect().await];
     eventually("both are open", || bench.front.counters().connections_open == 2).await;
     let answer = bench.raw("").await;
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("Retry-After: 1"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 503") && answer.contains("Retry-After: 1"),
+        "{answer}"
+    );
     assert_eq!(bench.front.counters().connections_refused, 1);
     drop(held);
     eventually("both are closed", || bench.front.counters().connections_open == 0).await;
@@ -182,7 +217,10 @@ async fn connections_over_the_limit_are_turned_away() {
 
 #[tokio::test]
 async fn any_bytes_are_survived() {
-    let bench = quick(FrontLimits { header_timeout: Duration::from_millis(100), ..FrontLimits::default() });
+    let bench = quick(FrontLimits {
+        header_timeout: Duration::from_millis(100),
+        ..FrontLimits::default()
+    });
     let mut state = 7_u64;
     for _ in 0..20 {
         let noise: Vec<u8> = (0..300)

@@ -4,17 +4,32 @@ use super::support::*;
 const HTML: [(&str, &str); 1] = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
 
 fn bench() -> Bench {
-    Bench::with(Wishes { page: true, ..Wishes::default() })
+    Bench::with(Wishes {
+        page: true,
+        ..Wishes::default()
+    })
 }
 
 #[tokio::test]
 async fn the_page_and_its_files() {
     let bench = bench();
     let page = bench.get("/").await;
-    assert_eq!((page.status, page.body.as_ref()), (200, b"<html>page</html>".as_slice()));
-    assert_eq!((page.header("content-type"), page.header("cache-control")), ("text/html; charset=utf-8", "no-cache"));
+    assert_eq!(
+        (page.status, page.body.as_ref()),
+        (200, b"<html>page</html>".as_slice())
+    );
+    assert_eq!(
+        (page.header("content-type"), page.header("cache-control")),
+        ("text/html; charset=utf-8", "no-cache")
+    );
     let policy = page.header("content-security-policy");
-    for part in ["default-src 'self'", "media-src 'self' blob:", "wss:", "object-src 'none'", "frame-ancestors 'self'"] {
+    for part in [
+        "default-src 'self'",
+        "media-src 'self' blob:",
+        "wss:",
+        "object-src 'none'",
+        "frame-ancestors 'self'",
+    ] {
         assert!(policy.contains(part), "{part}");
     }
     assert_eq!(page.header("x-content-type-options"), "nosniff");
@@ -23,7 +38,9 @@ async fn the_page_and_its_files() {
     assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
     assert_eq!(script.header("cache-control"), "public, max-age=31536000, immutable");
     let etag = script.header("etag").to_owned();
-    let again = bench.request("GET", "/assets/index-DiwrgTda.js", &[("if-none-match", &etag)], "").await;
+    let again = bench
+        .request("GET", "/assets/index-DiwrgTda.js", &[("if-none-match", &etag)], "")
+        .await;
     assert_eq!(again.status, 304);
     assert_eq!(bench.request("HEAD", "/", &[], "").await.header("content-length"), "17");
 }
@@ -33,7 +50,11 @@ async fn addresses_of_the_page_show_the_page() {
     let bench = bench();
     for path in ["/cameras/cam-1", "/login?next=/", "/index.html"] {
         let answer = bench.request("GET", path, &HTML, "").await;
-        assert_eq!((answer.status, answer.body.as_ref()), (200, b"<html>page</html>".as_slice()), "{path}");
+        assert_eq!(
+            (answer.status, answer.body.as_ref()),
+            (200, b"<html>page</html>".as_slice()),
+            "{path}"
+        );
     }
     // What the application owns, what is no page, and what changes something goes to the application.
     for (method, path, headers) in [
@@ -43,15 +64,26 @@ async fn addresses_of_the_page_show_the_page() {
         ("POST", "/cameras/cam-1", HTML.as_slice()),
     ] {
         let answer = bench.request(method, path, headers, "").await;
-        assert_eq!((answer.status, answer.body.as_ref()), (404, b"{\"from\":\"application\"}".as_slice()), "{path}");
+        assert_eq!(
+            (answer.status, answer.body.as_ref()),
+            (404, b"{\"from\":\"application\"}".as_slice()),
+            "{path}"
+        );
     }
 }
 
 #[tokio::test]
 async fn no_address_leads_out_of_the_folder() {
     let bench = bench();
-    for path in ["/../secret.txt", "/%2e%2e/secret.txt", "/assets/..%2f..%2fsecret.txt", "/assets/../../secret.txt"] {
-        let answer = bench.raw(format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")).await;
+    for path in [
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/assets/..%2f..%2fsecret.txt",
+        "/assets/../../secret.txt",
+    ] {
+        let answer = bench
+            .raw(format!("GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"))
+            .await;
         assert!(!answer.contains("\r\n\r\nsecret"), "{path}: {answer}");
         assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
     }

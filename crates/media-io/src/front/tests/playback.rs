@@ -20,9 +20,19 @@ async fn a_recording_is_served_whole() {
     for exposed in ["Location", "Vms-Start", "Vms-Next-Start", "ETag", "Content-Range"] {
         assert!(answer.header("access-control-expose-headers").contains(exposed));
     }
-    assert_eq!(*bench.recordings.asked.lock(), [format!("playback cam-1 main {NOW_US} {}", NOW_US + 60_000_000)]);
+    assert_eq!(
+        *bench.recordings.asked.lock(),
+        [format!("playback cam-1 main {NOW_US} {}", NOW_US + 60_000_000)]
+    );
     let totals = bench.front.counters();
-    assert_eq!((totals.requests_total, totals.requests[0].by_status[1], totals.requests[0].sent_bytes), (1, 1, 1_000_000));
+    assert_eq!(
+        (
+            totals.requests_total,
+            totals.requests[0].by_status[1],
+            totals.requests[0].sent_bytes
+        ),
+        (1, 1, 1_000_000)
+    );
 }
 
 #[tokio::test]
@@ -34,8 +44,11 @@ async fn times_may_have_any_offset_even_with_a_plus_that_became_a_space() {
         ("2026-11-23T12:00:00%2B02:00", "2026-11-23T10:01:00.000Z"),
         ("2026-11-23T07:00:00-03:00", "2026-11-23T12:01:00%2002:00"),
     ] {
-        let answer =
-            bench.get(&format!("/api/v1/cameras/cam-1/playback.mp4?start={start}&end={end}&token={token}")).await;
+        let answer = bench
+            .get(&format!(
+                "/api/v1/cameras/cam-1/playback.mp4?start={start}&end={end}&token={token}"
+            ))
+            .await;
         assert_eq!(answer.status, 200, "{start}");
     }
     let mut asked = bench.recordings.asked.lock().clone();
@@ -59,12 +72,18 @@ async fn ranges_are_served() {
         assert_eq!(answer.body, bytes(expected.clone()), "{range}");
         let content_range = format!("bytes {}-{}/1000000", expected.start, expected.end - 1);
         assert_eq!(answer.header("content-range"), content_range);
-        assert_eq!(answer.header("content-length"), (expected.end - expected.start).to_string());
+        assert_eq!(
+            answer.header("content-length"),
+            (expected.end - expected.start).to_string()
+        );
     }
     let several = bench.request("GET", &path, &[("range", "bytes=0-1,4-5")], "").await;
     assert_eq!((several.status, several.body.len()), (200, 1_000_000));
     let beyond = bench.request("GET", &path, &[("range", "bytes=1000000-")], "").await;
-    assert_eq!((beyond.status, beyond.header("content-range")), (416, "bytes */1000000"));
+    assert_eq!(
+        (beyond.status, beyond.header("content-range")),
+        (416, "bytes */1000000")
+    );
     assert_eq!(beyond.problem_type(), "urn:vms:problem:range-not-satisfiable");
 }
 
@@ -72,7 +91,14 @@ async fn ranges_are_served() {
 async fn a_range_reads_only_what_it_needs() {
     let bench = Bench::new();
     bench.recordings.size_bytes.store(1 << 40, Ordering::Relaxed);
-    let answer = bench.request("GET", &bench.playback(), &[("range", "bytes=1099511627000-1099511627099")], "").await;
+    let answer = bench
+        .request(
+            "GET",
+            &bench.playback(),
+            &[("range", "bytes=1099511627000-1099511627099")],
+            "",
+        )
+        .await;
     assert_eq!((answer.status, answer.body.len()), (206, 100));
     assert!(bench.recordings.reads.load(Ordering::Relaxed) <= 2);
 }
@@ -101,7 +127,9 @@ async fn conditions_are_kept() {
 #[tokio::test]
 async fn head_tells_the_same_without_a_body() {
     let bench = Bench::new();
-    let answer = bench.request("HEAD", &bench.playback(), &[("range", "bytes=0-9")], "").await;
+    let answer = bench
+        .request("HEAD", &bench.playback(), &[("range", "bytes=0-9")], "")
+        .await;
     assert_eq!((answer.status, answer.body.len()), (200, 0));
     assert_eq!(answer.header("content-length"), "1000000");
     assert_eq!(answer.header("vms-start"), "2026-11-23T10:00:00.040000Z");
@@ -144,7 +172,14 @@ async fn an_archive_that_panics_is_an_internal_error() {
 #[tokio::test]
 async fn preflights_are_answered_without_a_session() {
     let bench = Bench::new();
-    let answer = bench.request("OPTIONS", "/api/v1/cameras/cam-1/playback.mp4", &[("origin", "https://x")], "").await;
+    let answer = bench
+        .request(
+            "OPTIONS",
+            "/api/v1/cameras/cam-1/playback.mp4",
+            &[("origin", "https://x")],
+            "",
+        )
+        .await;
     assert_eq!(answer.status, 204);
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     for header in ["Authorization", "Range", "If-Range"] {
@@ -159,16 +194,24 @@ async fn what_breaks_at_once_has_a_status_and_what_breaks_later_breaks_the_conne
     let answer = bench.get(&bench.playback()).await;
     assert_eq!(answer.problem_type(), "urn:vms:problem:malformed");
     bench.recordings.broken_at.store(500_000, Ordering::Relaxed);
-    let answer = bench.raw(format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", bench.playback())).await;
+    let answer = bench
+        .raw(format!("GET {} HTTP/1.1\r\nHost: h\r\n\r\n", bench.playback()))
+        .await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.len() < 1_000_000);
 }
 
 #[tokio::test]
 async fn playback_has_so_many_places_and_no_more() {
-    let bench = Bench::with(Wishes { media_concurrency: 1, ..Wishes::default() });
+    let bench = Bench::with(Wishes {
+        media_concurrency: 1,
+        ..Wishes::default()
+    });
     bench.recordings.size_bytes.store(1 << 30, Ordering::Relaxed);
     let path = bench.playback();
-    let request = http::Request::get(&path).header("host", "h").body(http_body_util::Full::default()).unwrap();
+    let request = http::Request::get(&path)
+        .header("host", "h")
+        .body(http_body_util::Full::default())
+        .unwrap();
     let first = bench.send(request).await;
     assert_eq!(first.status(), 200);
     let second = bench.get(&path).await;
@@ -191,7 +234,10 @@ async fn playback_has_so_many_places_and_no_more() {
 async fn nothing_more_is_read_when_the_client_is_gone_or_does_not_take() {
     let bench = Bench::new();
     bench.recordings.size_bytes.store(1 << 30, Ordering::Relaxed);
-    let request = http::Request::get(bench.playback()).header("host", "h").body(http_body_util::Full::default()).unwrap();
+    let request = http::Request::get(bench.playback())
+        .header("host", "h")
+        .body(http_body_util::Full::default())
+        .unwrap();
     let response = bench.send(request).await;
     // Socket buffers and the chunks read ahead are full after a few MiB.
     let reads = || bench.recordings.reads.load(Ordering::Relaxed);
@@ -216,7 +262,10 @@ async fn a_client_that_pauses_gets_everything_in_the_end() {
     let bench = Bench::new();
     let size = 24 << 20;
     bench.recordings.size_bytes.store(size, Ordering::Relaxed);
-    let request = http::Request::get(bench.playback()).header("host", "h").body(http_body_util::Full::default()).unwrap();
+    let request = http::Request::get(bench.playback())
+        .header("host", "h")
+        .body(http_body_util::Full::default())
+        .unwrap();
     let mut response = bench.send(request).await;
     let mut at = 0;
     let mut paused = false;
@@ -245,12 +294,25 @@ async fn hls_takes_its_grant_along() {
     assert!(text.contains(&format!("URI=\"init-a.mp4?token={token}\"")));
     assert!(text.contains(&format!("\nsegment-1.m4s?token={token}\n")));
     assert_eq!(bench.get(&format!("{base}/init-a.mp4?token={token}")).await.status, 200);
-    let part = bench.request("GET", &format!("{base}/segment-1.m4s?token={token}"), &[("range", "bytes=0-9")], "").await;
+    let part = bench
+        .request(
+            "GET",
+            &format!("{base}/segment-1.m4s?token={token}"),
+            &[("range", "bytes=0-9")],
+            "",
+        )
+        .await;
     assert_eq!((part.status, part.body.len()), (206, 10));
     // Two minutes later than the grant reaches, and without a grant.
-    assert_eq!(bench.get(&format!("{base}/segment-60.m4s?token={token}")).await.status, 403);
+    assert_eq!(
+        bench.get(&format!("{base}/segment-60.m4s?token={token}")).await.status,
+        403
+    );
     assert_eq!(bench.get(&format!("{base}/segment-1.m4s")).await.status, 401);
-    assert_eq!(bench.get(&format!("{base}/segment-x.m4s?token={token}")).await.status, 404);
+    assert_eq!(
+        bench.get(&format!("{base}/segment-x.m4s?token={token}")).await.status,
+        404
+    );
 }
 
 #[tokio::test]
@@ -258,7 +320,9 @@ async fn hls_of_a_session_gets_a_grant_for_its_range_alone() {
     let bench = Bench::new();
     let base = "/api/v1/cameras/cam-1/playback";
     let path = format!("{base}/index.m3u8?{RANGE}&stream=sub");
-    let playlist = bench.request("GET", &path, &[("authorization", "Bearer good")], "").await;
+    let playlist = bench
+        .request("GET", &path, &[("authorization", "Bearer good")], "")
+        .await;
     let text = String::from_utf8(playlist.body.to_vec()).unwrap();
     let query = text.split("segment-1.m4s?").nth(1).unwrap().lines().next().unwrap();
     assert!(query.starts_with("stream=sub&token=v1."));
@@ -268,5 +332,11 @@ async fn hls_of_a_session_gets_a_grant_for_its_range_alone() {
     assert_eq!(bench.get(&format!("{base}/segment-60.m4s?{query}")).await.status, 403);
     let main = query.replace("stream=sub&", "");
     assert_eq!(bench.get(&format!("{base}/segment-1.m4s?{main}")).await.status, 403);
-    assert!(bench.recordings.asked.lock().contains(&"segment cam-1 sub 1".to_owned()));
+    assert!(
+        bench
+            .recordings
+            .asked
+            .lock()
+            .contains(&"segment cam-1 sub 1".to_owned())
+    );
 }

@@ -9,7 +9,9 @@ async fn requests_pass_to_the_application_over_few_connections() {
     let bench = Bench::new();
     for number in 0..20 {
         let text = format!("body {number}");
-        let answer = bench.request("POST", "/api/v1/echo?x=%20y", &[("x-own", "1")], &text).await;
+        let answer = bench
+            .request("POST", "/api/v1/echo?x=%20y", &[("x-own", "1")], &text)
+            .await;
         assert_eq!((answer.status, answer.body.as_ref()), (200, text.as_bytes()));
         assert!(answer.headers.get("keep-alive").is_none() && answer.headers.get("server").is_none());
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
@@ -38,9 +40,20 @@ async fn the_application_is_told_who_asks_and_not_what_the_client_claims() {
     ];
     bench.request("GET", "/api/v1/echo", &claims, "").await;
     let headers = bench.application.last().headers;
-    assert_eq!(headers.get_all("x-forwarded-for").iter().collect::<Vec<_>>(), ["127.0.0.1"]);
+    assert_eq!(
+        headers.get_all("x-forwarded-for").iter().collect::<Vec<_>>(),
+        ["127.0.0.1"]
+    );
     assert_eq!(headers["x-forwarded-proto"], "http");
-    for gone in ["x-forwarded-host", "forwarded", "x-real-ip", "te", "proxy-authorization", "connection", "x-secret"] {
+    for gone in [
+        "x-forwarded-host",
+        "forwarded",
+        "x-real-ip",
+        "te",
+        "proxy-authorization",
+        "connection",
+        "x-secret",
+    ] {
         assert!(headers.get(gone).is_none(), "{gone}");
     }
 }
@@ -48,9 +61,16 @@ async fn the_application_is_told_who_asks_and_not_what_the_client_claims() {
 #[tokio::test]
 async fn answers_stream_as_they_come() {
     let bench = Bench::new();
-    let request = http::Request::get("/api/v1/stream").header("host", "h").body(Full::default()).unwrap();
+    let request = http::Request::get("/api/v1/stream")
+        .header("host", "h")
+        .body(Full::default())
+        .unwrap();
     let mut response = bench.send(request).await;
-    let first = tokio::time::timeout(PATIENCE, response.frame()).await.unwrap().unwrap().unwrap();
+    let first = tokio::time::timeout(PATIENCE, response.frame())
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     assert_eq!(first.into_data().unwrap(), "first ");
     bench.application.go_on.notify_one();
     assert_eq!(answer_of(response).await.body, "second");
@@ -76,7 +96,10 @@ async fn uploads_stream_through_in_pieces() {
 
 #[tokio::test]
 async fn no_application_is_a_problem_that_passes() {
-    let bench = Bench::with(Wishes { application: false, ..Wishes::default() });
+    let bench = Bench::with(Wishes {
+        application: false,
+        ..Wishes::default()
+    });
     for path in ["/api/v1/cameras", "/healthz"] {
         let answer = bench.get(path).await;
         assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
@@ -94,16 +117,19 @@ async fn an_application_that_closed_its_idle_connections_is_asked_again() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("closing.sock");
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();
-    // Answers once per connection, promises to keep it, and closes it.
+    // Answers once per connection and closes it when it is asked again.
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
             let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                .await;
+            let _ = stream.read(&mut request).await;
         }
     });
     let upstream = crate::front::upstream::Upstream::new(socket, PATIENCE, tokio::runtime::Handle::current());
-    for _ in 0..50 {
+    for _ in 0..5 {
         let mut request = http::Request::new(crate::front::upstream::RequestBody::empty());
         request.headers_mut().insert("host", "h".parse().unwrap());
         let answer = upstream.send(request).await.unwrap();
@@ -117,7 +143,10 @@ async fn an_application_that_does_not_answer_in_time() {
         upstream_timeout: std::time::Duration::from_millis(100),
         ..crate::front::FrontLimits::default()
     };
-    let bench = Bench::with(Wishes { limits, ..Wishes::default() });
+    let bench = Bench::with(Wishes {
+        limits,
+        ..Wishes::default()
+    });
     let answer = bench.get("/api/v1/never").await;
     assert_eq!(answer.status, 504);
     assert_eq!(answer.problem_type(), "urn:vms:problem:timeout");
@@ -137,19 +166,28 @@ async fn websockets_are_tunnelled() {
     let mut head = vec![0; 4096];
     let read = stream.read(&mut head).await.unwrap();
     let head = String::from_utf8_lossy(&head[..read]).to_lowercase();
-    assert!(head.starts_with("http/1.1 101") && head.contains("upgrade: websocket"), "{head}");
+    assert!(
+        head.starts_with("http/1.1 101") && head.contains("upgrade: websocket"),
+        "{head}"
+    );
     assert!(head.contains("sec-websocket-accept: x"));
     for text in ["one", "two"] {
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut echo = [0; 3];
-        tokio::time::timeout(PATIENCE, stream.read_exact(&mut echo)).await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, stream.read_exact(&mut echo))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(echo, text.as_bytes());
     }
     let asked = bench.application.last();
     assert_eq!(asked.headers["sec-websocket-key"], "x");
     assert_eq!(asked.headers["x-forwarded-for"], "127.0.0.1");
     drop(stream);
-    eventually("the tunnel is counted", || bench.front.counters().requests[4].sent_bytes == 12).await;
+    eventually("the tunnel is counted", || {
+        bench.front.counters().requests[4].sent_bytes == 12
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -165,14 +203,36 @@ async fn files_that_the_application_names_are_sent() {
     assert_eq!(whole.header("content-length"), "700000");
     assert!(whole.headers.get("vms-send-file").is_none());
     let etag = whole.header("etag").to_owned();
-    let part = bench.request("GET", "/api/v1/file", &[("range", "bytes=10-19"), ("if-range", &etag)], "").await;
+    let part = bench
+        .request(
+            "GET",
+            "/api/v1/file",
+            &[("range", "bytes=10-19"), ("if-range", &etag)],
+            "",
+        )
+        .await;
     assert_eq!((part.status, part.body.as_ref()), (206, bytes(10..20).as_slice()));
-    assert_eq!(bench.request("GET", "/api/v1/file", &[("if-none-match", &etag)], "").await.status, 304);
-    assert_eq!(bench.request("HEAD", "/api/v1/file", &[], "").await.header("content-length"), "700000");
+    assert_eq!(
+        bench
+            .request("GET", "/api/v1/file", &[("if-none-match", &etag)], "")
+            .await
+            .status,
+        304
+    );
+    assert_eq!(
+        bench
+            .request("HEAD", "/api/v1/file", &[], "")
+            .await
+            .header("content-length"),
+        "700000"
+    );
     std::fs::write(&file, bytes(1..700_001)).unwrap();
     assert_ne!(bench.get("/api/v1/file").await.header("etag"), etag);
     std::fs::remove_file(&file).unwrap();
-    assert_eq!(bench.get("/api/v1/file").await.problem_type(), "urn:vms:problem:not-found");
+    assert_eq!(
+        bench.get("/api/v1/file").await.problem_type(),
+        "urn:vms:problem:not-found"
+    );
     *bench.application.file.lock() = bench.folder.path().to_owned();
     assert_eq!(bench.get("/api/v1/file").await.status, 404);
     *bench.application.file.lock() = "relative.mp4".into();
@@ -185,6 +245,8 @@ async fn clients_cannot_ask_for_files() {
     let file = bench.folder.path().join("private.txt");
     std::fs::write(&file, "private").unwrap();
     let path = file.display().to_string();
-    let answer = bench.request("POST", "/api/v1/echo", &[("vms-send-file", &path)], "mine").await;
+    let answer = bench
+        .request("POST", "/api/v1/echo", &[("vms-send-file", &path)], "mine")
+        .await;
     assert_eq!(answer.body, "mine");
 }

@@ -55,7 +55,13 @@ pub struct Computed {
 
 impl Computed {
     pub fn new(size_bytes: u64) -> Self {
-        Self { size_bytes, etag: "tag".into(), reads: Arc::default(), broken_at: u64::MAX, border: 100_000 }
+        Self {
+            size_bytes,
+            etag: "tag".into(),
+            reads: Arc::default(),
+            broken_at: u64::MAX,
+            border: 100_000,
+        }
     }
 }
 
@@ -78,7 +84,10 @@ impl ByteSource for Computed {
             return Err(Error::malformed("camera cam-1: a fragment is torn"));
         }
         let border = (offset / self.border + 1) * self.border;
-        let end = (offset + max_bytes as u64).min(border).min(self.size_bytes).min(self.broken_at);
+        let end = (offset + max_bytes as u64)
+            .min(border)
+            .min(self.size_bytes)
+            .min(self.broken_at);
         Ok(Bytes::from(bytes(offset..end)))
     }
 }
@@ -104,7 +113,10 @@ impl Recordings {
         self.asked.lock().push(what);
         match camera_id {
             "cam-1" | "cam-2" => Ok(()),
-            _ => Err(Error::new(ErrorKind::NotFound, format!("camera {camera_id} is not known"))),
+            _ => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("camera {camera_id} is not known"),
+            )),
         }
     }
 }
@@ -113,7 +125,11 @@ impl MediaRoutes for Recordings {
     fn playback(&self, camera_id: &str, stream: &str, start_us: i64, end_us: i64) -> Result<Playback> {
         self.ask(camera_id, format!("playback {camera_id} {stream} {start_us} {end_us}"))?;
         assert_ne!(stream, "panic", "a bug in the archive");
-        Ok(Playback { source: self.source(), start_us: start_us + 40_000, next_start_us: Some(end_us - 1) })
+        Ok(Playback {
+            source: self.source(),
+            start_us: start_us + 40_000,
+            next_start_us: Some(end_us - 1),
+        })
     }
 
     fn hls_playlist(&self, camera_id: &str, stream: &str, start_us: i64, end_us: i64) -> Result<String> {
@@ -128,9 +144,15 @@ impl MediaRoutes for Recordings {
 
     fn hls_segment(&self, camera_id: &str, stream: &str, name: &str) -> Result<Segment> {
         self.ask(camera_id, format!("segment {camera_id} {stream} {name}"))?;
-        let number: i64 = name.parse().map_err(|_| Error::new(ErrorKind::NotFound, "no such segment"))?;
+        let number: i64 = name
+            .parse()
+            .map_err(|_| Error::new(ErrorKind::NotFound, "no such segment"))?;
         let start_us = NOW_US + number * 2_000_000;
-        Ok(Segment { source: self.source(), start_us, end_us: start_us + 2_000_000 })
+        Ok(Segment {
+            source: self.source(),
+            start_us,
+            end_us: start_us + 2_000_000,
+        })
     }
 }
 
@@ -192,7 +214,9 @@ impl Application {
         let full = |text: &str| Full::new(Bytes::from(text.to_owned())).boxed();
         let mut response = Response::new(full(""));
         response.headers_mut().insert("server", "uvicorn".parse().unwrap());
-        response.headers_mut().insert("keep-alive", "timeout=5".parse().unwrap());
+        response
+            .headers_mut()
+            .insert("keep-alive", "timeout=5".parse().unwrap());
         match request.uri().path() {
             "/api/v1/echo" => match request.into_body().collect().await {
                 Ok(body) => *response.body_mut() = Full::new(body.to_bytes()).boxed(),
@@ -215,14 +239,24 @@ impl Application {
             "/api/v1/file" => {
                 let path = self.file.lock().display().to_string();
                 response.headers_mut().insert("vms-send-file", path.parse().unwrap());
-                response.headers_mut().insert("content-type", "video/quicktime".parse().unwrap());
-                response.headers_mut().insert("content-disposition", "attachment; filename=\"a.mov\"".parse().unwrap());
+                response
+                    .headers_mut()
+                    .insert("content-type", "video/quicktime".parse().unwrap());
+                response
+                    .headers_mut()
+                    .insert("content-disposition", "attachment; filename=\"a.mov\"".parse().unwrap());
             }
             "/internal/grants" => {
-                let session = request.headers().get("authorization").or(request.headers().get("cookie")).cloned();
+                let session = request
+                    .headers()
+                    .get("authorization")
+                    .or(request.headers().get("cookie"))
+                    .cloned();
                 let question = request.into_body().collect().await.unwrap().to_bytes();
                 let question: serde_json::Value = serde_json::from_slice(&question).unwrap();
-                response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+                response
+                    .headers_mut()
+                    .insert("content-type", "application/json".parse().unwrap());
                 match session.as_ref().map(http::HeaderValue::as_bytes) {
                     Some(b"Bearer good" | b"session=good") => {
                         let claims = Claims {
@@ -242,7 +276,9 @@ impl Application {
                     Some(b"Bearer garbage") => *response.body_mut() = full("{"),
                     _ => {
                         *response.status_mut() = StatusCode::FORBIDDEN;
-                        response.headers_mut().insert("content-type", "application/problem+json".parse().unwrap());
+                        response
+                            .headers_mut()
+                            .insert("content-type", "application/problem+json".parse().unwrap());
                         *response.body_mut() = full(r#"{"type":"urn:vms:problem:camera-not-yours","status":403}"#);
                     }
                 }
@@ -251,7 +287,9 @@ impl Application {
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
                 response.headers_mut().insert("connection", "Upgrade".parse().unwrap());
                 response.headers_mut().insert("upgrade", "websocket".parse().unwrap());
-                response.headers_mut().insert("sec-websocket-accept", "x".parse().unwrap());
+                response
+                    .headers_mut()
+                    .insert("sec-websocket-accept", "x".parse().unwrap());
                 let upgraded = hyper::upgrade::on(&mut request);
                 tokio::spawn(async move {
                     let mut socket = TokioIo::new(upgraded.await.unwrap());
@@ -266,7 +304,9 @@ impl Application {
             "/healthz" => *response.body_mut() = full("well"),
             _ => {
                 *response.status_mut() = StatusCode::NOT_FOUND;
-                response.headers_mut().insert("content-type", "application/problem+json".parse().unwrap());
+                response
+                    .headers_mut()
+                    .insert("content-type", "application/problem+json".parse().unwrap());
                 *response.body_mut() = full("{\"from\":\"application\"}");
             }
         }
@@ -307,7 +347,13 @@ pub struct Wishes {
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { limits: FrontLimits::default(), tls: None, media_concurrency: 8, page: false, application: true }
+        Self {
+            limits: FrontLimits::default(),
+            tls: None,
+            media_concurrency: 8,
+            page: false,
+            application: true,
+        }
     }
 }
 
@@ -347,7 +393,13 @@ impl Bench {
             limits: wishes.limits,
         };
         let front = Front::start(&Handle::current(), config, recordings.clone()).unwrap();
-        Self { front, application, recordings, clock, folder }
+        Self {
+            front,
+            application,
+            recordings,
+            clock,
+            folder,
+        }
     }
 
     pub fn token(&self, change: impl FnOnce(&mut Claims)) -> String {
@@ -358,7 +410,10 @@ impl Bench {
 
     /// Path of a playback with a good token.
     pub fn playback(&self) -> String {
-        format!("/api/v1/cameras/cam-1/playback.mp4?{RANGE}&token={}", self.token(|_| ()))
+        format!(
+            "/api/v1/cameras/cam-1/playback.mp4?{RANGE}&token={}",
+            self.token(|_| ())
+        )
     }
 
     pub async fn connect(&self) -> TcpStream {
@@ -379,10 +434,14 @@ impl Bench {
     }
 
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(self.connect().await)).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(self.connect().await))
+            .await
+            .unwrap();
         tokio::spawn(connection);
-        tokio::time::timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap()
+        tokio::time::timeout(PATIENCE, sender.send_request(request))
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     /// Sends bytes as they are and reads until the front closes.
@@ -390,7 +449,9 @@ impl Bench {
         let mut stream = self.connect().await;
         let _ = stream.write_all(bytes.as_ref()).await;
         let mut answer = Vec::new();
-        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the front closes");
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer))
+            .await
+            .expect("the front closes");
         String::from_utf8_lossy(&answer).into_owned()
     }
 }
@@ -420,8 +481,16 @@ impl Answer {
 
 pub async fn answer_of(response: Response<Incoming>) -> Answer {
     let (head, body) = response.into_parts();
-    let body = tokio::time::timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes();
-    Answer { status: head.status.as_u16(), headers: head.headers, body }
+    let body = tokio::time::timeout(PATIENCE, body.collect())
+        .await
+        .unwrap()
+        .unwrap()
+        .to_bytes();
+    Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body,
+    }
 }
 
 /// Waits until `condition` holds.

@@ -29,7 +29,10 @@ async fn a_grant_is_held_to_its_letter() {
             assert!(answer.header("www-authenticate").starts_with("Bearer"));
         }
     }
-    assert!(bench.application.asked.lock().is_empty(), "a token is checked without asking");
+    assert!(
+        bench.application.asked.lock().is_empty(),
+        "a token is checked without asking"
+    );
 }
 
 #[tokio::test]
@@ -40,12 +43,26 @@ async fn what_is_not_signed_by_us_is_refused() {
     let other = GrantKey::new(b"another key of another house").sign(&claims_of());
     let more = bench.token(|c| c.end_us = None);
     let swapped = format!("{}.{mac}", more.rsplit_once('.').unwrap().0);
-    for bad in [other.as_str(), &swapped, claims, &format!("{good}A"), "", "v1.e30.e30", "null"] {
+    for bad in [
+        other.as_str(),
+        &swapped,
+        claims,
+        &format!("{good}A"),
+        "",
+        "v1.e30.e30",
+        "null",
+    ] {
         let answer = bench.get(&path(bad)).await;
-        assert_eq!((answer.status, answer.problem_type().as_str()), (401, "urn:vms:problem:unauthorized"), "{bad}");
+        assert_eq!(
+            (answer.status, answer.problem_type().as_str()),
+            (401, "urn:vms:problem:unauthorized"),
+            "{bad}"
+        );
     }
     // A bad token is not made good by a session.
-    let answer = bench.request("GET", &path("bad"), &[("authorization", "Bearer good")], "").await;
+    let answer = bench
+        .request("GET", &path("bad"), &[("authorization", "Bearer good")], "")
+        .await;
     assert_eq!(answer.status, 401);
 }
 
@@ -88,7 +105,10 @@ async fn sessions_are_asked_about_and_the_answer_counts_for_half_a_minute() {
         }
         assert_eq!(asked(), before + 1);
         let question = bench.application.last();
-        assert_eq!((question.method.as_str(), question.path.as_str()), ("POST", "/internal/grants"));
+        assert_eq!(
+            (question.method.as_str(), question.path.as_str()),
+            ("POST", "/internal/grants")
+        );
         assert_eq!(question.headers["x-forwarded-for"], "127.0.0.1");
         bench.clock.advance_us(30_000_000);
         assert_eq!(bench.request("GET", &path, &headers, "").await.status, 200);
@@ -103,24 +123,38 @@ async fn sessions_are_asked_about_and_the_answer_counts_for_half_a_minute() {
 async fn the_applications_refusal_is_passed_on() {
     let bench = Bench::new();
     let path = format!("/api/v1/cameras/cam-1/playback.mp4?{RANGE}");
-    let answer = bench.request("GET", &path, &[("authorization", "Bearer bad")], "").await;
-    assert_eq!((answer.status, answer.header("content-type")), (403, "application/problem+json"));
+    let answer = bench
+        .request("GET", &path, &[("authorization", "Bearer bad")], "")
+        .await;
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (403, "application/problem+json")
+    );
     assert!(answer.body.windows(16).any(|w| w == b"camera-not-yours"));
     let anonymous = bench.get(&path).await;
     assert_eq!(anonymous.status, 401);
     assert!(anonymous.header("www-authenticate").starts_with("Bearer"));
     assert_eq!(bench.application.asked.lock().len(), 1, "nobody is asked about nobody");
-    let foreign = bench.request("GET", &path, &[("authorization", "Bearer foreign key")], "").await;
+    let foreign = bench
+        .request("GET", &path, &[("authorization", "Bearer foreign key")], "")
+        .await;
     assert_eq!(foreign.status, 500);
-    let garbage = bench.request("GET", &path, &[("authorization", "Bearer garbage")], "").await;
+    let garbage = bench
+        .request("GET", &path, &[("authorization", "Bearer garbage")], "")
+        .await;
     assert_eq!(garbage.status, 502);
 }
 
 #[tokio::test]
 async fn without_the_application_tokens_still_work_and_sessions_wait() {
-    let bench = Bench::with(Wishes { application: false, ..Wishes::default() });
+    let bench = Bench::with(Wishes {
+        application: false,
+        ..Wishes::default()
+    });
     assert_eq!(bench.get(&bench.playback()).await.status, 200);
     let path = format!("/api/v1/cameras/cam-1/playback.mp4?{RANGE}");
-    let answer = bench.request("GET", &path, &[("authorization", "Bearer good")], "").await;
+    let answer = bench
+        .request("GET", &path, &[("authorization", "Bearer good")], "")
+        .await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
 }

@@ -1,5 +1,10 @@
 #![allow(clippy::unwrap_used)]
+use super::super::depacketizer::Depacketizer;
+use super::super::packet::{RtpHeader, RtpPacket};
 use super::*;
+use crate::codec::{h264, h265};
+use crate::rtsp::describe::{DescribedTrack, session_description};
+use crate::rtsp::sdp::SessionDescription;
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -290,6 +295,22 @@ fn jpeg_that_rfc_2435_cannot_carry_is_refused() {
     assert_eq!(kind(&[0xff, 0xd8, 0xff, 0xc2, 0, 2]), ErrorKind::Unsupported);
     assert_eq!(kind(&jpeg(0x22, 0, &[1])[..100]), ErrorKind::Malformed);
     assert_eq!(kind(b"not a picture"), ErrorKind::Malformed);
+    let mut three_tables = jpeg(0x22, 0, &[1]);
+    let components = three_tables.len() - 2 - 1 - 14 - 9;
+    assert_eq!(three_tables[components..components + 3], [1, 0x22, 0]);
+    three_tables[components + 8] = 2;
+    assert_eq!(kind(&three_tables), ErrorKind::Unsupported);
+    let mut missing_table = jpeg(0x22, 0, &[1]);
+    missing_table[components + 2] = 3;
+    assert_eq!(kind(&missing_table), ErrorKind::Malformed);
+    let mut one_table = jpeg(0x22, 0, &[1]);
+    (one_table[components + 5], one_table[components + 8]) = (0, 0);
+    let payloads = cut(Codec::Mjpeg, 1400, false, &one_table).unwrap();
+    assert_eq!(
+        (payloads.payload(0)[12], payloads.payload(0)[12 + 64]),
+        (11, 11),
+        "one table serves both"
+    );
 }
 
 #[test]
@@ -302,4 +323,98 @@ fn av1_and_tiny_limits_are_refused() {
         Packetizer::new(&parameters(Codec::H264, 0), 255).unwrap_err().kind(),
         ErrorKind::Invalid
     );
+}
+
+/// A depacketizer that knows a track from its description alone.
+fn described(parameters: &TrackParameters) -> Depacketizer {
+    let track = DescribedTrack {
+        parameters,
+        payload_type: 96,
+        tell_parameter_sets: true,
+    };
+    let sdp = session_description("camera", 1, &[track]).unwrap();
+    let description = SessionDescription::parse(sdp.as_bytes()).unwrap();
+    Depacketizer::new(&description.medias[0]).unwrap().0
+}
+
+/// Sends units one after another and returns what the depacketizer makes of them.
+fn sent_and_received(parameters: &TrackParameters, limit: usize, aggregate: bool, units: &[Vec<u8>]) -> Vec<Bytes> {
+    let packetizer = Packetizer::new(parameters, limit).unwrap().aggregating(aggregate);
+    let mut depacketizer = described(parameters);
+    let mut received = Vec::new();
+    let mut sequence = 65_500u16;
+    for (number, unit) in units.iter().enumerate() {
+        let mut payloads = Payloads::default();
+        packetizer.packetize(unit, &mut payloads).unwrap();
+        for (index, payload) in payloads.iter().enumerate() {
+            let timestamp = (number as u32 * 3000).wrapping_add(payload.timestamp_offset);
+            let header = RtpHeader {
+                marker: payload.marker,
+                payload_type: 96,
+                sequence,
+                timestamp,
+                ssrc: 1,
+            };
+            let packet = RtpPacket {
+                header,
+                extension: None,
+                payload: payloads.payload(index),
+            };
+            depacketizer.push(&packet, 0, &mut received);
+            sequence = sequence.wrapping_add(1);
+        }
+    }
+    received.into_iter().map(|unit| unit.data).collect()
+}
+
+const H264_SPS: &[u8] = &[
+    0x67, 0x64, 0x00, 0x28, 0xac, 0xd9, 0x40, 0x78, 0x02, 0x27, 0xe5, 0xc0, 0x44, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00,
+    0x00, 0x03, 0x00, 0xf0, 0x3c, 0x60, 0xc6, 0x58,
+];
+const H264_PPS: &[u8] = &[0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0];
+const H265_VPS: &[u8] = &[
+    0x40, 0x01, 0x0c, 0x01, 0xff, 0xff, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03,
+    0x00, 0x78, 0x95, 0x98, 0x09,
+];
+const H265_SPS: &[u8] = &[
+    0x42, 0x01, 0x01, 0x01, 0x60, 0x00, 0x00, 0x03, 0x00, 0x90, 0x00, 0x00, 0x03, 0x00, 0x00, 0x03, 0x00, 0x78, 0xa0,
+    0x03, 0xc4, 0x80, 0x10, 0xe7, 0x27, 0x96, 0x56, 0x69, 0x24, 0xca, 0xf0, 0x16, 0x80, 0x80, 0x00, 0x00, 0x03, 0x00,
+    0x00, 0x5d, 0xa8, 0x04,
+];
+const H265_PPS: &[u8] = &[0x44, 0x01, 0xc1, 0x72, 0xb4, 0x62, 0x40];
+
+/// Pictures of the given sizes: a key picture with its parameter sets and an SEI, then others.
+fn stream(sizes: &[usize], sets: &[&[u8]], sei: &[u8], key: &[u8], other: &[u8]) -> Vec<Vec<u8>> {
+    let picture = |(number, size): (usize, &usize)| {
+        let mut nals: Vec<Vec<u8>> = Vec::new();
+        if number == 0 {
+            nals.extend(sets.iter().map(|set| set.to_vec()));
+            nals.push(sei.to_vec());
+        }
+        let header = if number == 0 { key } else { other };
+        nals.push([header, &vec![0x5a; *size]].concat());
+        unit_of(&nals)
+    };
+    sizes.iter().enumerate().map(picture).collect()
+}
+
+proptest! {
+    #[test]
+    fn our_own_depacketizers_give_back_what_went_in(
+        sizes in prop::collection::vec(1usize..9000, 2..6), limit in 256usize..1500, aggregate: bool
+    ) {
+        let parameters = h264::parameters(H264_SPS, H264_PPS).unwrap();
+        let units = stream(&sizes, &[H264_SPS, H264_PPS], &[6, 5, 1, 0, 0x80], &[0x65, 0x88], &[0x41, 0x9a]);
+        prop_assert_eq!(sent_and_received(&parameters, limit, aggregate, &units), units);
+
+        let parameters = h265::parameters(H265_VPS, H265_SPS, H265_PPS).unwrap();
+        let sets = [H265_VPS, H265_SPS, H265_PPS];
+        let units = stream(&sizes, &sets, &[78, 1, 5, 1, 0, 0x80], &[38, 1, 0xaf], &[2, 1, 0xd0]);
+        prop_assert_eq!(sent_and_received(&parameters, limit, aggregate, &units), units);
+
+        let configuration = Bytes::from_static(&[0x11, 0x90]);
+        let parameters = TrackParameters { configuration, clock_rate: 48_000, ..self::parameters(Codec::Aac, 2) };
+        let units: Vec<Vec<u8>> = sizes.iter().map(|size| vec![7; size % 8191 + 1]).collect();
+        prop_assert_eq!(sent_and_received(&parameters, limit, aggregate, &units), units);
+    }
 }

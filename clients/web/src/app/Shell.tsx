@@ -25,16 +25,13 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
   };
   return (
     <div class="flex h-dvh flex-col-reverse sm:flex-row">
-      <a
-        href="#main"
+      <button
+        type="button"
         class="sr-only z-50 rounded-md bg-accent px-3 py-2 text-accent-ink focus:not-sr-only focus:absolute focus:top-2 focus:left-2"
-        onClick={(event) => {
-          event.preventDefault();
-          document.getElementById("main")?.focus();
-        }}
+        onClick={() => document.getElementById("main")?.focus()}
       >
         {t("nav.skip")}
-      </a>
+      </button>
       <nav
         aria-label={t("nav.label")}
         class="flex shrink-0 items-center border-line bg-surface max-sm:justify-around max-sm:border-t max-sm:pb-[env(safe-area-inset-bottom)] sm:w-[68px] sm:flex-col sm:border-r sm:py-3"
@@ -73,7 +70,9 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
                   <For each={LOCALES}>
                     {(entry) => (
                       <DropdownMenu.RadioItem value={entry} class={ITEM}>
-                        <span class="grid w-5 place-items-center">{locale() === entry && <Icon name="check" size={16} />}</span>
+                        <span class="grid w-5 place-items-center">
+                          {locale() === entry && <Icon name="check" size={16} />}
+                        </span>
                         {entry === "en" ? "English" : "Português (Brasil)"}
                       </DropdownMenu.RadioItem>
                     )}
@@ -89,7 +88,9 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
                   <For each={["dark", "light"] as const}>
                     {(entry) => (
                       <DropdownMenu.RadioItem value={entry} class={ITEM}>
-                        <span class="grid w-5 place-items-center">{theme() === entry && <Icon name="check" size={16} />}</span>
+                        <span class="grid w-5 place-items-center">
+                          {theme() === entry && <Icon name="check" size={16} />}
+                        </span>
                         {t(entry === "dark" ? "preferences.dark" : "preferences.light")}
                       </DropdownMenu.RadioItem>
                     )}

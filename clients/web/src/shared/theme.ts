@@ -29,6 +29,8 @@ export function setTheme(wanted: Theme): void {
 createRoot(() => {
   createEffect(() => {
     document.documentElement.dataset.theme = theme();
-    document.querySelector('meta[name="theme-color"]')?.setAttribute("content", theme() === "dark" ? "#0c0f14" : "#eef1f5");
+    document
+      .querySelector('meta[name="theme-color"]')
+      ?.setAttribute("content", theme() === "dark" ? "#0c0f14" : "#eef1f5");
   });
 });

@@ -49,7 +49,8 @@ export function Timeline(props: {
     const x = hoverX();
     return x === null ? null : atX(x, props.view, widthPx());
   };
-  const recordedAt = (at: InstantMs) => props.data?.ranges.some((range) => range.start <= at && at < range.end) ?? false;
+  const recordedAt = (at: InstantMs) =>
+    props.data?.ranges.some((range) => range.start <= at && at < range.end) ?? false;
   const preview = createFramePreview(
     () => props.cameraId,
     () => {
@@ -144,7 +145,12 @@ export function Timeline(props: {
     pointers.set(event.pointerId, x);
     const two = pinch();
     if (two) {
-      setDrag({ kind: "pinch", distance: two.distance, view: props.view, anchor: atX(two.middle, props.view, widthPx()) });
+      setDrag({
+        kind: "pinch",
+        distance: two.distance,
+        view: props.view,
+        anchor: atX(two.middle, props.view, widthPx()),
+      });
       return;
     }
     const handle = nearHandle(x);

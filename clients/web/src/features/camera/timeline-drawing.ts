@@ -75,7 +75,12 @@ export function drawTimeline(
     context.fillStyle = colours.muted;
     context.fillRect(Math.round(x(picture.hover)), BAR_TOP_PX - 4, 1, BAR_BOTTOM_PX - BAR_TOP_PX + 8);
   }
-  drawPlayhead(context, x(picture.live || picture.position === null ? picture.now : picture.position), picture.live, colours);
+  drawPlayhead(
+    context,
+    x(picture.live || picture.position === null ? picture.now : picture.position),
+    picture.live,
+    colours,
+  );
 }
 
 function drawRanges(
@@ -150,7 +155,8 @@ function drawTicks(
           : hourMinute(tick.at, locale);
     context.fillStyle = colours.muted;
     context.textAlign = "left";
-    if (at + 5 + context.measureText(text).width < widthPx) context.fillText(text, at + 5, DATE_ROW_PX + HOUR_ROW_PX / 2);
+    if (at + 5 + context.measureText(text).width < widthPx)
+      context.fillText(text, at + 5, DATE_ROW_PX + HOUR_ROW_PX / 2);
   }
   // Dates stand at their midnight and stay at the left edge while their day goes on.
   context.font = `600 12px ${FONT}`;
@@ -198,7 +204,13 @@ function drawSelection(
   ] as const) {
     if (at < -20 || at > widthPx + 20) continue;
     context.beginPath();
-    context.roundRect(side < 0 ? at - 7 : at, BAR_TOP_PX - 3, 7, BAR_BOTTOM_PX - BAR_TOP_PX + 6, side < 0 ? [4, 0, 0, 4] : [0, 4, 4, 0]);
+    context.roundRect(
+      side < 0 ? at - 7 : at,
+      BAR_TOP_PX - 3,
+      7,
+      BAR_BOTTOM_PX - BAR_TOP_PX + 6,
+      side < 0 ? [4, 0, 0, 4] : [0, 4, 4, 0],
+    );
     context.fill();
     context.fillStyle = "rgba(0, 0, 0, 0.55)";
     context.fillRect(side < 0 ? at - 4.5 : at + 2.5, BAR_TOP_PX + 12, 2, BAR_BOTTOM_PX - BAR_TOP_PX - 24);

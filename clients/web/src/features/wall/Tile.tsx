@@ -74,7 +74,13 @@ export function Tile(props: {
       data-phase={view.phase()}
       aria-label={props.camera.name}
     >
-      <LivePicture view={view} status={status()} label={props.camera.name} muted={!audible() || !props.maximised} compact={!props.maximised} />
+      <LivePicture
+        view={view}
+        status={status()}
+        label={props.camera.name}
+        muted={!audible() || !props.maximised}
+        compact={!props.maximised}
+      />
       <button
         type="button"
         class="absolute inset-0 z-10 cursor-zoom-in focus-visible:-outline-offset-2"

@@ -154,7 +154,12 @@ export default function WallPage(): JSX.Element {
           </p>
           <Show when={pages() > 1}>
             <div class="flex items-center">
-              <IconButton icon="chevronLeft" label={t("wall.previousPage")} shortcut="PageUp" onClick={() => turn(-1)} />
+              <IconButton
+                icon="chevronLeft"
+                label={t("wall.previousPage")}
+                shortcut="PageUp"
+                onClick={() => turn(-1)}
+              />
               <span class="min-w-12 text-center text-[13px] text-muted tabular-nums">
                 {page() + 1} / {pages()}
               </span>
@@ -168,7 +173,10 @@ export default function WallPage(): JSX.Element {
                 <button
                   type="button"
                   class="h-7 min-w-8 rounded-md px-2 text-[13px] tabular-nums hover:bg-hover"
-                  classList={{ "bg-accent-soft text-accent font-medium": choice() === entry, "text-muted": choice() !== entry }}
+                  classList={{
+                    "bg-accent-soft text-accent font-medium": choice() === entry,
+                    "text-muted": choice() !== entry,
+                  }}
                   aria-pressed={choice() === entry}
                   title={`${entry === "auto" ? t("wall.auto") : tn("wall.tiles", entry)} (${index()})`}
                   onClick={() => choose(entry)}
@@ -178,7 +186,13 @@ export default function WallPage(): JSX.Element {
               )}
             </For>
           </fieldset>
-          <IconButton class="max-sm:hidden" icon="keyboard" label={t("keys.title")} shortcut="?" onClick={() => setHelp(true)} />
+          <IconButton
+            class="max-sm:hidden"
+            icon="keyboard"
+            label={t("keys.title")}
+            shortcut="?"
+            onClick={() => setHelp(true)}
+          />
           <IconButton icon="maximize" label={t("wall.fullScreen")} shortcut="F" onClick={() => void fullScreen()} />
         </div>
       </header>
@@ -210,7 +224,9 @@ export default function WallPage(): JSX.Element {
           class="grid min-h-0 flex-1 gap-[3px] bg-ground p-[3px] max-sm:auto-rows-max max-sm:overflow-y-auto"
           style={{
             "grid-template-columns": `repeat(${maximised() === null ? cells().columns : 1}, minmax(0, 1fr))`,
-            "grid-template-rows": narrow() ? "none" : `repeat(${maximised() === null ? cells().rows : 1}, minmax(0, 1fr))`,
+            "grid-template-rows": narrow()
+              ? "none"
+              : `repeat(${maximised() === null ? cells().rows : 1}, minmax(0, 1fr))`,
           }}
         >
           <For each={onPage()}>

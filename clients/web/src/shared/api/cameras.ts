@@ -1,4 +1,4 @@
-import { type InstantMs, formatInstant, parseInstant } from "@/shared/time/instant";
+import { formatInstant, type InstantMs, parseInstant } from "@/shared/time/instant";
 import { json, request, requestJson } from "./client";
 import type { Camera, CameraDraft, CameraStatus, Page, StreamName, Timeline } from "./types";
 

@@ -85,7 +85,9 @@ createRoot(() => {
         listedAtMs = now;
         await refreshCameras();
       }
-      const due = [...watchers.keys()].filter((id) => now - (asked.get(id) ?? Number.NEGATIVE_INFINITY) >= STATUS_EVERY_MS - 50);
+      const due = [...watchers.keys()].filter(
+        (id) => now - (asked.get(id) ?? Number.NEGATIVE_INFINITY) >= STATUS_EVERY_MS - 50,
+      );
       for (const id of due) asked.set(id, now);
       await refreshStatuses(due);
     } finally {

@@ -1,7 +1,7 @@
 import type { JSX } from "solid-js";
+import type { Problem } from "@/shared/api/problem";
 import { t } from "@/shared/i18n";
 import { problemText } from "@/shared/i18n/problems";
-import type { Problem } from "@/shared/api/problem";
 import { Button } from "./Button";
 import { Icon, type IconName } from "./Icon";
 
@@ -19,7 +19,10 @@ export function Notice(props: {
         ? "border-warn/40 bg-warn-soft text-warn"
         : "border-line bg-raised text-muted";
   return (
-    <div role={props.kind === "bad" ? "alert" : "status"} class={`flex gap-2.5 rounded-lg border px-3 py-2.5 ${look()}`}>
+    <div
+      role={props.kind === "bad" ? "alert" : "status"}
+      class={`flex gap-2.5 rounded-lg border px-3 py-2.5 ${look()}`}
+    >
       <Icon name={props.icon ?? "warning"} size={18} class="mt-px" />
       <div class="min-w-0">
         <p class="font-medium">{props.title}</p>

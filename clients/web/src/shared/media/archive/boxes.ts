@@ -211,7 +211,12 @@ export function keepTracks(init: Bytes, ids: ReadonlySet<number>): Bytes {
         const extends_ = boxes(init, inner.body, inner.end).filter(
           (entry) => entry.type !== "trex" || ids.has(data.getUint32(entry.body + 4)),
         );
-        kept.push(wrap("mvex", extends_.map((entry) => init.subarray(entry.start, entry.end))));
+        kept.push(
+          wrap(
+            "mvex",
+            extends_.map((entry) => init.subarray(entry.start, entry.end)),
+          ),
+        );
       } else {
         kept.push(init.subarray(inner.start, inner.end));
       }

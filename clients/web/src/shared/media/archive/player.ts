@@ -211,12 +211,16 @@ export class ArchivePlayer {
       const wallS = (segment.startsAt - this.epoch) / 1_000;
       const mediaS = first.decodeTime / prepared.video.timescale;
       const offsetS = wallS - mediaS;
-      const seam = segment.discontinuity || afterGap || this.offsetS === null || Math.abs(this.offsetS - offsetS) > SEAM_S;
+      const seam =
+        segment.discontinuity || afterGap || this.offsetS === null || Math.abs(this.offsetS - offsetS) > SEAM_S;
       if (seam) this.offsetS = offsetS;
       const appliedS = this.offsetS ?? offsetS;
       if (buffer.timestampOffset !== appliedS) buffer.timestampOffset = appliedS;
       this.map.add(mediaS + appliedS, segment.startsAt);
-      const frames = fragments.reduce((sum, entry) => sum + (entry.trackId === prepared.video.id ? entry.samples : 0), 0);
+      const frames = fragments.reduce(
+        (sum, entry) => sum + (entry.trackId === prepared.video.id ? entry.samples : 0),
+        0,
+      );
       if (frames > 1 && segment.durationS > 0) this.frameS = segment.durationS / frames;
     }
     await this.push(buffer, keepFragments(bytes, fragments, prepared.ids), signal);
@@ -433,7 +437,8 @@ function nameOfEntry(entry: string): string {
 }
 
 function settled(buffer: SourceBuffer, signal: AbortSignal): Promise<void> {
-  if (!buffer.updating) return signal.aborted ? Promise.reject(new DOMException("left", "AbortError")) : Promise.resolve();
+  if (!buffer.updating)
+    return signal.aborted ? Promise.reject(new DOMException("left", "AbortError")) : Promise.resolve();
   return new Promise((resolve, reject) => {
     const done = () => {
       buffer.removeEventListener("updateend", done);

@@ -31,7 +31,8 @@ export function LivePicture(props: {
     }
   });
   const dim = () => props.view.phase() !== "live" && props.view.phase() !== "unplayable";
-  const showStill = () => props.view.still() !== null && props.view.phase() !== "live" && props.view.phase() !== "stalled";
+  const showStill = () =>
+    props.view.still() !== null && props.view.phase() !== "live" && props.view.phase() !== "stalled";
 
   return (
     <div class="absolute inset-0 overflow-hidden bg-stage">
@@ -45,7 +46,6 @@ export function LivePicture(props: {
         autoplay
         playsinline
         muted={props.muted}
-        prop:muted={props.muted}
         aria-label={props.label}
         onLoadedData={() => props.view.shown()}
       />

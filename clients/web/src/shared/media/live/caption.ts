@@ -39,6 +39,11 @@ export function liveCaption(
     case "waiting":
       return { key: "live.reconnecting", tone: "warn", reason: problemDetail, busy: true };
     default:
-      return { key: status?.state === "connecting" ? "live.cameraConnecting" : "live.connecting", tone: "quiet", reason, busy: true };
+      return {
+        key: status?.state === "connecting" ? "live.cameraConnecting" : "live.connecting",
+        tone: "quiet",
+        reason,
+        busy: true,
+      };
   }
 }

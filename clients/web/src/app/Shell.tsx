@@ -1,0 +1,124 @@
+import { DropdownMenu } from "@kobalte/core/dropdown-menu";
+import { A, useLocation } from "@solidjs/router";
+import { For, type JSX, Suspense } from "solid-js";
+import { loggedIn, session } from "@/shared/api/client";
+import { LOCALES, type Locale, locale, setLocale, t } from "@/shared/i18n";
+import { setTheme, type Theme, theme } from "@/shared/theme";
+import { Icon, type IconName, Mark, Spinner } from "@/shared/ui/Icon";
+
+const PLACES: { path: string; icon: IconName; label: "nav.wall" | "nav.cameras" | "nav.exports" }[] = [
+  { path: "/", icon: "wall", label: "nav.wall" },
+  { path: "/cameras", icon: "camera", label: "nav.cameras" },
+  { path: "/exports", icon: "download", label: "nav.exports" },
+];
+
+const ITEM =
+  "flex min-h-9 w-full cursor-pointer items-center gap-2.5 rounded-md px-2.5 outline-none data-[highlighted]:bg-hover";
+
+/** The frame of every page: a rail of places, at the bottom of a narrow screen. */
+export function Shell(props: { children?: JSX.Element }): JSX.Element {
+  const location = useLocation();
+  const isHere = (path: string) => {
+    const here = location.pathname;
+    if (path === "/") return here === "/";
+    return here === path || (here.startsWith(`${path}/`) && path !== "/");
+  };
+  return (
+    <div class="flex h-dvh flex-col-reverse sm:flex-row">
+      <button
+        type="button"
+        class="sr-only z-50 rounded-md bg-accent px-3 py-2 text-accent-ink focus:not-sr-only focus:absolute focus:top-2 focus:left-2"
+        onClick={() => document.getElementById("main")?.focus()}
+      >
+        {t("nav.skip")}
+      </button>
+      <nav
+        aria-label={t("nav.label")}
+        class="flex shrink-0 items-center border-line bg-surface max-sm:justify-around max-sm:border-t max-sm:pb-[env(safe-area-inset-bottom)] sm:w-[68px] sm:flex-col sm:border-r sm:py-3"
+      >
+        <span class="mb-4 hidden sm:block" title="VMS Enterprise">
+          <Mark size={34} />
+        </span>
+        <For each={PLACES}>
+          {(place) => (
+            <A
+              href={place.path}
+              aria-current={isHere(place.path) ? "page" : undefined}
+              class="relative grid min-h-14 min-w-16 justify-items-center gap-0.5 rounded-lg px-1 py-2 text-[11.5px] sm:mb-1 sm:w-[60px] sm:min-w-0"
+              classList={{
+                "text-accent bg-accent-soft": isHere(place.path),
+                "text-muted hover:bg-hover hover:text-ink": !isHere(place.path),
+              }}
+            >
+              <Icon name={place.icon} size={21} />
+              {t(place.label)}
+            </A>
+          )}
+        </For>
+        <DropdownMenu placement="right-end" gutter={8}>
+          <DropdownMenu.Trigger class="grid min-h-14 min-w-16 justify-items-center gap-0.5 rounded-lg px-1 py-2 text-[11.5px] text-muted hover:bg-hover hover:text-ink sm:mt-auto sm:w-[60px] sm:min-w-0">
+            <Icon name="user" size={21} />
+            <span class="max-w-full truncate">{loggedIn()?.username || t("nav.account")}</span>
+          </DropdownMenu.Trigger>
+          <DropdownMenu.Portal>
+            <DropdownMenu.Content class="panel z-50 min-w-56 bg-surface p-1.5 shadow-2xl outline-none">
+              <DropdownMenu.Group>
+                <DropdownMenu.GroupLabel class="px-2.5 pt-1.5 pb-1 text-[12px] text-muted">
+                  {t("preferences.language")}
+                </DropdownMenu.GroupLabel>
+                <DropdownMenu.RadioGroup value={locale()} onChange={(value) => setLocale(value as Locale)}>
+                  <For each={LOCALES}>
+                    {(entry) => (
+                      <DropdownMenu.RadioItem value={entry} class={ITEM}>
+                        <span class="grid w-5 place-items-center">
+                          {locale() === entry && <Icon name="check" size={16} />}
+                        </span>
+                        {entry === "en" ? "English" : "Português (Brasil)"}
+                      </DropdownMenu.RadioItem>
+                    )}
+                  </For>
+                </DropdownMenu.RadioGroup>
+              </DropdownMenu.Group>
+              <DropdownMenu.Separator class="my-1.5 border-line" />
+              <DropdownMenu.Group>
+                <DropdownMenu.GroupLabel class="px-2.5 pt-1 pb-1 text-[12px] text-muted">
+                  {t("preferences.theme")}
+                </DropdownMenu.GroupLabel>
+                <DropdownMenu.RadioGroup value={theme()} onChange={(value) => setTheme(value as Theme)}>
+                  <For each={["dark", "light"] as const}>
+                    {(entry) => (
+                      <DropdownMenu.RadioItem value={entry} class={ITEM}>
+                        <span class="grid w-5 place-items-center">
+                          {theme() === entry && <Icon name="check" size={16} />}
+                        </span>
+                        {t(entry === "dark" ? "preferences.dark" : "preferences.light")}
+                      </DropdownMenu.RadioItem>
+                    )}
+                  </For>
+                </DropdownMenu.RadioGroup>
+              </DropdownMenu.Group>
+              <DropdownMenu.Separator class="my-1.5 border-line" />
+              <DropdownMenu.Item class={ITEM} onSelect={() => void session.logOut()}>
+                <span class="grid w-5 place-items-center">
+                  <Icon name="logout" size={17} />
+                </span>
+                {t("nav.logOut")}
+              </DropdownMenu.Item>
+            </DropdownMenu.Content>
+          </DropdownMenu.Portal>
+        </DropdownMenu>
+      </nav>
+      <main id="main" tabIndex={-1} class="min-h-0 min-w-0 flex-1 outline-none">
+        <Suspense
+          fallback={
+            <div class="grid h-full place-items-center text-muted">
+              <Spinner size={28} />
+            </div>
+          }
+        >
+          {props.children}
+        </Suspense>
+      </main>
+    </div>
+  );
+}

@@ -17,6 +17,21 @@ pub(crate) fn unescape(nal: &[u8]) -> Vec<u8> {
     payload
 }
 
+/// A raw byte sequence payload with emulation prevention bytes: 03 before a byte below 4 that follows 00 00.
+pub(crate) fn escape(payload: &[u8]) -> Vec<u8> {
+    let mut nal = Vec::with_capacity(payload.len() + payload.len() / 16);
+    let mut zeros = 0;
+    for &byte in payload {
+        if zeros >= 2 && byte < 4 {
+            nal.push(3);
+            zeros = 0;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        nal.push(byte);
+    }
+    nal
+}
+
 /// Reads bits from the most significant one on.
 pub(crate) struct BitReader<'a> {
     bytes: &'a [u8],

@@ -8,7 +8,7 @@ pub mod h265;
 pub mod mjpeg;
 pub mod nal;
 
-pub(crate) use bits::{BitReader, unescape};
+pub(crate) use bits::{BitReader, escape, unescape};
 
 use crate::track::{Codec, TrackParameters};
 

@@ -6,8 +6,10 @@
 use crate::archive::{Archive, Picture, Recorder, RecordingState};
 use crate::clock::Clock;
 use crate::hub::{GOP_CACHE_BYTES, Hub, Sink};
-use crate::ingest::{Credentials, Ingest, IngestHandle, StreamConfig, StreamStatus, Transport};
-use media_core::{Error, ErrorKind, Result};
+use crate::ingest::{Ingest, IngestHandle, StreamConfig};
+use media_core::rtsp::digest::Credentials;
+use media_core::rtsp::client::TransportKind;
+use media_core::{Codec, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,17 +57,38 @@ pub struct CameraSpec {
 pub struct CameraStatus {
     /// The main stream's state (or the only stream's).
     #[serde(flatten)]
-    pub main: StreamReport,
+    pub main: Option<StreamReport>,
     /// Every stream by name.
     pub streams: BTreeMap<String, StreamReport>,
 }
 
 /// State of one stream's connection and recording.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct StreamReport {
-    /// The connection.
-    #[serde(flatten)]
-    pub ingest: StreamStatus,
+    /// `connecting`, `online`, `offline`, `unauthorized` or `error`.
+    pub state: &'static str,
+    /// Why it is not online.
+    pub reason: Option<String>,
+    /// Video codec, once known.
+    pub codec: Option<&'static str>,
+    /// Width of the video in pixels, 0 while unknown.
+    pub width: u32,
+    /// Height of the video in pixels, 0 while unknown.
+    pub height: u32,
+    /// Pictures per second over the last seconds.
+    pub fps: f64,
+    /// Bits per second over the last seconds.
+    pub bitrate_bps: u64,
+    /// Server time of the newest picture, µs since the Unix epoch.
+    pub last_frame_us: Option<i64>,
+    /// Connections tried after the first.
+    pub reconnects: u64,
+    /// RTP packets lost.
+    pub rtp_lost: u64,
+    /// How far the camera's clock is ahead of the server's, µs.
+    pub clock_offset_us: Option<i64>,
+    /// Access units published.
+    pub units: u64,
     /// True while fragments reach the disk.
     pub recording: bool,
     /// Why nothing is recorded although it should be.
@@ -112,15 +135,17 @@ impl Cameras {
             let kept = previous.as_mut().and_then(|camera| camera.streams.remove(name));
             let mut stream = match kept {
                 Some(stream) if credentials_kept && stream.spec == *stream_spec => stream,
-                Some(stream) => {
+                Some(mut stream) => {
                     // The hub, its viewers and the recorder outlive a change of address.
-                    stream.ingest.abort();
-                    let ingest = self.ingest(camera_id, name, stream_spec, &spec, &stream.hub)?;
-                    CameraStream { spec: stream_spec.clone(), ingest, ..stream }
+                    let ingest = self.ingest(camera_id, name, stream_spec, &spec, &stream.hub);
+                    let previous = std::mem::replace(&mut stream.ingest, ingest);
+                    self.runtime.spawn(previous.stop());
+                    stream.spec = stream_spec.clone();
+                    stream
                 }
                 None => {
                     let hub = Hub::new(format!("{camera_id}/{name}"), GOP_CACHE_BYTES);
-                    let ingest = self.ingest(camera_id, name, stream_spec, &spec, &hub)?;
+                    let ingest = self.ingest(camera_id, name, stream_spec, &spec, &hub);
                     CameraStream { spec: stream_spec.clone(), hub, ingest, recorder: None }
                 }
             };
@@ -141,10 +166,15 @@ impl Cameras {
         Ok(())
     }
 
-    /// Disconnects every camera and closes every recording.
-    pub fn close(&self) {
+    /// Disconnects every camera, all at once; their recordings are the archive's to close.
+    pub async fn close(&self) {
         let cameras = std::mem::take(&mut *self.cameras.lock());
-        cameras.into_values().flat_map(|camera| camera.streams.into_values()).for_each(|stream| self.end(stream));
+        let streams = cameras.into_values().flat_map(|camera| camera.streams.into_values());
+        let stopping: Vec<_> = streams.map(|stream| self.runtime.spawn(stream.ingest.stop())).collect();
+        for stop in stopping {
+            // A stop that panicked has been reported; the connection is gone either way.
+            let _ = stop.await;
+        }
     }
 
     /// The hub of one stream; `main` stands in for a missing `sub`.
@@ -192,14 +222,14 @@ impl Cameras {
         spec: &StreamSpec,
         camera: &CameraSpec,
         hub: &Arc<Hub>,
-    ) -> Result<IngestHandle> {
+    ) -> IngestHandle {
         let credentials = camera.username.as_ref().map(|username| Credentials {
             username: username.clone(),
             password: camera.password.clone().unwrap_or_default(),
         });
         let transport = match spec.transport {
-            TransportSpec::Tcp => Transport::Tcp,
-            TransportSpec::Udp => Transport::Udp,
+            TransportSpec::Tcp => TransportKind::Tcp,
+            TransportSpec::Udp => TransportKind::Udp,
         };
         let config =
             StreamConfig { name: format!("{camera_id}/{stream}"), url: spec.url.clone(), transport, credentials };
@@ -224,7 +254,7 @@ impl Cameras {
     }
 
     fn end(&self, stream: CameraStream) {
-        stream.ingest.abort();
+        self.runtime.spawn(stream.ingest.stop());
         if let Some(recorder) = stream.recorder {
             stream.hub.detach(&(recorder.clone() as Arc<dyn Sink>));
             recorder.stop();
@@ -236,18 +266,30 @@ impl Camera {
     fn status(&self) -> CameraStatus {
         let streams: BTreeMap<String, StreamReport> =
             self.streams.iter().map(|(name, stream)| (name.clone(), stream.report())).collect();
-        let main = self.streams.get("main").or_else(|| self.streams.values().next());
-        CameraStatus { main: main.map(CameraStream::report).unwrap_or_default(), streams }
+        let main = streams.get("main").or_else(|| streams.values().next()).cloned();
+        CameraStatus { main, streams }
     }
 }
 
 impl CameraStream {
     fn report(&self) -> StreamReport {
-        let state = self.recorder.as_ref().map(|recorder| recorder.state());
+        let ingest = self.ingest.status();
+        let recording = self.recorder.as_ref().map(|recorder| recorder.state());
         StreamReport {
-            ingest: self.ingest.status(),
-            recording: state == Some(RecordingState::Recording),
-            recording_reason: match state {
+            state: ingest.state.as_str(),
+            reason: ingest.reason,
+            codec: ingest.codec.map(Codec::as_str),
+            width: ingest.width,
+            height: ingest.height,
+            fps: ingest.fps,
+            bitrate_bps: ingest.bitrate_bps,
+            last_frame_us: ingest.last_frame_us,
+            reconnects: ingest.reconnects,
+            rtp_lost: ingest.rtp_lost,
+            clock_offset_us: ingest.clock_offset_us,
+            units: ingest.units,
+            recording: recording == Some(RecordingState::Recording),
+            recording_reason: match recording {
                 Some(RecordingState::Failed(reason)) => Some(reason),
                 _ => None,
             },

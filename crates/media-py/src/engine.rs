@@ -242,7 +242,7 @@ impl Engine {
         py.detach(|| {
             let Some(runtime) = self.runtime.lock().take() else { return };
             // Recordings first: whatever else takes long, they are closed.
-            self.cameras.close();
+            runtime.block_on(self.cameras.close());
             self.archive.close();
             let front = self.front.lock().take();
             runtime.block_on(async {

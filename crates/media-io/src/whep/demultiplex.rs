@@ -49,7 +49,8 @@ mod tests {
     #[test]
     fn anything_else_tells_nothing() {
         let message = request(&[(0x24, &[1, 2, 3, 4]), (6, b"abcd:efgh")]);
-        for length in 0..message.len() {
+        // Three bytes of padding may be missing.
+        for length in 0..message.len() - 3 {
             let cut = stun_ufrag(&message[..length]);
             assert!(cut.is_none(), "cut at {length}: {cut:?}");
         }

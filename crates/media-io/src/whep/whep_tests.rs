@@ -1,1 +1,339 @@
+//! The output as a viewer sees it, over loopback.
 
+#![allow(clippy::unwrap_used)]
+
+#[path = "whep_tests/viewer.rs"]
+mod viewer;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::hub::GOP_CACHE_BYTES;
+use viewer::{Camera, Viewer, clip, output};
+
+const SECOND: Duration = Duration::from_secs(1);
+const NONE: [[u64; 2]; 0] = [];
+
+/// The numbers of video packets between which packets are missing.
+fn gaps(viewer: &Viewer) -> Vec<[u64; 2]> {
+    let numbers: Vec<u64> = viewer.video().iter().map(|got| got.sequence).collect();
+    let pairs = numbers.windows(2).map(|pair| [pair[0], pair[1]]);
+    pairs.filter(|[before, after]| *after != before + 1).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_who_joins_late_sees_the_whole_gop_at_once_and_then_follows() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let mut camera = Camera::new(&clock, true);
+    for _ in 0..45 {
+        camera.show();
+    }
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    let opened = Instant::now();
+    let mut viewer = Viewer::open(&whep, &hub).await;
+    // 45 pictures of the past and 30 of the present.
+    assert!(
+        viewer.watch(5 * SECOND, |viewer| viewer.pictures().len() >= 80).await,
+        "{}",
+        viewer.pictures().len()
+    );
+
+    let first = viewer.got.iter().find(|got| got.video).unwrap();
+    let to_first = first.at - opened;
+    assert!(to_first < Duration::from_millis(300), "{to_first:?}");
+    // STAP-A with the parameter sets: the key frame opens the stream.
+    assert_eq!(first.payload[0] & 0x1f, 24);
+    assert_eq!(h264_types_of_aggregate(&first.payload), [7, 8]);
+    assert_eq!(gaps(&viewer), NONE);
+    let markers = viewer.video().iter().filter(|got| got.marker).count();
+    assert!(markers.abs_diff(viewer.pictures().len()) <= 1, "one marker per picture");
+    let sound: Vec<_> = viewer.got.iter().filter(|got| !got.video).collect();
+    assert!(
+        sound.len() >= 20
+            && sound
+                .windows(2)
+                .all(|pair| pair[1].timestamp - pair[0].timestamp == 264)
+    );
+
+    let steps: Vec<u32> = viewer
+        .pictures()
+        .windows(2)
+        .map(|pair| pair[1].wrapping_sub(pair[0]))
+        .collect();
+    let burst: u32 = steps[..44].iter().sum();
+    assert!(
+        burst < 90 * 300,
+        "1.5 s of pictures within {} ms of the stream's clock",
+        burst / 90
+    );
+    assert!(
+        steps[60..].iter().all(|step| *step == 3000),
+        "then as the camera made them: {steps:?}"
+    );
+
+    let stats = whep.stats();
+    assert_eq!((stats.viewers, stats.connected, stats.opened), (1, 1, 1));
+    assert!(
+        stats.burst_units >= 45 && stats.live_units >= 20 && stats.delay.count > 0,
+        "{stats:?}"
+    );
+    running.abort();
+}
+
+fn h264_types_of_aggregate(payload: &[u8]) -> Vec<u8> {
+    let (mut types, mut rest) = (Vec::new(), &payload[1..]);
+    while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        types.push(after[0] & 0x1f);
+        rest = &after[usize::from(u16::from_be_bytes(*length))..];
+    }
+    types
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_of_one_camera_do_not_disturb_each_other() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut first = Viewer::open(&whep, &hub).await;
+    assert!(first.watch(3 * SECOND, |viewer| viewer.pictures().len() > 20).await);
+    let mut second = Viewer::open(&whep, &hub).await;
+    let more = first.pictures().len() + 20;
+    let (first_saw, second_saw) = tokio::join!(
+        first.watch(3 * SECOND, |viewer| viewer.pictures().len() > more),
+        second.watch(3 * SECOND, |viewer| viewer.pictures().len() > 20)
+    );
+    assert!(first_saw && second_saw);
+    assert_eq!((gaps(&first), gaps(&second)), (NONE.to_vec(), NONE.to_vec()));
+    whep.close(&first.session).unwrap();
+    assert!(first.watch(SECOND, |viewer| viewer.closed).await, "told");
+    let more = second.pictures().len() + 20;
+    assert!(second.watch(3 * SECOND, |viewer| viewer.pictures().len() > more).await);
+    assert_eq!((whep.viewers(), whep.stats().connected), (1, 1));
+    assert_eq!(whep.close(&first.session).unwrap_err().kind(), ErrorKind::NotFound);
+    whep.close_hub(&hub);
+    assert!(
+        second.watch(SECOND, |viewer| viewer.closed).await,
+        "the camera was removed"
+    );
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_for_a_key_frame_brings_the_gop_again_but_not_without_end() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let mut camera = Camera::new(&clock, false);
+    for _ in 0..clip().len() {
+        camera.show();
+    }
+    let mut viewer = Viewer::open(&whep, &camera.hub).await;
+    assert!(
+        viewer
+            .watch(3 * SECOND, |viewer| viewer.pictures().len() == clip().len())
+            .await
+    );
+    // Within a second of the start the request is an echo of what was under way.
+    viewer.ask_for_key();
+    viewer.watch(SECOND, |_| whep.stats().key_requests == 1).await;
+    assert_eq!((whep.stats().key_requests, whep.stats().key_resends), (1, 0));
+    viewer.watch(SECOND, |_| false).await;
+    for _ in 0..5 {
+        viewer.ask_for_key();
+        viewer.watch(Duration::from_millis(30), |_| false).await;
+    }
+    assert!(
+        viewer
+            .watch(3 * SECOND, |viewer| viewer.pictures().len() == 2 * clip().len())
+            .await
+    );
+    assert_eq!(whep.stats().key_resends, 1, "{:?}", whep.stats());
+    assert_eq!(gaps(&viewer), NONE);
+    let stamps = viewer.pictures();
+    assert!(
+        stamps.windows(2).all(|pair| (pair[1].wrapping_sub(pair[0]) as i32) > 0),
+        "never back"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_packets_come_again() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    let mut viewer = loop {
+        if hub.parameters(0).is_some() {
+            break Viewer::open(&whep, &hub).await;
+        }
+        tokio::task::yield_now().await;
+    };
+    viewer.loses = |arrived| (arrived > 30 && arrived < 36) || (arrived > 50 && arrived % 25 == 0);
+    assert!(viewer.watch(5 * SECOND, |viewer| viewer.pictures().len() > 60).await);
+    viewer.loses = |_| false;
+    viewer.watch(SECOND / 2, |_| false).await;
+    assert_eq!(gaps(&viewer), NONE);
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn garbage_is_counted_and_disturbs_nobody() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut viewer = Viewer::open(&whep, &hub).await;
+    assert!(viewer.watch(3 * SECOND, |viewer| viewer.pictures().len() > 10).await);
+    let port = whep.bound()[0];
+    let stranger = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    // STUN requests with a user name of nobody, and everything that looks like DTLS, RTP, RTCP or nothing.
+    let mut stun = vec![
+        0, 1, 0, 16, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 0, 6, 0, 9,
+    ];
+    stun.extend_from_slice(b"abcd:efgh\0\0\0");
+    let mut sent = 0u64;
+    for seed in 0..200u8 {
+        let mut datagram: Vec<u8> = (0..=seed).map(|i| i.wrapping_mul(31) ^ seed).collect();
+        datagram[0] = [0, 1, 20, 22, 23, 63, 64, 128, 144, 191, 255][usize::from(seed % 11)];
+        for bytes in [&datagram[..], &stun[..stun.len() - usize::from(seed) % 30], &[]] {
+            stranger.send_to(bytes, port).await.unwrap();
+            // From the viewer's own address too: forged, or a viewer gone mad.
+            viewer.socket.send_to(bytes, port).await.unwrap();
+            sent += 1;
+        }
+        if seed % 20 == 0 {
+            viewer.watch(Duration::from_millis(2), |_| false).await;
+        }
+    }
+    let more = viewer.pictures().len() + 30;
+    assert!(
+        viewer.watch(4 * SECOND, |viewer| viewer.pictures().len() > more).await,
+        "{:?}",
+        whep.stats()
+    );
+    let stats = whep.stats();
+    assert!(!viewer.closed);
+    assert_eq!(gaps(&viewer), NONE);
+    assert!(stats.datagrams_unknown >= sent, "{stats:?}");
+    assert!(
+        stats.datagrams_malformed > 0 && stats.failed == 0 && stats.viewers == 1,
+        "{stats:?}"
+    );
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_codec_ends_the_session_so_that_the_viewer_negotiates_anew() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let mut camera = Camera::new(&clock, false);
+    camera.show();
+    let mut viewer = Viewer::open(&whep, &camera.hub).await;
+    assert!(viewer.watch(3 * SECOND, |viewer| !viewer.got.is_empty()).await);
+    camera.change_codec();
+    assert!(
+        viewer
+            .watch(SECOND, |viewer| viewer.closed && whep.viewers() == 0)
+            .await
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shutting_down_tells_the_viewers_and_frees_the_port() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let mut camera = Camera::new(&clock, false);
+    camera.show();
+    let mut viewer = Viewer::open(&whep, &camera.hub).await;
+    assert!(viewer.watch(3 * SECOND, |viewer| !viewer.got.is_empty()).await);
+    whep.shutdown().await;
+    assert!(viewer.watch(SECOND, |viewer| viewer.closed).await);
+    assert_eq!(whep.viewers(), 0);
+    std::net::UdpSocket::bind(whep.bound()[0]).unwrap();
+    let offer = include_str!("offers/chromium_video.sdp");
+    assert_eq!(
+        whep.open(camera.hub.clone(), offer).unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+    assert_eq!(whep.viewers(), 0);
+}
+
+#[tokio::test]
+async fn limits_and_states_are_told_apart() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 2);
+    let offer = include_str!("offers/chromium_audio_video.sdp");
+    let mut camera = Camera::new(&clock, false);
+    let refused = |hub: &Arc<Hub>, offer: &str| whep.open(hub.clone(), offer).unwrap_err();
+    let nothing_yet = refused(&camera.hub, offer);
+    assert_eq!(
+        (nothing_yet.kind(), nothing_yet.message()),
+        (ErrorKind::Conflict, "door/main has shown nothing yet")
+    );
+    camera.show();
+    assert_eq!(refused(&camera.hub, "v=0").kind(), ErrorKind::Malformed);
+    let (first, _) = whep.open(camera.hub.clone(), offer).unwrap();
+    let (second, _) = whep.open(camera.hub.clone(), offer).unwrap();
+    assert!(first.len() == 32 && first != second && first.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_eq!(refused(&camera.hub, offer).kind(), ErrorKind::Exhausted);
+    assert_eq!((whep.viewers(), whep.stats().refused), (2, 3));
+
+    let trickle = "a=ice-ufrag:vMY8\r\na=mid:0\r\na=candidate:1 1 udp 2 x.local 9 typ host\r\na=end-of-candidates\r\n";
+    whep.patch(&first, trickle).unwrap();
+    assert_eq!(whep.patch(&first, "hello").unwrap_err().kind(), ErrorKind::Malformed);
+    assert_eq!(
+        whep.patch(&first, &"a=x\n".repeat(5000)).unwrap_err().kind(),
+        ErrorKind::Malformed
+    );
+    assert_eq!(whep.patch("nobody", trickle).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(whep.close("nobody").unwrap_err().kind(), ErrorKind::NotFound);
+
+    whep.close(&first).unwrap();
+    while whep.viewers() == 2 {
+        tokio::task::yield_now().await;
+    }
+    whep.open(camera.hub.clone(), offer).unwrap();
+}
+
+/// A session that nobody has connected to, outside of any driver.
+fn lone_session(now: Instant) -> (Session, Outside) {
+    let clock = SystemClock::new();
+    let mut camera = Camera::new(&clock, false);
+    camera.show();
+    let parameters = camera.hub.parameters(0).unwrap();
+    let offer = include_str!("offers/chromium_video.sdp");
+    let agreed = Identity::new()
+        .unwrap()
+        .agree("a", offer, &parameters, None, &[], now)
+        .unwrap();
+    let (id, origins) = random_start().unwrap();
+    let session = Session::new(id, Hub::new("a", GOP_CACHE_BYTES), agreed, origins, now);
+    (session, Outside::new(Vec::new(), Arc::default(), clock))
+}
+
+#[test]
+fn who_never_connects_or_falls_silent_is_given_up() {
+    use super::packets::Cutter;
+    use super::session::End;
+    let now = Instant::now();
+    let (mut session, outside) = lone_session(now);
+    session.tick(&outside, &mut Cutter::default(), now + 14 * SECOND);
+    assert_eq!(session.ended(), None);
+    assert!(session.wake_at(now + 14 * SECOND) <= now + 15 * SECOND);
+    session.tick(&outside, &mut Cutter::default(), now + 15 * SECOND);
+    assert_eq!(session.ended(), Some(End::TimedOut));
+
+    let (mut session, outside) = lone_session(now);
+    session.connected = true;
+    session.tick(&outside, &mut Cutter::default(), now + 9 * SECOND);
+    assert_eq!(session.ended(), None);
+    assert!(session.wake_at(now + 9 * SECOND) <= now + 10 * SECOND);
+    session.tick(&outside, &mut Cutter::default(), now + 10 * SECOND);
+    assert_eq!(session.ended(), Some(End::TimedOut));
+}

@@ -1,0 +1,282 @@
+//! A viewer made of str0m and a socket on loopback, and a camera made of ffmpeg and a hub.
+
+use crate::clock::{Clock, SystemClock};
+use crate::hub::{GOP_CACHE_BYTES, Hub};
+use crate::whep::{Limits, Whep};
+use bytes::Bytes;
+use media_core::codec::{h264, nal};
+use media_core::{AccessUnit, Codec, TrackParameters};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+use tokio::net::UdpSocket;
+
+/// Two seconds of 30 pictures each, one key frame at the start, Annex B with delimiters.
+pub(super) fn clip() -> &'static [(Bytes, bool)] {
+    static CLIP: OnceLock<Vec<(Bytes, bool)>> = OnceLock::new();
+    CLIP.get_or_init(|| {
+        let arguments = "-v error -f lavfi -i testsrc2=size=640x360:rate=30 -t 2 -c:v libx264 -preset ultrafast \
+            -profile:v baseline -bf 0 -g 60 -b:v 2M -bsf:v h264_metadata=aud=insert -f h264 -";
+        let output = Command::new("ffmpeg")
+            .args(arguments.split_ascii_whitespace())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut units: Vec<Vec<u8>> = Vec::new();
+        for nal in nal::annex_b(&output.stdout) {
+            if h264::nal_type(nal) == 9 {
+                units.push(Vec::new());
+            }
+            nal::push_length_prefixed(units.last_mut().unwrap(), nal);
+        }
+        let units: Vec<_> = units
+            .into_iter()
+            .map(|unit| (h264::is_random_access(&unit), Bytes::from(unit)))
+            .collect();
+        assert_eq!(units.iter().filter(|(key, _)| *key).count(), 1);
+        units.into_iter().map(|(key, unit)| (unit, key)).collect()
+    })
+}
+
+/// A camera that shows the clip over and over.
+pub(super) struct Camera {
+    pub(super) hub: Arc<Hub>,
+    clock: Arc<SystemClock>,
+    video: Arc<TrackParameters>,
+    audio: Option<Arc<TrackParameters>>,
+    shown: usize,
+}
+
+impl Camera {
+    pub(super) fn new(clock: &Arc<SystemClock>, with_audio: bool) -> Self {
+        let key = &clip()[0].0;
+        let set = |kind| {
+            nal::length_prefixed(key)
+                .find(|nal| h264::nal_type(nal) == kind)
+                .unwrap()
+        };
+        let video = h264::parameters(set(7), set(8)).unwrap();
+        let audio = TrackParameters {
+            codec: Codec::PcmA,
+            clock_rate: 8000,
+            channels: 1,
+            ..video.clone()
+        };
+        Self {
+            hub: Hub::new("door/main", GOP_CACHE_BYTES),
+            clock: clock.clone(),
+            video: Arc::new(video),
+            audio: with_audio.then(|| Arc::new(audio)),
+            shown: 0,
+        }
+    }
+
+    /// Publishes the next picture (and its share of sound).
+    pub(super) fn show(&mut self) {
+        let (data, key) = clip()[self.shown % clip().len()].clone();
+        self.publish(0, self.shown as i64 * 3000, key, data, self.video.clone());
+        if let Some(audio) = self.audio.clone() {
+            // 264 samples of 1/8000 s are 33 ms.
+            self.publish(
+                1,
+                self.shown as i64 * 264,
+                true,
+                Bytes::from_static(&[0xd5; 264]),
+                audio,
+            );
+        }
+        self.shown += 1;
+    }
+
+    /// Publishes a picture of another codec.
+    pub(super) fn change_codec(&mut self) {
+        let h265 = TrackParameters {
+            codec: Codec::H265,
+            ..(*self.video).clone()
+        };
+        let unit = Bytes::from_static(&[0, 0, 0, 3, 0x26, 1, 7]);
+        self.publish(0, self.shown as i64 * 3000, true, unit, Arc::new(h265));
+    }
+
+    fn publish(&self, track: u8, ticks: i64, key: bool, data: Bytes, parameters: Arc<TrackParameters>) {
+        // Ticks since the epoch, as everywhere: more than 32 bits hold.
+        let pts = i64::from(parameters.clock_rate) * 1_700_000_000 + ticks;
+        self.hub.publish(&Arc::new(AccessUnit {
+            track,
+            pts,
+            dts: pts,
+            utc_us: self.clock.utc_us(),
+            received_us: self.clock.monotonic_us(),
+            key,
+            discontinuity: false,
+            lost_packets: 0,
+            data,
+            parameters,
+        }));
+    }
+
+    /// Shows 30 pictures per second for as long as the task lives.
+    pub(super) async fn run(mut self) {
+        let start = Instant::now();
+        for picture in 0u64.. {
+            tokio::time::sleep_until((start + Duration::from_micros(picture * 33_333)).into()).await;
+            self.show();
+        }
+    }
+}
+
+/// A WebRTC output on a free port of 127.0.0.1.
+pub(super) fn output(clock: &Arc<SystemClock>, max_viewers: usize) -> Arc<Whep> {
+    let bind = ["127.0.0.1:0".parse().unwrap()];
+    Whep::start(
+        &tokio::runtime::Handle::current(),
+        &bind,
+        Limits { max_viewers },
+        clock.clone(),
+    )
+    .unwrap()
+}
+
+/// One RTP packet as the viewer got it.
+#[derive(Debug, Clone)]
+pub(super) struct Got {
+    pub(super) at: Instant,
+    pub(super) video: bool,
+    pub(super) sequence: u64,
+    pub(super) timestamp: u32,
+    pub(super) marker: bool,
+    pub(super) payload: Vec<u8>,
+}
+
+pub(super) struct Viewer {
+    pub(super) got: Vec<Got>,
+    pub(super) closed: bool,
+    pub(super) session: String,
+    /// Whether a datagram that arrives is lost, by its number.
+    pub(super) loses: fn(u64) -> bool,
+    arrived: u64,
+    rtc: Rtc,
+    pub(super) socket: UdpSocket,
+    video: Mid,
+}
+
+/// An offer to receive video and sound at `address`.
+fn offer(rtc: &mut Rtc, address: SocketAddr) -> (String, SdpPendingOffer, Mid) {
+    rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+    let mut api = rtc.sdp_api();
+    api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+    let video = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+    let (offer, pending) = api.apply().unwrap();
+    (offer.to_sdp_string(), pending, video)
+}
+
+impl Viewer {
+    /// Offers to `whep` and takes its answer.
+    pub(super) async fn open(whep: &Whep, hub: &Arc<Hub>) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        // Tests run unoptimized and side by side: losses shall be those that a test asks for.
+        socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
+        let builder = Rtc::builder()
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .enable_h264(true)
+            .enable_pcma(true, false);
+        let mut rtc = builder.build(Instant::now());
+        let (offer, pending, video) = offer(&mut rtc, socket.local_addr().unwrap());
+        let (session, answer) = whep.open(hub.clone(), &offer).unwrap();
+        rtc.sdp_api()
+            .accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap())
+            .unwrap();
+        let loses = |_| false;
+        Self {
+            got: Vec::new(),
+            closed: false,
+            session,
+            loses,
+            arrived: 0,
+            rtc,
+            socket,
+            video,
+        }
+    }
+
+    /// Plays until `enough` or for `limit`, whichever is first; true when enough.
+    pub(super) async fn watch(&mut self, limit: Duration, enough: impl Fn(&Self) -> bool) -> bool {
+        let until = Instant::now() + limit;
+        let mut buffer = [0; 2048];
+        loop {
+            let timeout = self.drain().await;
+            if enough(self) {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::select! {
+                received = self.socket.recv_from(&mut buffer) => {
+                    let (length, source) = received.unwrap();
+                    self.arrived += 1;
+                    if !(self.loses)(self.arrived) {
+                        let destination = self.socket.local_addr().unwrap();
+                        let receive = Receive::new(Protocol::Udp, source, destination, &buffer[..length]).unwrap();
+                        self.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
+                    }
+                }
+                () = tokio::time::sleep_until(timeout.min(until).into()) => {
+                    self.rtc.handle_input(Input::Timeout(Instant::now())).unwrap();
+                }
+            }
+        }
+    }
+
+    async fn drain(&mut self) -> Instant {
+        loop {
+            match self.rtc.poll_output().unwrap() {
+                Output::Timeout(at) => return at,
+                Output::Transmit(transmit) => {
+                    self.socket
+                        .send_to(&transmit.contents, transmit.destination)
+                        .await
+                        .unwrap();
+                }
+                Output::Event(Event::RtpPacket(packet)) => self.got.push(Got {
+                    at: Instant::now(),
+                    video: packet.header.payload_type != 8.into(),
+                    sequence: *packet.seq_no,
+                    timestamp: packet.header.timestamp,
+                    marker: packet.header.marker,
+                    payload: packet.payload.to_vec(),
+                }),
+                Output::Event(Event::Closed) => self.closed = true,
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    /// Asks for a key frame.
+    pub(super) fn ask_for_key(&mut self) {
+        let mut api = self.rtc.direct_api();
+        api.stream_rx_by_mid(self.video, None)
+            .unwrap()
+            .request_keyframe(KeyframeRequestKind::Pli);
+    }
+
+    /// Video packets in the order of their sequence numbers.
+    pub(super) fn video(&self) -> Vec<Got> {
+        let mut video: Vec<Got> = self.got.iter().filter(|got| got.video).cloned().collect();
+        video.sort_by_key(|got| got.sequence);
+        video
+    }
+
+    /// Timestamps of the pictures, in order.
+    pub(super) fn pictures(&self) -> Vec<u32> {
+        let mut stamps: Vec<u32> = self.video().iter().map(|got| got.timestamp).collect();
+        stamps.dedup();
+        stamps
+    }
+}

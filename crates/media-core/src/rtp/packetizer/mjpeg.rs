@@ -13,6 +13,15 @@ struct Image<'a> {
     scan: &'a [u8],
 }
 
+/// What a frame header tells.
+struct Frame {
+    kind: u8,
+    width: u16,
+    height: u16,
+    /// Numbers of the quantization tables of luma and chroma.
+    tables_used: [u8; 2],
+}
+
 pub(super) fn packetize(unit: &[u8], limit: usize, out: &mut Payloads) -> Result<()> {
     let image = parse(unit)?;
     let mut offset = 0;
@@ -54,8 +63,8 @@ fn parse(unit: &[u8]) -> Result<Image<'_>> {
     let mut rest = unit
         .strip_prefix(&[0xff, 0xd8])
         .ok_or_else(|| Error::malformed("JPEG image without SOI"))?;
-    let mut tables: [Option<&[u8]>; 2] = [None, None];
-    let mut frame: Option<(u8, u16, u16)> = None;
+    let mut tables: [Option<&[u8]>; 4] = [None; 4];
+    let mut frame = None;
     let mut restart_interval = 0;
     loop {
         let ([prefix, marker], after) = rest.split_first_chunk::<2>().ok_or_else(cut)?;
@@ -86,9 +95,16 @@ fn parse(unit: &[u8]) -> Result<Image<'_>> {
             _ => {}
         }
     }
-    let (kind, width, height) = frame.ok_or_else(|| Error::malformed("JPEG scan before its frame header"))?;
-    let (Some(luma), Some(chroma)) = (tables[0], tables[1]) else {
-        return Err(unsupported("fewer than two quantization tables"));
+    let Frame {
+        kind,
+        width,
+        height,
+        tables_used,
+    } = frame.ok_or_else(|| Error::malformed("JPEG scan before its frame header"))?;
+    // §4.2: types 0 and 1 use table 0 for luma and table 1 for chroma, whatever numbers the image gave them.
+    let [Some(luma), Some(chroma)] = tables_used.map(|number| tables.get(usize::from(number)).copied().flatten())
+    else {
+        return Err(Error::malformed("JPEG quantization table is missing"));
     };
     let scan = rest.strip_suffix(&[0xff, 0xd9]).unwrap_or(rest);
     if scan.is_empty() || scan.len() >= 1 << 24 {
@@ -104,7 +120,7 @@ fn parse(unit: &[u8]) -> Result<Image<'_>> {
     })
 }
 
-fn read_tables<'a>(mut segment: &'a [u8], tables: &mut [Option<&'a [u8]>; 2]) -> Result<()> {
+fn read_tables<'a>(mut segment: &'a [u8], tables: &mut [Option<&'a [u8]>; 4]) -> Result<()> {
     while let Some((head, after)) = segment.split_first() {
         if head >> 4 != 0 {
             return Err(unsupported("16-bit quantization"));
@@ -115,14 +131,14 @@ fn read_tables<'a>(mut segment: &'a [u8], tables: &mut [Option<&'a [u8]>; 2]) ->
         let (table, next) = after.split_at(64);
         let slot = tables
             .get_mut((head & 0xf) as usize)
-            .ok_or_else(|| unsupported("a third quantization table"))?;
+            .ok_or_else(|| Error::malformed("JPEG quantization table number"))?;
         *slot = Some(table);
         segment = next;
     }
     Ok(())
 }
 
-fn read_frame(segment: &[u8]) -> Result<(u8, u16, u16)> {
+fn read_frame(segment: &[u8]) -> Result<Frame> {
     let bytes = segment
         .first_chunk::<15>()
         .ok_or_else(|| unsupported("other than three components"))?;
@@ -148,8 +164,8 @@ fn read_frame(segment: &[u8]) -> Result<(u8, u16, u16)> {
     if precision != 8 || components != 3 || (cb, cr) != (0x11, 0x11) {
         return Err(unsupported("other than 8-bit 4:2:2 or 4:2:0"));
     }
-    if (q_luma, q_cb, q_cr) != (0, 1, 1) {
-        return Err(unsupported("quantization tables in another order"));
+    if q_cb != q_cr {
+        return Err(unsupported("a quantization table for each component"));
     }
     if width == 0 || height == 0 || width > 2040 || height > 2040 {
         return Err(unsupported(&format!("{width}x{height} pixels")));
@@ -159,7 +175,12 @@ fn read_frame(segment: &[u8]) -> Result<(u8, u16, u16)> {
         0x22 => 1,
         _ => return Err(unsupported("other than 4:2:2 or 4:2:0")),
     };
-    Ok((kind, width, height))
+    Ok(Frame {
+        kind,
+        width,
+        height,
+        tables_used: [q_luma, q_cb],
+    })
 }
 
 /// RFC 2435 carries no Huffman tables: receivers put in those of ITU-T T.81 K.3, so others would decode to noise.

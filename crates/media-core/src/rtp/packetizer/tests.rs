@@ -290,6 +290,22 @@ fn jpeg_that_rfc_2435_cannot_carry_is_refused() {
     assert_eq!(kind(&[0xff, 0xd8, 0xff, 0xc2, 0, 2]), ErrorKind::Unsupported);
     assert_eq!(kind(&jpeg(0x22, 0, &[1])[..100]), ErrorKind::Malformed);
     assert_eq!(kind(b"not a picture"), ErrorKind::Malformed);
+    let mut three_tables = jpeg(0x22, 0, &[1]);
+    let components = three_tables.len() - 2 - 1 - 14 - 9;
+    assert_eq!(three_tables[components..components + 3], [1, 0x22, 0]);
+    three_tables[components + 8] = 2;
+    assert_eq!(kind(&three_tables), ErrorKind::Unsupported);
+    let mut missing_table = jpeg(0x22, 0, &[1]);
+    missing_table[components + 2] = 3;
+    assert_eq!(kind(&missing_table), ErrorKind::Malformed);
+    let mut one_table = jpeg(0x22, 0, &[1]);
+    (one_table[components + 5], one_table[components + 8]) = (0, 0);
+    let payloads = cut(Codec::Mjpeg, 1400, false, &one_table).unwrap();
+    assert_eq!(
+        (payloads.payload(0)[12], payloads.payload(0)[12 + 64]),
+        (11, 11),
+        "one table serves both"
+    );
 }
 
 #[test]

@@ -349,10 +349,7 @@ fn reports_come_at_play_and_every_five_seconds() {
     let RtcpPacket::SenderReport(report) = parse_compound(&out.bytes[4..]).unwrap().remove(0) else {
         panic!()
     };
-    assert_eq!(
-        (report.packets, report.bytes),
-        (6, 2 + 3 + 2 + 3999 + 3 * 2)
-    );
+    assert_eq!((report.packets, report.bytes), (6, 2 + 3 + 2 + 3999 + 3 * 2));
 }
 
 #[test]

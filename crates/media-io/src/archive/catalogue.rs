@@ -80,12 +80,6 @@ impl StreamFiles {
         files.insert(place, entry);
     }
 
-    /// Forgets a file.
-    #[allow(dead_code)]
-    pub fn remove(&self, entry: &Arc<FileEntry>) {
-        self.files.write().retain(|f| !Arc::ptr_eq(f, entry));
-    }
-
     /// The files that may hold something of `start_us..end_us`, and one file more on either side, in order.
     pub fn around(&self, start_us: i64, end_us: i64) -> Vec<Arc<FileEntry>> {
         let files = self.files.read();
@@ -104,7 +98,12 @@ impl StreamFiles {
         self.files.read().clone()
     }
 
-    /// The file that ends last.
+    /// The file in a slot.
+    pub fn in_slot(&self, slot: FileSlot) -> Option<Arc<FileEntry>> {
+        self.files.read().iter().find(|f| f.slot == slot).cloned()
+    }
+
+    /// The file that begins last.
     pub fn newest(&self) -> Option<Arc<FileEntry>> {
         self.files.read().last().cloned()
     }

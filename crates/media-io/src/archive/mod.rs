@@ -5,6 +5,7 @@
 mod catalogue;
 mod disk;
 mod exports;
+mod hls;
 mod lane;
 mod lock;
 mod open_file;
@@ -21,11 +22,12 @@ mod zip;
 
 pub use disk::DiskSpace;
 pub use exports::{ExportFormat, ExportProgress, ExportRequest, ExportState, ExportedFile};
+pub use hls::HlsSegment;
 pub use lane::{RecorderCounters, RecordingState};
 pub use picture::Picture;
 pub use playback::Playback;
 pub use recorder::Recorder;
-pub use sparse::{SparseArchive, make_sparse};
+pub use sparse::{SparseArchive, make_sparse, make_sparse_archive};
 pub use start::RepairReport;
 pub use timeline::{Timeline, TimelineGap, TimelineRange};
 pub use writer::WriteCounters;
@@ -151,7 +153,9 @@ impl Archive {
             fragment_us: i64::from(self.options.fragment_ms.max(50)) * 1_000,
             ..Default::default()
         };
-        let recorder = Recorder::new(Lane::new(files, cause, last_end_us), self.writer.clone(), fragmenter);
+        let lane = Lane::new(files, cause, last_end_us);
+        let now_us = self.clock.monotonic_us();
+        let recorder = Recorder::new(lane, self.writer.clone(), fragmenter, now_us, last_end_us);
         recorders.insert(name, Arc::downgrade(&recorder));
         Ok(recorder)
     }

@@ -207,22 +207,13 @@ impl Building {
     /// Where a file lies on the timeline, if there is no more than a track can jump before it.
     fn place(&self, file: &ReadFile) -> Option<i64> {
         let Some(base) = self.files.first() else { return Some(0) };
-        let media = file.header.origin_90k.saturating_sub(base.header.origin_90k);
-        let utc = rescale(
-            file.entry.start_us.saturating_sub(base.entry.start_us),
-            1_000_000,
-            90_000,
-        );
-        let trusted = media.abs_diff(utc) <= (MEDIA_CLOCK_TRUST_US * 9 / 100) as u64;
-        let shift = if trusted { media } else { utc };
-        // Whatever the clocks say, pictures follow each other.
-        let first = file
+        let end_90k = self.video_end_90k();
+        let shift = shift_90k(base, file, end_90k);
+        let first_90k = file
             .video
             .first()
             .map_or(0, |f| rescale(f.media_time, self.video_rate, 90_000));
-        let end = self.video_end_90k();
-        let shift = shift.max(end.saturating_sub(first));
-        (shift.saturating_add(first).saturating_sub(end) <= LONGEST_JUMP_90K).then_some(shift)
+        (shift.saturating_add(first_90k).saturating_sub(end_90k) <= LONGEST_JUMP_90K).then_some(shift)
     }
 
     fn push_file(&mut self, file: &Arc<ReadFile>, shift_90k: i64) -> u32 {
@@ -326,12 +317,30 @@ impl Building {
     }
 }
 
+/// Media time 0 of a file on the timeline on which that of `base` is 0 and which is in use up to `end_90k`: where the
+/// camera's clock puts it, or the server's where the two disagree.
+pub(crate) fn shift_90k(base: &ReadFile, file: &ReadFile, end_90k: i64) -> i64 {
+    let media = file.header.origin_90k.saturating_sub(base.header.origin_90k);
+    let utc = rescale(
+        file.entry.start_us.saturating_sub(base.entry.start_us),
+        1_000_000,
+        90_000,
+    );
+    let trusted = media.abs_diff(utc) <= (MEDIA_CLOCK_TRUST_US * 9 / 100) as u64;
+    // Whatever the clocks say, pictures follow each other.
+    let first = file
+        .video
+        .first()
+        .map_or(0, |f| rescale(f.media_time, file.header.timescale[0], 90_000));
+    (if trusted { media } else { utc }).max(end_90k.saturating_sub(first))
+}
+
 fn is_composed(header: &FragmentHeader) -> bool {
     header.samples.iter().any(|s| s.composition_offset != 0)
 }
 
 /// The first key sample decoded at or after an instant: its fragment, that fragment's header, and its number there.
-fn first_key_after(file: &ReadFile, utc_us: i64) -> Result<Option<(usize, FragmentHeader, usize)>> {
+pub(crate) fn first_key_after(file: &ReadFile, utc_us: i64) -> Result<Option<(usize, FragmentHeader, usize)>> {
     for place in file.first_ending_after(utc_us)..file.video.len() {
         let record = &file.video[place];
         if record.flags & FLAG_CONTAINS_KEY == 0 {

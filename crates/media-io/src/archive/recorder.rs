@@ -5,7 +5,7 @@ use super::writer::Writer;
 use crate::hub::Sink;
 use media_core::fmp4::init_segment;
 use media_core::index::GapCause;
-use media_core::recording::fragmenter::{Fragmenter, FragmenterOptions, Step};
+use media_core::recording::fragmenter::{Fragmenter, FragmenterOptions, GAP_US, Step, utc_of_dts_us};
 use media_core::{AccessUnit, TrackParameters};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -14,6 +14,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 struct Cutting {
     fragmenter: Fragmenter,
     steps: Vec<Step>,
+    /// Set while the hub may still repeat what an earlier recorder wrote.
+    repeats: Option<Repeats>,
+}
+
+/// A hub gives a new sink the current GOP first, and part of it may be recorded: only what comes after is new.
+struct Repeats {
+    /// Units received from here on (µs, monotonic) are no repeats.
+    began_us: u64,
+    /// End of what is recorded, µs.
+    recorded_to_us: i64,
+    /// The repeats began with a key frame, so that what follows them can be decoded.
+    decodable: bool,
+}
+
+impl Repeats {
+    /// Whether a unit is recorded already. Sets `decodable`.
+    fn holds(&mut self, unit: &AccessUnit) -> bool {
+        // A unit that began before the end by less than a millisecond only touches it: clocks are rounded.
+        let recorded = unit.received_us < self.began_us && utc_of_dts_us(unit) < self.recorded_to_us - 1_000;
+        self.decodable |= recorded && unit.track == 0 && unit.key;
+        recorded
+    }
 }
 
 /// Records one stream: cuts fragments on the ingest task, writes them elsewhere. Made by `Archive::recorder`.
@@ -27,14 +49,27 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(lane: Arc<Lane>, writer: Arc<Writer>, options: FragmenterOptions) -> Arc<Self> {
+    /// `now_us` is the monotonic clock's; `recorded_to_us` the end of the newest file there is.
+    pub(super) fn new(
+        lane: Arc<Lane>,
+        writer: Arc<Writer>,
+        options: FragmenterOptions,
+        now_us: u64,
+        recorded_to_us: Option<i64>,
+    ) -> Arc<Self> {
         let fragmenter = Fragmenter::new(options, is_recordable);
+        let repeats = recorded_to_us.map(|recorded_to_us| Repeats {
+            began_us: now_us,
+            recorded_to_us,
+            decodable: false,
+        });
         Arc::new(Self {
             lane,
             writer,
             cutting: Mutex::new(Cutting {
                 fragmenter,
                 steps: Vec::new(),
+                repeats,
             }),
             stopped: AtomicBool::new(false),
         })
@@ -82,7 +117,7 @@ impl Recorder {
         if self.stopped.swap(true, Ordering::AcqRel) {
             return false;
         }
-        let Cutting { fragmenter, steps } = &mut *cutting;
+        let Cutting { fragmenter, steps, .. } = &mut *cutting;
         fragmenter.finish(steps);
         self.hand_over(steps);
         self.lane.set_state(RecordingState::Stopped);
@@ -109,7 +144,23 @@ impl Sink for Recorder {
         if self.is_stopped() {
             return false;
         }
-        let Cutting { fragmenter, steps } = &mut *cutting;
+        let Cutting {
+            fragmenter,
+            steps,
+            repeats,
+        } = &mut *cutting;
+        if let Some(repeated) = repeats {
+            if repeated.holds(unit) {
+                return true;
+            }
+            if unit.track == 0 {
+                let touches = utc_of_dts_us(unit).saturating_sub(repeated.recorded_to_us).abs() <= GAP_US;
+                if repeated.decodable && touches {
+                    fragmenter.resume();
+                }
+                *repeats = None;
+            }
+        }
         fragmenter.push(unit, steps);
         if !steps.is_empty() {
             self.hand_over(steps);
@@ -122,7 +173,7 @@ impl Sink for Recorder {
         if self.is_stopped() {
             return;
         }
-        let Cutting { fragmenter, steps } = &mut *cutting;
+        let Cutting { fragmenter, steps, .. } = &mut *cutting;
         fragmenter.interrupt(GapCause::Network, steps);
         self.hand_over(steps);
     }

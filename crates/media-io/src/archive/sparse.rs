@@ -5,27 +5,36 @@
 
 use super::disk::storage_error;
 use super::lock::Lock;
+use bytes::Bytes;
 use media_core::fmp4::{Sample, fragment_header, init_segment};
 use media_core::index::{Fragment, HEADER_BYTES, Header, RECORD_BYTES, Record, Seal};
 use media_core::recording::file_name::{FileSlot, HOUR_US, MAIN_STREAM, check_camera_id};
 use media_core::recording::fragmenter::{rescale, ticks_to_us};
 use media_core::recording::repair::{clock_box, mark_keys};
-use media_core::{Error, ErrorKind, Result, TrackParameters};
+use media_core::{Codec, Error, ErrorKind, Result, TrackParameters};
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Most hours of one made-up archive: a year.
-const MAX_HOURS: u32 = 366 * 24;
+const MAX_HOURS: usize = 366 * 24;
+
+/// avcC of 1080p, Main profile, level 4.
+const CONFIGURATION_1080P: [u8; 42] = [
+    0x01, 0x4d, 0x40, 0x28, 0xff, 0xe1, 0x00, 0x1a, 0x67, 0x4d, 0x40, 0x28, 0xd9, 0x00, 0x78, 0x02, 0x27, 0xe5, 0xc0,
+    0x44, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00, 0x00, 0x03, 0x00, 0xf0, 0x3c, 0x60, 0xc9, 0x20, 0x01, 0x00, 0x05, 0x68,
+    0xeb, 0xc3, 0xcb, 0x20,
+];
 
 /// What to make.
 #[derive(Debug, Clone)]
 pub struct SparseArchive {
     /// One recording each.
     pub camera_ids: Vec<String>,
-    /// Whole hours per camera, the last of which ends at `end_us`.
-    pub hours: u32,
-    /// µs since the Unix epoch; rounded down to the hour.
+    /// First instant, µs since the Unix epoch; rounded down to the hour.
+    pub start_us: i64,
+    /// The end, µs; rounded up to the hour.
     pub end_us: i64,
     /// The video track; its clock rate must be 90,000.
     pub parameters: TrackParameters,
@@ -41,9 +50,35 @@ pub struct SparseArchive {
     pub gap_every_hours: u32,
 }
 
+/// Makes the archive of one camera of 1080p30 and 4 Mbit/s with a key frame every 2 s; see `make_sparse_archive`.
+pub fn make_sparse(storage: &Path, camera_id: &str, start_us: i64, end_us: i64) -> Result<u64> {
+    let parameters = TrackParameters {
+        codec: Codec::H264,
+        clock_rate: 90_000,
+        configuration: Bytes::from_static(&CONFIGURATION_1080P),
+        width: 1920,
+        height: 1080,
+        channels: 0,
+        reorder_depth: 0,
+        fps_milli: 30_000,
+    };
+    let wanted = SparseArchive {
+        camera_ids: vec![camera_id.to_owned()],
+        start_us,
+        end_us,
+        parameters,
+        fps: 30,
+        gop_pictures: 60,
+        bitrate_bps: 4_000_000,
+        fragment_ms: 500,
+        gap_every_hours: 0,
+    };
+    make_sparse_archive(storage, &wanted)
+}
+
 /// Makes the archive's files in `storage`, which no process may have open (`Conflict`). Hours that are there already
 /// are left as they are. Gives the number of files made.
-pub fn make_sparse(storage: &Path, wanted: &SparseArchive) -> Result<u64> {
+pub fn make_sparse_archive(storage: &Path, wanted: &SparseArchive) -> Result<u64> {
     check(wanted)?;
     let cameras = storage.join("cameras");
     let failed = |e: std::io::Error| storage_error(&e, cameras.display());
@@ -51,17 +86,15 @@ pub fn make_sparse(storage: &Path, wanted: &SparseArchive) -> Result<u64> {
     let _lock = Lock::take(storage)?;
     let hour_path = storage.join(".sparse-hour.mp4");
     let (header, records, size_bytes) = make_hour(&hour_path, wanted)?;
-    let last_hour = wanted.end_us.div_euclid(HOUR_US);
+    let hours = hours(wanted);
     let mut made = 0;
     for camera_id in &wanted.camera_ids {
-        for ago in (1..=i64::from(wanted.hours)).rev() {
-            if wanted.gap_every_hours > 0 && ago % i64::from(wanted.gap_every_hours) == 0 {
+        for hour in hours.clone() {
+            let place = hour - hours.start + 1;
+            if wanted.gap_every_hours > 0 && place % i64::from(wanted.gap_every_hours) == 0 {
                 continue;
             }
-            let slot = FileSlot {
-                hour: last_hour - ago,
-                number: 1,
-            };
+            let slot = FileSlot { hour, number: 1 };
             let directory = cameras.join(camera_id).join(slot.directory());
             std::fs::create_dir_all(&directory).map_err(failed)?;
             let video_path = directory.join(slot.video_name(MAIN_STREAM));
@@ -78,6 +111,11 @@ pub fn make_sparse(storage: &Path, wanted: &SparseArchive) -> Result<u64> {
     Ok(made)
 }
 
+/// Hours since the Unix epoch.
+fn hours(wanted: &SparseArchive) -> Range<i64> {
+    wanted.start_us.div_euclid(HOUR_US)..wanted.end_us.saturating_add(HOUR_US - 1).div_euclid(HOUR_US)
+}
+
 fn check(wanted: &SparseArchive) -> Result<()> {
     let invalid = |what: &str| Err(Error::new(ErrorKind::Invalid, format!("sparse archive: {what}")));
     for camera_id in &wanted.camera_ids {
@@ -86,7 +124,7 @@ fn check(wanted: &SparseArchive) -> Result<()> {
     match wanted {
         SparseArchive { fps, .. } if !(1..=120).contains(fps) => invalid("1 to 120 pictures per second"),
         SparseArchive { parameters, .. } if parameters.clock_rate != 90_000 => invalid("a clock rate of 90,000"),
-        SparseArchive { hours, .. } if !(1..=MAX_HOURS).contains(hours) => invalid("1 hour to a year"),
+        _ if !(1..=MAX_HOURS).contains(&hours(wanted).count()) => invalid("1 hour to a year"),
         SparseArchive { gop_pictures: 0, .. } | SparseArchive { fragment_ms: 0, .. } => {
             invalid("no empty GOP or fragment")
         }

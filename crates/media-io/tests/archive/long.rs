@@ -1,13 +1,13 @@
 use crate::feed::*;
 use crate::playback::read_all;
-use media_io::archive::{Archive, ArchiveOptions, SparseArchive, make_sparse};
+use media_io::archive::{Archive, ArchiveOptions, SparseArchive, make_sparse, make_sparse_archive};
 use media_io::clock::SystemClock;
 use std::time::Instant;
 
-fn sparse(cameras: &[&str], hours: u32) -> SparseArchive {
+fn sparse(cameras: &[&str], hours: i64) -> SparseArchive {
     SparseArchive {
         camera_ids: cameras.iter().map(|c| (*c).into()).collect(),
-        hours,
+        start_us: T0_US - hours * 3_600 * SECOND_US,
         end_us: T0_US,
         parameters: (*video_parameters(b"a")).clone(),
         fps: 30,
@@ -26,8 +26,12 @@ fn a_made_up_archive_is_a_true_one() {
         gap_every_hours: 5,
         ..sparse(&["1", "2"], 6)
     };
-    assert_eq!(make_sparse(&storage, &wanted).unwrap(), 10);
-    assert_eq!(make_sparse(&storage, &wanted).unwrap(), 0, "what is there stays");
+    assert_eq!(make_sparse_archive(&storage, &wanted).unwrap(), 10);
+    assert_eq!(
+        make_sparse_archive(&storage, &wanted).unwrap(),
+        0,
+        "what is there stays"
+    );
     let (archive, report) = Archive::open(&storage, ArchiveOptions::default(), SystemClock::new()).unwrap();
     assert_eq!(
         (report.files_checked, report.files_repaired, report.problems),
@@ -40,8 +44,8 @@ fn a_made_up_archive_is_a_true_one() {
         .iter()
         .map(|r| ((r.start_us - T0_US) / hour_us, (r.end_us - T0_US) / hour_us))
         .collect();
-    assert_eq!((ranges, timeline.gaps.len()), (vec![(-6, -5), (-4, 0)], 1));
-    let second_us = |s: i64| T0_US - 2 * hour_us + s * SECOND_US;
+    assert_eq!((ranges, timeline.gaps.len()), (vec![(-6, -2), (-1, 0)], 1));
+    let second_us = |s: i64| T0_US - 3 * hour_us + s * SECOND_US;
     let playback = archive.playback("1", "main", second_us(-3), second_us(4)).unwrap();
     assert_eq!((playback.start_us, playback.end_us), (second_us(-3), second_us(4)));
     let bytes = read_all(&*playback.source).len() as f64;
@@ -49,14 +53,14 @@ fn a_made_up_archive_is_a_true_one() {
         (0.9..1.2).contains(&(bytes / (8.0 * 4e6 / 8.0))),
         "8 s of 4 Mbit/s from the key frame on: {bytes}"
     );
-    assert!(make_sparse(&storage, &wanted).is_err(), "not while it is open");
+    assert!(make_sparse_archive(&storage, &wanted).is_err(), "not while it is open");
     for bad in [
         SparseArchive {
             fps: 0,
             ..wanted.clone()
         },
         SparseArchive {
-            hours: 0,
+            end_us: wanted.start_us,
             ..wanted.clone()
         },
         SparseArchive {
@@ -68,7 +72,7 @@ fn a_made_up_archive_is_a_true_one() {
             ..wanted
         },
     ] {
-        assert!(make_sparse(directory.path(), &bad).is_err());
+        assert!(make_sparse_archive(directory.path(), &bad).is_err());
     }
 }
 
@@ -76,7 +80,10 @@ fn a_made_up_archive_is_a_true_one() {
 fn a_day_is_sought_and_listed_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let storage = directory.path().join("storage");
-    make_sparse(&storage, &sparse(&["1"], 24)).unwrap();
+    assert_eq!(
+        make_sparse(&storage, "1", T0_US - 24 * 3_600 * SECOND_US, T0_US).unwrap(),
+        24
+    );
     let (archive, _) = Archive::open(&storage, ArchiveOptions::default(), SystemClock::new()).unwrap();
     let mut seeks: Vec<u128> = (0..60)
         .map(|turn: i64| {

@@ -5,6 +5,7 @@
 mod disk;
 mod exports;
 mod feed;
+mod hls;
 mod long;
 mod pictures;
 mod playback;

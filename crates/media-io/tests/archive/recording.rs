@@ -185,3 +185,39 @@ fn closing_twice_and_pushing_after_closing_do_no_harm() {
     archive.flush();
     assert!(!recorder.push(&unit(&video_parameters(b"a"), T0_US, true, 0)));
 }
+
+#[test]
+fn switching_recording_off_and_on_neither_repeats_nor_loses_what_the_hub_still_has() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = media_io::clock::ManualClock::at(T0_US);
+    let (archive, _) =
+        media_io::archive::Archive::open(&directory.path().join("storage"), Default::default(), clock.clone()).unwrap();
+    let hub = Hub::new("1/main", 1 << 20);
+    let a = video_parameters(b"a");
+    let publish = |pictures: std::ops::Range<u32>| {
+        for i in pictures {
+            let unit = unit(&a, T0_US + i64::from(i) * 40_000, i % 25 == 0, i);
+            hub.publish(&Arc::new(media_core::AccessUnit {
+                received_us: u64::from(i) * 40_000,
+                ..(*unit).clone()
+            }));
+        }
+    };
+    let first = archive.recorder("1", "main").unwrap();
+    hub.attach_at_key(first.clone());
+    publish(0..40);
+    hub.detach(&(first.clone() as Arc<dyn Sink>));
+    first.stop();
+    // Pictures 40 to 44 pass while nothing records, but the hub keeps the GOP.
+    publish(40..45);
+    clock.advance_us(45 * 40_000);
+    let second = archive.recorder("1", "main").unwrap();
+    hub.attach_at_key(second.clone());
+    publish(45..60);
+    archive.close();
+    let numbers: Vec<Vec<u32>> = videos_of(directory.path(), "1").iter().map(|p| numbers_in(p)).collect();
+    assert_eq!(numbers, [(0..40).collect::<Vec<_>>(), (40..60).collect()]);
+    let playback = archive.playback("1", "main", T0_US, T0_US + 10 * SECOND_US).unwrap();
+    let played = crate::playback::numbers(&crate::playback::read_all(&*playback.source));
+    assert_eq!(played, (0..60).collect::<Vec<_>>());
+}

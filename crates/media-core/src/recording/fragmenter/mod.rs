@@ -335,6 +335,12 @@ impl Fragmenter {
         self.waiting.is_some()
     }
 
+    /// Records from the next unit on, key frame or not: what comes before it is recorded already.
+    pub fn resume(&mut self) {
+        self.waiting = None;
+        self.waiting_bytes = 0;
+    }
+
     /// Takes the next unit and appends to `steps` what it makes due. Metadata (track 2) is not recorded yet.
     pub fn push(&mut self, unit: &Arc<AccessUnit>, steps: &mut Vec<Step>) {
         if unit.data.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::clip::Clip;
 use super::connection::Connection;
-use super::player::{Outbox, Player, Stamp};
+use super::player::{Outbox, Player};
 use super::random::Random;
 use super::udp::UdpPair;
 use super::{Command, Counters, Fault, SimulatorSettings, Sources};
@@ -419,11 +419,9 @@ impl Server {
                 continue;
             }
             let delivery = client.player.delivery_of(due);
-            let stamp = self.settings.stamp.then(|| Stamp {
-                utc_us: self.clock.utc_us(),
-            });
+            let stamp_us = self.settings.stamp.then(|| self.clock.utc_us().max(0) as u64);
             outbox.clear();
-            client.player.write_frame(due, &camera.fault, stamp, outbox);
+            client.player.write_frame(due, &camera.fault, stamp_us, outbox);
             let counters = &self.counters;
             if self.send(&client.connection, delivery, outbox) {
                 counters.frames_sent.fetch_add(1, Relaxed);

@@ -1,5 +1,5 @@
 import { For, type JSX } from "solid-js";
-import { locale, t } from "@/shared/i18n";
+import { regional, t } from "@/shared/i18n";
 import { DAY_MS, HOUR_MS, type InstantMs, MINUTE_MS } from "@/shared/time/instant";
 import { IconButton } from "@/shared/ui/Button";
 import { centerView, panView, SPANS_MS, spanOf, type TimelineView, zoomView } from "./timeline-view";
@@ -18,7 +18,7 @@ export function TimelineBar(props: {
         : lengthMs >= HOUR_MS
           ? [lengthMs / HOUR_MS, "hour"]
           : [lengthMs / MINUTE_MS, "minute"];
-    return new Intl.NumberFormat(locale(), { style: "unit", unit: String(unit), unitDisplay: "narrow" }).format(
+    return new Intl.NumberFormat(regional(), { style: "unit", unit: String(unit), unitDisplay: "narrow" }).format(
       Number(value),
     );
   };

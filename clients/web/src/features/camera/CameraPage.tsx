@@ -338,6 +338,10 @@ export default function CameraPage(): JSX.Element {
                 selection={selection()}
                 onSelection={setSelection}
               />
+              <p class="flex flex-wrap items-center gap-x-4 gap-y-1 border-line border-t px-3 py-2 text-[13px] text-muted tabular-nums lg:hidden">
+                <RecordingDot recording={status()?.recording ?? false} withText />
+                <span>{facts()}</span>
+              </p>
             </div>
             <Show when={selection()}>
               {(span) => (

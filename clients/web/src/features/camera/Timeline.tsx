@@ -253,6 +253,7 @@ export function Timeline(props: {
       class="relative touch-none select-none focus-visible:-outline-offset-2"
       style={{ height: `${HEIGHT_PX}px`, cursor: cursor() }}
       data-testid="timeline"
+      data-end={props.view.end / 1_000}
       onPointerDown={onDown}
       onPointerMove={onMove}
       onPointerUp={onUp}

@@ -97,7 +97,7 @@ export function Controls(props: {
         onClick={choose}
       >
         <span class="text-[13px] text-muted">{longDate(props.position, regional())}</span>
-        <span class="font-semibold text-[19px] tabular-nums" data-testid="position">
+        <span class="font-semibold text-[19px] tabular-nums" data-testid="position" data-at={props.position}>
           {exact() ? clockTimeWithMs(props.position, regional()) : clockTime(props.position, regional())}
         </span>
         <span class="text-[12px] text-muted">{zoneName(props.position, regional())}</span>

@@ -207,3 +207,78 @@ impl Drop for FlowReader {
         self.flow.room.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::front::tests::support::{Computed, PATIENCE, bytes};
+    use std::future::poll_fn;
+    use std::sync::atomic::Ordering;
+    use std::time::Instant;
+
+    const SIZE_BYTES: u64 = 8 << 20;
+
+    fn begin(source: Computed) -> (FlowReader, tokio::task::JoinHandle<()>) {
+        let (pump, reader) = flow(Arc::new(source), 0..SIZE_BYTES, Handle::current());
+        (reader, tokio::task::spawn_blocking(move || pump.run()))
+    }
+
+    async fn next(reader: &mut FlowReader) -> Option<Result<Bytes, Error>> {
+        tokio::time::timeout(PATIENCE, poll_fn(|cx| reader.poll_chunk(cx)))
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_thread_leaves_a_client_that_pauses_and_comes_back_when_it_goes_on() {
+        let (mut reader, thread) = begin(Computed::new(SIZE_BYTES));
+        // Nothing is taken: the thread is given back, with the chunks it read waiting.
+        tokio::time::timeout(PATIENCE, thread).await.unwrap().unwrap();
+        assert!(!reader.flow.state.lock().reading);
+        let mut received = Vec::new();
+        while let Some(chunk) = next(&mut reader).await {
+            received.extend_from_slice(&chunk.unwrap());
+        }
+        assert!(received == bytes(0..SIZE_BYTES));
+        assert_eq!(reader.left_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_thread_leaves_at_once_when_the_client_is_gone() {
+        let source = Computed::new(SIZE_BYTES);
+        let reads = source.reads.clone();
+        let (mut reader, thread) = begin(source);
+        assert!(next(&mut reader).await.is_some());
+        let begun = Instant::now();
+        drop(reader);
+        thread.await.unwrap();
+        assert!(begun.elapsed() < IDLE_HOLD / 2, "{:?}", begun.elapsed());
+        assert!(reads.load(Ordering::Relaxed) <= 2 + PREFETCH_CHUNKS as u64);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_ends_early_or_panics_is_an_error_and_not_a_wait() {
+        for source in [
+            Computed {
+                broken_at: 3 << 20,
+                ..Computed::new(SIZE_BYTES)
+            },
+            Computed::new(SIZE_BYTES - 1),
+            // Division by zero.
+            Computed {
+                border: 0,
+                ..Computed::new(SIZE_BYTES)
+            },
+        ] {
+            let (mut reader, _thread) = begin(source);
+            let last = loop {
+                match next(&mut reader).await {
+                    Some(Ok(_)) => {}
+                    last => break last,
+                }
+            };
+            assert!(matches!(last, Some(Err(_))));
+        }
+    }
+}

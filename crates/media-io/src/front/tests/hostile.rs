@@ -110,8 +110,12 @@ async fn large_heads_are_refused() {
     let bench = Bench::new();
     let long = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", "a".repeat(40 << 10));
     assert!(bench.raw(long).await.starts_with("HTTP/1.1 431"));
-    let many = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: 1\r\n".repeat(120));
-    assert!(bench.raw(many).await.starts_with("HTTP/1.1 431"));
+    let few = quick(FrontLimits {
+        headers: 10,
+        ..FrontLimits::default()
+    });
+    let many = format!("GET / HTTP/1.1\r\nHost: h\r\n{}\r\n", "X: 1\r\n".repeat(10));
+    assert!(few.raw(many).await.starts_with("HTTP/1.1 431"));
     let address = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(70 << 10));
     let answer = bench.raw(address).await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");

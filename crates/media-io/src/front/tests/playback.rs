@@ -257,32 +257,6 @@ async fn nothing_more_is_read_when_the_client_is_gone_or_does_not_take() {
 }
 
 #[tokio::test]
-async fn a_client_that_pauses_gets_everything_in_the_end() {
-    use http_body_util::BodyExt;
-    let bench = Bench::new();
-    let size = 24 << 20;
-    bench.recordings.size_bytes.store(size, Ordering::Relaxed);
-    let request = http::Request::get(bench.playback())
-        .header("host", "h")
-        .body(http_body_util::Full::default())
-        .unwrap();
-    let mut response = bench.send(request).await;
-    let mut at = 0;
-    let mut paused = false;
-    while let Some(frame) = response.frame().await {
-        let data = frame.unwrap().into_data().unwrap();
-        assert!(data.iter().enumerate().all(|(i, b)| *b == byte(at + i as u64)));
-        at += data.len() as u64;
-        if at > 1 << 20 && !paused {
-            // Longer than the reading thread waits for a client that does not take.
-            tokio::time::sleep(std::time::Duration::from_millis(1_300)).await;
-            paused = true;
-        }
-    }
-    assert_eq!(at, size);
-}
-
-#[tokio::test]
 async fn hls_takes_its_grant_along() {
     let bench = Bench::new();
     let base = "/api/v1/cameras/cam-1/playback";

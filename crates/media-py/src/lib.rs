@@ -7,7 +7,6 @@ mod error;
 mod grants;
 mod simulator;
 
-use media_io::archive::{SparseArchive, make_sparse};
 use pyo3::prelude::*;
 use tracing_subscriber::EnvFilter;
 
@@ -31,26 +30,12 @@ fn version() -> &'static str {
 fn make_sparse_archive(
     py: Python<'_>,
     data_dir: std::path::PathBuf,
-    camera_ids: Vec<String>,
-    hours: u32,
+    camera_id: &str,
+    start_us: i64,
     end_us: i64,
-    configuration: Vec<u8>,
 ) -> PyResult<u64> {
-    py.detach(|| {
-        let archive = SparseArchive {
-            camera_ids,
-            hours,
-            end_us,
-            parameters: simulator::parameters("h264", &configuration, 90_000, 0, None)?,
-            fps: 30,
-            gop_pictures: 60,
-            bitrate_bps: 4_000_000,
-            fragment_ms: 500,
-            gap_every_hours: 0,
-        };
-        make_sparse(&data_dir.join("storage"), &archive)
-    })
-    .map_err(error::raise)
+    py.detach(|| media_io::archive::make_sparse(&data_dir.join("storage"), camera_id, start_us, end_us))
+        .map_err(error::raise)
 }
 
 #[pymodule]

@@ -93,7 +93,7 @@ impl Simulator {
 }
 
 /// Parameters of a track from its decoder configuration, or for AV1 and MJPEG from its first unit.
-pub fn parameters(
+fn parameters(
     kind: &str,
     configuration: &[u8],
     clock_rate: u32,

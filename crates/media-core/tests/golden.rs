@@ -1,6 +1,6 @@
 //! The golden files of the recording format: written anew and compared byte by byte, so that no change of the format
 //! goes unnoticed. To accept a change on purpose: `UPDATE_GOLDEN=1 cargo test -p media-core --test golden`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 use media_core::fmp4::{FragmentRead, Sample, fragment_header, init_segment, read_fragment_header, read_init};
 use media_core::index::{

@@ -1,5 +1,6 @@
 //! Recordings and virtual movies as an independent implementation reads them: the `ffmpeg` program.
-#![allow(clippy::unwrap_used)]
+// A test of whole files: it writes them for the program to read.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod ffmpeg;
 
@@ -42,11 +43,17 @@ fn check_exact(name: &str, codec: Codec, arguments: &str, intervals: &[(usize, u
     let listed = pictures(&file);
     let whole: Vec<(usize, i64)> = (0..FRAMES).map(|n| (n, listed[0].pts + n as i64 * FRAME)).collect();
     assert_eq!(numbered(&listed, &shown), whole, "the recording shows what was encoded");
-    for (start, end) in intervals {
+    for (place, (start, end)) in intervals.iter().enumerate() {
         // ffmpeg puts the first whole picture at time 0 where an edit begins within a picture, and its MJPEG decoder
         // shows that picture too.
         let inside = if *start > 0 && codec != Codec::Mjpeg { 1 } else { 0 };
-        for (early, late) in [(0, 0), (inside, 0), (0, 1)] {
+        // One interval is enough to try cuts within pictures.
+        let cuts = if place == 1 {
+            &[(0, 0), (inside, 0), (0, 1)][..]
+        } else {
+            &[(0, 0)]
+        };
+        for (early, late) in cuts {
             let from = first + *start as i64 * FRAME - early;
             let until = first + *end as i64 * FRAME - late;
             let movie = write(&folder, "movie.mp4", &recording.movie(from, until));

@@ -6,10 +6,11 @@ mod viewer;
 use bytes::Bytes;
 use media_core::rtp::packet::RtpPacket;
 use media_core::rtp::rtcp::{RtcpPacket, parse_compound, write_receiver_report};
+use media_core::stamp::{Stamp, find_stamp};
 use media_core::{Codec, ErrorKind, TrackParameters};
 use media_io::simulate::{Credentials, Fault, Scheme, Simulator, SimulatorSettings, SourceUnit};
 use std::io::{Read, Write};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use viewer::Viewer;
 
 const AVCC: &[u8] = &[1, 0x64, 0, 0x28, 0xff, 0xe1, 0, 3, 0x67, 1, 2, 1, 0, 2, 0x68, 3];
@@ -383,4 +384,125 @@ fn noise_gets_400_and_the_port_is_free_after_stop() {
         ErrorKind::Conflict
     );
     assert_eq!(second.start().unwrap(), port);
+}
+
+/// The stamp of the next whole picture.
+fn next_stamp(viewer: &mut Viewer) -> Stamp {
+    loop {
+        let (channel, packet) = viewer.next_packet().unwrap();
+        if channel == 0 {
+            let payload = RtpPacket::parse(&packet).unwrap().payload.to_vec();
+            let unit = [&(payload.len() as u32).to_be_bytes()[..], &payload].concat();
+            if let Some(stamp) = find_stamp(&unit, Codec::H264) {
+                return stamp;
+            }
+        }
+    }
+}
+
+#[test]
+fn stamps_count_on_over_reconnections_and_tell_when_a_picture_was_sent() {
+    let (_simulator, port) = simulator(
+        SimulatorSettings {
+            stamp: true,
+            ..cameras(1)
+        },
+        1000,
+    );
+    let mut last = None;
+    for _ in 0..20 {
+        let mut viewer = Viewer::watch(port, "cam/0");
+        for number in 0..3 {
+            let stamp = next_stamp(&mut viewer);
+            let now_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros() as u64;
+            assert!(stamp.sent_us <= now_us && now_us - stamp.sent_us < 2_000_000);
+            if let Some(last) = last {
+                assert!(stamp.frame > last, "{} after {last}", stamp.frame);
+                assert!(number == 0 || stamp.frame == last + 1);
+            }
+            last = Some(stamp.frame);
+        }
+    }
+}
+
+#[test]
+fn faults_reach_clients_in_mid_stream_and_go_away() {
+    let (simulator, port) = simulator(cameras(1), 1000);
+    simulator
+        .add_source(vec![parameters(Codec::H264)], &pictures(500))
+        .unwrap();
+    let mut viewer = Viewer::watch(port, "cam/0");
+    let mut next = || loop {
+        let (channel, packet) = viewer.next_packet().unwrap();
+        if channel == 0 {
+            let rtp = RtpPacket::parse(&packet).unwrap();
+            return (rtp.header.sequence, rtp.header.timestamp, rtp.payload.len());
+        }
+    };
+    let mut last = next();
+    let mut until = |seen: &mut dyn FnMut((u16, u32, usize), (u16, u32, usize)) -> bool| {
+        for _ in 0..300 {
+            let now = next();
+            let found = seen(last, now);
+            last = now;
+            if found {
+                return;
+            }
+        }
+        panic!("the fault does not show");
+    };
+    simulator
+        .set_fault(
+            0,
+            Fault {
+                switch_source: Some(1),
+                ..Fault::default()
+            },
+        )
+        .unwrap();
+    until(&mut |before, now| {
+        assert_eq!(
+            (now.0, now.1),
+            (before.0.wrapping_add(1), before.1.wrapping_add(900)),
+            "the change is seamless"
+        );
+        now.2 == 500
+    });
+    simulator.set_fault(0, Fault::default()).unwrap();
+    until(&mut |_, now| now.2 == 1000);
+    simulator
+        .set_fault(
+            0,
+            Fault {
+                clock_jump_ms: 5000,
+                ..Fault::default()
+            },
+        )
+        .unwrap();
+    until(&mut |before, now| now.1.wrapping_sub(before.1) == 900 + 450_000);
+    simulator
+        .set_fault(
+            0,
+            Fault {
+                drop_ratio: 0.5,
+                ..Fault::default()
+            },
+        )
+        .unwrap();
+    until(&mut |before, now| now.0 != before.0.wrapping_add(1));
+    simulator
+        .set_fault(
+            0,
+            Fault {
+                omit_parameter_sets: true,
+                ..Fault::default()
+            },
+        )
+        .unwrap();
+    wait_until(|| {
+        let described = Viewer::connect(port, "cam/0").describe();
+        described.medias[0].formats[0]
+            .parameter("sprop-parameter-sets")
+            .is_none()
+    });
 }

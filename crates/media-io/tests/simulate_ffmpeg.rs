@@ -47,6 +47,7 @@ fn ffmpeg_decodes_every_clip_over_tcp_and_udp_without_a_complaint() {
     let settings = SimulatorSettings {
         cameras: 4,
         start_spread_ms: 0,
+        stamp: true,
         ..SimulatorSettings::default()
     };
     let simulator = Simulator::new(settings);

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
-import uvicorn
 from pydantic import SecretStr
-from starlette.types import ASGIApp
+from sqlalchemy import Engine
 
 from vms.adapters import certificates
 from vms.adapters.clock import SystemClock
@@ -32,70 +32,21 @@ from vms.adapters.sql import (
 from vms.adapters.stills import WorkerRemuxer, WorkerStills
 from vms.adapters.tokens import JwtSigner, load_or_make_private_key
 from vms.app import logging as app_logging
+from vms.app.application_server import ApplicationServer
 from vms.app.config import Http, Settings
 from vms.app.data_dir import DataDir
-from vms.app.services import Parts, build
+from vms.app.services import Parts, Rooms, build
 from vms.contracts.ingest import Cameras
 from vms.contracts.media import FrontSettings, TlsMaterial
 from vms.domain.errors import Failure
+
+if TYPE_CHECKING:
+    from vms.adapters.media import MediaEngine
 
 log = structlog.get_logger(__name__)
 # SIGTERM to exit: 5 s at most. What is not closed by then is repaired at the next start.
 CLOSE_S = 3.8
 EXIT_S = 4.7
-
-
-class ApplicationServer:
-    """The Python application on a Unix socket, in a thread of its own."""
-
-    def __init__(self, application: ASGIApp, socket_path: Path, on_end: Callable[[], None]) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        umask = os.umask(0o177)
-        try:
-            self._socket.bind(str(socket_path))
-        finally:
-            os.umask(umask)
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                application,
-                http="h11",
-                loop="asyncio",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self._on_end = on_end
-        self._thread = threading.Thread(target=self._run, name="application", daemon=True)
-
-    def start(self) -> None:
-        """Returns when requests are taken. Raises Failure(internal) when that does not come about."""
-        self._thread.start()
-        waited = threading.Event()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise Failure("internal", "the application did not start; see the log")
-            waited.wait(0.01)
-
-    def stop(self) -> None:
-        """Asks the server to end; `join` waits for it."""
-        self._server.should_exit = True
-
-    def join(self, timeout_s: float) -> None:
-        """Waits for the end."""
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._server.serve(sockets=[self._socket]))
-        except Exception:
-            log.exception("the application ended")
-        finally:
-            self._on_end()
 
 
 def serve(settings: Settings, data_dir: Path, *, prepare: Callable[[Cameras], None] | None = None) -> int:
@@ -118,6 +69,94 @@ def serve(settings: Settings, data_dir: Path, *, prepare: Callable[[Cameras], No
         return _serve_in(settings, directory, as_json, stopping, asked, prepare)
 
 
+@dataclass(frozen=True)
+class _Machinery:
+    """What is opened before the services can be wired, and closed after them."""
+
+    clock: SystemClock
+    database: Engine
+    grant_key: bytes
+    tls: TlsMaterial | None
+    media: MediaEngine
+    stills: WorkerStills
+
+    @classmethod
+    def open(cls, settings: Settings, directory: DataDir, as_json: bool) -> _Machinery:
+        """Everything that can refuse to start. Raises Failure."""
+        _check_port(settings.http)
+        if find_spec("vms_media") is None:
+            raise Failure("unavailable", "the media core vms_media is not installed: run `make build`")
+        import vms_media
+
+        from vms.adapters.media import MediaEngine
+
+        vms_media.log_to_stderr(settings.log.level, as_json)
+        clock = SystemClock()
+        return cls(
+            clock=clock,
+            database=open_database(directory.database_url),
+            grant_key=load_or_make_key(directory.keys / "grant.key"),
+            tls=_tls(settings.http, directory, clock.now_us()),
+            media=MediaEngine(
+                directory.path,
+                fragment_ms=settings.recording.fragment_ms,
+                sync_ms=settings.recording.sync_ms,
+                webrtc_udp_port=settings.webrtc.udp_port,
+                worker_threads=settings.media.worker_threads,
+            ),
+            stills=WorkerStills(),
+        )
+
+    def wire(self, settings: Settings, directory: DataDir, stopping: threading.Event) -> Rooms:
+        """The services over it."""
+        from vms.adapters.media import MediaGrantSigner
+
+        def check_ready() -> None:
+            if stopping.is_set():
+                raise Failure("unavailable", "the server is stopping")
+            check(self.database)
+
+        parts = Parts(
+            cameras=SqlCameraRepository(self.database),
+            exports=SqlExportRepository(self.database),
+            users=SqlUserRepository(self.database),
+            sessions=SqlSessionRepository(self.database),
+            hasher=Argon2Hasher(),
+            tokens=JwtSigner(load_or_make_private_key(directory.keys / "tokens.pem")),
+            sealer=AesGcmSealer(load_or_make_key(directory.keys / "seal.key")),
+            grants=MediaGrantSigner(self.grant_key),
+            ingest=self.media,
+            archive=self.media,
+            live=self.media,
+            stills=self.stills,
+            remuxer=WorkerRemuxer(),
+            clock=self.clock,
+            export_dir=directory.exports,
+            check_ready=check_ready,
+        )
+        return build(
+            parts,
+            allow_loopback=settings.cameras.allow_loopback,
+            requests_per_minute=settings.limits.requests_per_minute,
+        )
+
+    def open_front(self, http: Http, upstream: Path) -> str:
+        """Opens the public port; the server's URL."""
+        port = self.media.start_front(
+            FrontSettings(
+                host=http.host,
+                port=http.port,
+                upstream=str(upstream),
+                static_dir=_static_dir(http),
+                grant_key=SecretStr(self.grant_key.hex()),
+                tls=self.tls,
+                media_concurrency=http.media_concurrency,
+            )
+        )
+        shown = f"[{http.host}]" if ":" in http.host else http.host
+        return f"{'http' if self.tls is None else 'https'}://{shown}:{port}"
+
+
 def _serve_in(
     settings: Settings,
     directory: DataDir,
@@ -128,99 +167,52 @@ def _serve_in(
 ) -> int:
     for key in settings.not_available_yet():
         log.warning("asked for what is not available yet", key=key)
-    _check_port(settings.http)
-    if find_spec("vms_media") is None:
-        raise Failure("unavailable", "the media core vms_media is not installed: run `make build`")
-    import vms_media
-
-    from vms.adapters.media import MediaEngine, MediaGrantSigner
-
-    vms_media.log_to_stderr(settings.log.level, as_json)
-    clock = SystemClock()
-    database = open_database(directory.database_url)
-    grant_key = load_or_make_key(directory.keys / "grant.key")
-    tls = _tls(settings.http, directory, clock.now_us())
-    media = MediaEngine(
-        directory.path,
-        fragment_ms=settings.recording.fragment_ms,
-        sync_ms=settings.recording.sync_ms,
-        webrtc_udp_port=settings.webrtc.udp_port,
-        worker_threads=settings.media.worker_threads,
-    )
-    stills = WorkerStills()
+    machinery = _Machinery.open(settings, directory, as_json)
     server: ApplicationServer | None = None
-    storage = None
+    rooms: Rooms | None = None
     try:
-        report = media.repair_report()
-        log.info("archive opened", **report.model_dump())
-        rooms = build(
-            Parts(
-                cameras=SqlCameraRepository(database),
-                exports=SqlExportRepository(database),
-                users=SqlUserRepository(database),
-                sessions=SqlSessionRepository(database),
-                hasher=Argon2Hasher(),
-                tokens=JwtSigner(load_or_make_private_key(directory.keys / "tokens.pem")),
-                sealer=AesGcmSealer(load_or_make_key(directory.keys / "seal.key")),
-                grants=MediaGrantSigner(grant_key),
-                ingest=media,
-                archive=media,
-                live=media,
-                stills=stills,
-                remuxer=WorkerRemuxer(),
-                clock=clock,
-                export_dir=directory.exports,
-                check_ready=lambda: _check_ready(database_check=lambda: check(database), stopping=stopping),
-            ),
-            allow_loopback=settings.cameras.allow_loopback,
-            requests_per_minute=settings.limits.requests_per_minute,
-        )
+        log.info("archive opened", **machinery.media.repair_report().model_dump())
+        rooms = machinery.wire(settings, directory, stopping)
         made_password = rooms.access.ensure_administrator(settings.admin_password)
-        storage = rooms.storage
-        storage.start()
+        rooms.storage.start()
         socket_path = directory.socket_path()
         server = ApplicationServer(rooms.application, socket_path, stopping.set)
         server.start()
         cameras = rooms.ingest.start()
         if prepare is not None:
             prepare(rooms.ingest)
-        port = media.start_front(
-            FrontSettings(
-                host=settings.http.host,
-                port=settings.http.port,
-                upstream=str(socket_path),
-                static_dir=_static_dir(settings.http),
-                grant_key=SecretStr(grant_key.hex()),
-                tls=tls,
-                media_concurrency=settings.http.media_concurrency,
-            )
-        )
-        shown = f"[{settings.http.host}]" if ":" in settings.http.host else settings.http.host
-        url = f"{'https' if tls is not None else 'http'}://{shown}:{port}"
+        url = machinery.open_front(settings.http, socket_path)
         if not stopping.is_set():
-            sys.stdout.write(f"VMS ready {url}\n")
-            if made_password is not None:
-                sys.stdout.write(f"First administrator: admin password: {made_password}\n")
-            sys.stdout.flush()
+            _announce(url, made_password)
             log.info("ready", url=url, cameras=cameras)
         stopping.wait()
     finally:
         _watchdog(0 if asked.is_set() else 1)
-        if asked.is_set():
-            log.info("stopping")
-        if server is not None:
-            server.stop()
-        stills.close()
-        try:
-            media.close(CLOSE_S)
-        except Failure as failure:
-            log.warning("the media core did not close cleanly", reason=failure.detail)
-        if storage is not None:
-            storage.stop(0.3)
-        if server is not None:
-            server.join(0.5)
-        database.dispose()
+        _close(machinery, server, rooms)
     return 0 if asked.is_set() else 1
+
+
+def _announce(url: str, made_password: str | None) -> None:
+    sys.stdout.write(f"VMS ready {url}\n")
+    if made_password is not None:
+        sys.stdout.write(f"First administrator: admin password: {made_password}\n")
+    sys.stdout.flush()
+
+
+def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms | None) -> None:
+    """The application takes no new requests while the media core closes its files, which matters most."""
+    if server is not None:
+        server.stop()
+    machinery.stills.close()
+    try:
+        machinery.media.close(CLOSE_S)
+    except Failure as failure:
+        log.warning("the media core did not close cleanly", reason=failure.detail)
+    if rooms is not None:
+        rooms.storage.stop(0.3)
+    if server is not None:
+        server.join(0.5)
+    machinery.database.dispose()
 
 
 def _watchdog(status: int) -> None:
@@ -234,12 +226,6 @@ def _watchdog(status: int) -> None:
     timer = threading.Timer(EXIT_S, end)
     timer.daemon = True
     timer.start()
-
-
-def _check_ready(*, database_check: Callable[[], None], stopping: threading.Event) -> None:
-    if stopping.is_set():
-        raise Failure("unavailable", "the server is stopping")
-    database_check()
 
 
 def _check_port(http: Http) -> None:

@@ -18,7 +18,7 @@ _LONGEST_SOCKET_PATH = 107
 
 
 class DataDir:
-    """`vms.db`, `keys/` (0700), `storage/` (the archive), `exports/`, `run/` (0700), held by one process at a time.
+    """`vms.sqlite3`, `keys/`, `storage/` (the archive), `exports/` and `run/`, held by one process at a time.
 
     Use it as a context; entering makes what is missing and takes the lock. Raises Failure(unavailable) when the
     directory cannot be used, Failure(conflict) when another process holds it.
@@ -32,7 +32,7 @@ class DataDir:
     @property
     def database_url(self) -> str:
         """SQLAlchemy's URL of the catalogue."""
-        return f"sqlite:///{self.path / 'vms.db'}"
+        return f"sqlite:///{self.path / 'vms.sqlite3'}"
 
     @property
     def keys(self) -> Path:

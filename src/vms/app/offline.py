@@ -38,7 +38,7 @@ class _NoGrants:
 @contextmanager
 def access(data_dir: Path) -> Iterator[Access]:
     """The users of an installation. Raises Failure(conflict) while a server runs on it."""
-    if not (data_dir / "vms.db").is_file():
+    if not (data_dir / "vms.sqlite3").is_file():
         raise Failure("not_found", f"{data_dir} is no data directory of a server")
     with DataDir(data_dir) as directory:
         database = open_database(directory.database_url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -119,7 +120,7 @@ class RateLimit:
         await self._app(scope, receive, send)
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     pass
 
 
@@ -146,19 +147,20 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._largest:
-                raise _TooLarge
+                raise _TooLargeError
             return message
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            # Whatever the application makes of the body's sudden end, the answer is ours.
+            if received <= self._largest or started:
+                started = True
+                await send(message)
 
-        try:
+        with contextlib.suppress(_TooLargeError):
             await self._app(scope, bounded, watched)
-        except _TooLarge:
-            if not started:
-                await self._refuse(send)
+        if received > self._largest and not started:
+            await self._refuse(send)
 
     async def _refuse(self, send: Send) -> None:
         detail = f"a request's body has at most {self._largest} bytes"

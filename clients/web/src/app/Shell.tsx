@@ -34,7 +34,7 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
       </button>
       <nav
         aria-label={t("nav.label")}
-        class="flex shrink-0 items-center border-line bg-surface max-sm:justify-around max-sm:border-t max-sm:pb-[env(safe-area-inset-bottom)] sm:w-[68px] sm:flex-col sm:border-r sm:py-3"
+        class="flex shrink-0 items-center border-line bg-surface max-sm:justify-around max-sm:border-t max-sm:pb-[env(safe-area-inset-bottom)] sm:w-[88px] sm:flex-col sm:border-r sm:py-3"
       >
         <span class="mb-4 hidden sm:block" title="VMS Enterprise">
           <Mark size={34} />
@@ -44,7 +44,7 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
             <A
               href={place.path}
               aria-current={isHere(place.path) ? "page" : undefined}
-              class="relative grid min-h-14 min-w-16 justify-items-center gap-0.5 rounded-lg px-1 py-2 text-[11.5px] sm:mb-1 sm:w-[60px] sm:min-w-0"
+              class="relative grid min-h-14 min-w-16 justify-items-center gap-0.5 rounded-lg px-1 py-2 text-[11.5px] sm:mb-1 sm:w-[78px] sm:min-w-0"
               classList={{
                 "text-accent bg-accent-soft": isHere(place.path),
                 "text-muted hover:bg-hover hover:text-ink": !isHere(place.path),
@@ -56,7 +56,7 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
           )}
         </For>
         <DropdownMenu placement="right-end" gutter={8}>
-          <DropdownMenu.Trigger class="grid min-h-14 min-w-16 justify-items-center gap-0.5 rounded-lg px-1 py-2 text-[11.5px] text-muted hover:bg-hover hover:text-ink sm:mt-auto sm:w-[60px] sm:min-w-0">
+          <DropdownMenu.Trigger class="grid min-h-14 min-w-16 justify-items-center gap-0.5 rounded-lg px-1 py-2 text-[11.5px] text-muted hover:bg-hover hover:text-ink sm:mt-auto sm:w-[78px] sm:min-w-0">
             <Icon name="user" size={21} />
             <span class="max-w-full truncate">{loggedIn()?.username || t("nav.account")}</span>
           </DropdownMenu.Trigger>

@@ -119,7 +119,7 @@ pub fn fragment_header(sequence: u32, track: u8, media_time: u64, samples: &[Sam
 /// tracks or runs, data that does not follow the moof at once, sizes that do not add up.
 pub fn read_fragment_header(bytes: &[u8]) -> Result<FragmentRead> {
     let Some(moof) = BoxHeader::read(bytes).map_err(|e| e.within("fragment"))? else {
-        return Ok(FragmentRead::NeedBytes(8));
+        return Ok(FragmentRead::NeedBytes(box_header_bytes(bytes)));
     };
     if moof.kind != *b"moof" {
         return Err(Error::malformed(format!(
@@ -158,6 +158,11 @@ pub fn read_fragment_header(bytes: &[u8]) -> Result<FragmentRead> {
         )));
     }
     Ok(FragmentRead::Whole(header))
+}
+
+/// Bytes of the torn box header at the start of `bytes`: 16 where its first eight announce a 64-bit size.
+fn box_header_bytes(bytes: &[u8]) -> usize {
+    if bytes.len() < 8 { 8 } else { 16 }
 }
 
 fn read_moof(body: &[u8], moof_bytes: usize, size_bytes: u64) -> Result<FragmentHeader> {
@@ -345,6 +350,20 @@ mod tests {
             };
             assert!(needed > length && needed <= bytes.len());
         }
+    }
+
+    #[test]
+    fn a_torn_64_bit_size_needs_sixteen_bytes() {
+        let mut bytes = vec![0, 0, 0, 1];
+        bytes.extend_from_slice(b"moof\0");
+        assert_eq!(read_fragment_header(&bytes).unwrap(), FragmentRead::NeedBytes(16));
+        let mut bytes = fragment_header(7, 0, 0, &samples());
+        let mdat = bytes.len() - 8;
+        bytes[mdat..mdat + 4].copy_from_slice(&[0, 0, 0, 1]);
+        assert_eq!(
+            read_fragment_header(&bytes).unwrap(),
+            FragmentRead::NeedBytes(mdat + 16)
+        );
     }
 
     #[test]

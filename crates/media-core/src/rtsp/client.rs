@@ -126,6 +126,13 @@ impl Client {
         &self.tracks
     }
 
+    /// Leaves out a described track, before `set_up`.
+    pub fn leave_out(&mut self, track: usize) {
+        if track < self.tracks.len() {
+            self.tracks.remove(track);
+        }
+    }
+
     /// How media is asked for at present.
     pub fn transport(&self) -> TransportKind {
         self.transport

@@ -194,6 +194,10 @@ fn parse_text<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Parsed<'a>> {
                 limits.head_bytes
             )));
         }
+        if let Some(end) = text.iter().position(|b| *b == b'\n') {
+            // Other protocols greet with a line of their own and then wait: seen at once, not after a time-out.
+            start(String::from_utf8_lossy(&text[..end]).trim_end())?;
+        }
         if let Some(at) = text.iter().take(MAX_START_BYTES).position(|b| !is_text(*b)) {
             return Err(Error::malformed(format!(
                 "byte 0x{:02x} inside an RTSP start line",
@@ -604,6 +608,7 @@ mod tests {
         assert_eq!(skip, 7);
         assert!(parse(&bytes[skip..], &Limits::default()).is_ok());
         assert!(parse(b"GARBAGE\r\n\r\n", &Limits::default()).is_err());
+        assert!(parse(b"SSH-2.0-OpenSSH_9.2\r\n", &Limits::default()).is_err());
         assert!(
             parse(b"A\x00\x01\x02", &Limits::default()).is_err(),
             "binary noise that starts with a letter"

@@ -8,6 +8,7 @@ use media_core::rtp::packetizer::Content;
 use media_core::rtp::rtcp::{SenderReport, unix_us_to_ntp, write_sender_report, write_source_description};
 use media_core::rtsp::message::{INTERLEAVED_HEADER_BYTES, interleaved_header};
 use media_core::rtsp::server::{Delivery, TrackSetup};
+use media_core::stamp::Stamp;
 use media_core::{Codec, TrackKind, TrackParameters};
 use std::ops::Range;
 use std::sync::Arc;
@@ -104,12 +105,6 @@ impl PlayedTrack {
     }
 }
 
-/// What a frame is told apart by in the SEI stamp of a picture.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Stamp {
-    pub utc_us: i64,
-}
-
 /// One client that plays.
 #[derive(Debug)]
 pub(super) struct Player {
@@ -118,7 +113,6 @@ pub(super) struct Player {
     tracks: Vec<PlayedTrack>,
     random: Random,
     next_frame_number: u64,
-    stamp_nal: Vec<u8>,
 }
 
 /// The frame that is next.
@@ -165,7 +159,6 @@ impl Player {
             clip,
             random,
             next_frame_number: first_frame_number,
-            stamp_nal: Vec::new(),
         }
     }
 
@@ -210,8 +203,9 @@ impl Player {
         advance(&self.clip, played);
     }
 
-    /// Appends the packets of a due frame to `out`.
-    pub(super) fn write_frame(&mut self, due: Due, fault: &Fault, stamp: Option<Stamp>, out: &mut Outbox) {
+    /// Appends the packets of a due frame to `out`. With `stamp_us` (server UTC) the picture's number and that instant
+    /// go before the picture in an SEI packet of their own.
+    pub(super) fn write_frame(&mut self, due: Due, fault: &Fault, stamp_us: Option<u64>, out: &mut Outbox) {
         let clip = Arc::clone(&self.clip);
         let played = &mut self.tracks[due.track];
         let Some(source) = played.source.and_then(|index| clip.tracks.get(index)) else {
@@ -227,13 +221,15 @@ impl Player {
         };
         for packet in frame.packets.clone() {
             if packet == frame.picture_at
-                && let Some(stamp) = stamp
-                && played.is_video()
+                && let Some(sent_us) = stamp_us
             {
-                self.stamp_nal.clear();
-                write_stamp(source, self.next_frame_number, stamp, &mut self.stamp_nal);
-                if !self.stamp_nal.is_empty() {
-                    write_packet(played, source.payload_type, channel, timestamp, &self.stamp_nal, out);
+                let stamp = Stamp {
+                    frame: self.next_frame_number,
+                    sent_us,
+                };
+                // Codecs that know no SEI go without.
+                if let Ok(nal) = stamp.nal(played.codec) {
+                    write_packet(played, channel, timestamp, &nal, out);
                 }
             }
             let payload = source.payload(packet);
@@ -408,16 +404,9 @@ fn patch(header: &mut [u8], channel: u8, sequence: u16, timestamp: u32, ssrc: u3
     header[12..16].copy_from_slice(&ssrc.to_be_bytes());
 }
 
-fn write_packet(
-    played: &mut PlayedTrack,
-    payload_type: u8,
-    channel: u8,
-    timestamp: u32,
-    payload: &[u8],
-    out: &mut Outbox,
-) {
+fn write_packet(played: &mut PlayedTrack, channel: u8, timestamp: u32, payload: &[u8], out: &mut Outbox) {
     let begin = out.bytes.len();
-    let (sequence, ssrc) = (played.sequence, played.setup.ssrc);
+    let (sequence, ssrc, payload_type) = (played.sequence, played.setup.ssrc, played.payload_type);
     let header = RtpHeader {
         marker: false,
         payload_type,
@@ -436,11 +425,6 @@ fn write_packet(
     played.sequence = sequence.wrapping_add(1);
     played.packets_sent = played.packets_sent.wrapping_add(1);
     played.payload_bytes_sent = played.payload_bytes_sent.wrapping_add(payload.len() as u32);
-}
-
-/// The SEI NAL unit that carries a picture's number and the instant it was sent at.
-fn write_stamp(_source: &ClipTrack, _number: u64, _stamp: Stamp, _out: &mut Vec<u8>) {
-    // Written when the stamp module is there.
 }
 
 #[cfg(test)]

@@ -1,19 +1,21 @@
-//! The thread behind the simulated cameras: connections, and one loop that paces the frames of all clients.
+//! The thread behind the simulated cameras: connections, requests and faults. `pacing` sends the frames.
+
+mod pacing;
 
 use super::clip::Clip;
 use super::connection::Connection;
-use super::player::{Outbox, Player, Stamp};
+use super::player::{Outbox, Player};
 use super::random::Random;
 use super::udp::UdpPair;
 use super::{Command, Counters, Fault, SimulatorSettings, Sources};
 use crate::clock::Clock;
 use media_core::Result;
-use media_core::rtsp::message::{INTERLEAVED_HEADER_BYTES, Item, Limits, Parsed, Request, parse};
+use media_core::rtsp::message::{Item, Limits, Parsed, Request, parse};
 use media_core::rtsp::server::{Action, Delivery, Presentation, ServerSession, ServerSettings, TrackSetup};
+use pacing::DueQueue;
 use parking_lot::RwLock;
 use std::cell::RefCell;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -23,10 +25,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
-
-/// A frame sent so much after it was due counts as late.
-const LATE_US: u64 = 10_000;
-const EXPIRY_CHECK_US: u64 = 1_000_000;
 
 struct Camera {
     fault: Fault,
@@ -43,19 +41,6 @@ struct Client {
     player: Player,
     /// The instant of the one entry in the queue that counts for this client.
     scheduled_us: u64,
-}
-
-/// Instants in µs and the clients whose next frame is due then, earliest first.
-type DueQueue = BinaryHeap<Reverse<(u64, u64)>>;
-
-impl Client {
-    fn schedule(&mut self, id: u64, queue: &mut DueQueue) {
-        self.scheduled_us = u64::MAX;
-        if let Some(due) = self.player.due() {
-            self.scheduled_us = due.at_us;
-            queue.push(Reverse((due.at_us, id)));
-        }
-    }
 }
 
 struct State {
@@ -127,7 +112,7 @@ impl Server {
             connections: HashMap::new(),
             clients: HashMap::new(),
             control_peers: HashMap::new(),
-            due: BinaryHeap::new(),
+            due: DueQueue::new(),
             outbox: Outbox::default(),
             random: Random::seeded(&[settings.seed]),
             next_id: 0,
@@ -361,115 +346,6 @@ impl Server {
             camera.frame_number_floor = camera.frame_number_floor.max(client.player.next_frame_number());
         }
         self.counters.clients.store(state.clients.len() as u64, Relaxed);
-    }
-
-    /// Sends every frame at its instant.
-    async fn pace(self: Rc<Self>) {
-        let origin = tokio::time::Instant::now() - Duration::from_micros(self.clock.monotonic_us());
-        loop {
-            let next_us = self.send_due();
-            tokio::select! {
-                () = tokio::time::sleep_until(origin + Duration::from_micros(next_us)) => {}
-                () = self.paced.notified() => {}
-            }
-        }
-    }
-
-    /// Sends what is due and returns the instant of what comes next.
-    fn send_due(&self) -> u64 {
-        let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        let mut now_us = self.clock.monotonic_us();
-        while let Some(&Reverse((due_us, id))) = state.due.peek()
-            && due_us <= now_us
-        {
-            state.due.pop();
-            let Some(client) = state
-                .clients
-                .get_mut(&id)
-                .filter(|client| client.scheduled_us == due_us)
-            else {
-                continue;
-            };
-            let camera = &state.cameras[client.camera];
-            self.send_frames(client, camera, &mut state.outbox, now_us);
-            client.schedule(id, &mut state.due);
-            now_us = self.clock.monotonic_us();
-        }
-        if now_us >= state.next_expiry_check_us {
-            state.next_expiry_check_us = now_us + EXPIRY_CHECK_US;
-            let expired = state
-                .connections
-                .values()
-                .filter(|c| c.session.borrow().is_expired(now_us));
-            expired.for_each(|connection| connection.close());
-        }
-        let next_us = state.due.peek().map_or(u64::MAX, |Reverse((due_us, _))| *due_us);
-        next_us.min(state.next_expiry_check_us)
-    }
-
-    fn send_frames(&self, client: &mut Client, camera: &Camera, outbox: &mut Outbox, now_us: u64) {
-        let stalled = now_us < camera.stalled_until_us;
-        if !stalled {
-            self.send_reports(client, outbox, now_us);
-        }
-        while let Some(due) = client.player.due().filter(|due| due.at_us <= now_us) {
-            if stalled {
-                client.player.skip(due);
-                continue;
-            }
-            let delivery = client.player.delivery_of(due);
-            let stamp = self.settings.stamp.then(|| Stamp {
-                utc_us: self.clock.utc_us(),
-            });
-            outbox.clear();
-            client.player.write_frame(due, &camera.fault, stamp, outbox);
-            let counters = &self.counters;
-            if self.send(&client.connection, delivery, outbox) {
-                counters.frames_sent.fetch_add(1, Relaxed);
-                let late = now_us.saturating_sub(due.at_us) > LATE_US;
-                counters.frames_late.fetch_add(u64::from(late), Relaxed);
-            } else {
-                counters.frames_dropped.fetch_add(1, Relaxed);
-            }
-        }
-    }
-
-    fn send_reports(&self, client: &mut Client, outbox: &mut Outbox, now_us: u64) {
-        for track in 0..client.player.track_count() {
-            outbox.clear();
-            let utc_us = self.clock.utc_us();
-            if let Some(delivery) = client.player.write_report(track, now_us, utc_us, outbox) {
-                self.send(&client.connection, delivery, outbox);
-            }
-        }
-    }
-
-    /// False when the client has no room for it.
-    fn send(&self, connection: &Connection, delivery: Delivery, outbox: &Outbox) -> bool {
-        match delivery {
-            Delivery::Interleaved { .. } => {
-                if !connection.has_room(outbox.bytes.len()) {
-                    return false;
-                }
-                if self.settings.packet_writes {
-                    outbox
-                        .packets
-                        .iter()
-                        .for_each(|packet| connection.write(&outbox.bytes[packet.range.clone()]));
-                } else {
-                    connection.write(&outbox.bytes);
-                }
-            }
-            Delivery::Udp { .. } => {
-                for packet in &outbox.packets {
-                    let bytes = &outbox.bytes[packet.range.start + INTERLEAVED_HEADER_BYTES..packet.range.end];
-                    self.udp.send(bytes, packet.control, connection.peer.ip(), delivery);
-                }
-            }
-        }
-        self.counters.bytes_sent.fetch_add(outbox.bytes.len() as u64, Relaxed);
-        true
     }
 
     /// Takes what clients send to our UDP ports: reports are signs of life, all else opens their firewalls.

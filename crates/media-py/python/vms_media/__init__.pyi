@@ -126,5 +126,5 @@ def log_to_stderr(level: str, json: bool) -> None: ...
 def version() -> str: ...
 
 def make_sparse_archive(data_dir: str, camera_id: str, start_us: int, end_us: int) -> int:
-    """Writes an archive of 1080p30, 4 Mbit/s with true indexes and fragment headers and sparse pictures, for benches;
-    the number of files. The directory must not be in use."""
+    """Writes an archive of 1080p30, 4 Mbit/s with true indexes and fragment headers and sparse pictures, for benches,
+    in whole hours around [start_us, end_us). The number of files. The directory must not be in use (conflict)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
@@ -90,8 +91,8 @@ def download_export(part: ServicesOf, export_id: str, header_token: BearerToken,
     name = f"{title} {stamp}{path.suffix}"
     plain = "".join(character if character.isascii() and character not in '"\\/:%' else "_" for character in name)
     headers = {
-        # Handled and removed by the front, percent-encoded since header fields are ASCII.
-        "Vms-Send-File": quote(str(path)),
+        # Read and removed by the front, which takes the path's own bytes.
+        "Vms-Send-File": os.fsencode(path).decode("latin-1"),
         "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
         "Cache-Control": "private, no-store",
     }

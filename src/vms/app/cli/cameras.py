@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from vms.app.cli import options
 from vms.app.cli.client import connected
+from vms.domain.cameras import RecordingMode
 from vms.domain.errors import Failure
 
 app = typer.Typer(help="Adds, lists and removes cameras of the running server.", no_args_is_help=True)
 
 
+class Transports(StrEnum):
+    """How media travels."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
 @app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it.")],
-    main_url: Annotated[str, typer.Argument(metavar="URL", help="rtsp:// or rtsps:// of the main stream.")],
-    sub_url: Annotated[str | None, typer.Option("--sub", help="URL of the sub stream.")] = None,
-    transport: Annotated[str, typer.Option("--transport", help="tcp or udp.")] = "tcp",
-    camera_username: Annotated[str | None, typer.Option("--camera-username", help="What the camera asks for.")] = None,
-    camera_password: Annotated[
-        str | None,
-        typer.Option("--camera-password", envvar="VMS_CAMERA_PASSWORD", help="Better in the environment."),
-    ] = None,
-    record: Annotated[bool, typer.Option("--record/--no-record", help="Whether to record it.")] = True,
-    url: options.Url = options.DEFAULT_URL,
+    name: Annotated[str, typer.Option("--name", help="What to call it.")],
+    camera_url: Annotated[str, typer.Option("--url", help="The camera's main stream, rtsp:// or rtsps://.")],
+    sub_url: Annotated[str | None, typer.Option("--sub-url", help="Its sub stream.")] = None,
+    transport: Annotated[Transports, typer.Option("--transport", help="How media travels.")] = Transports.TCP,
+    username: Annotated[str | None, typer.Option("--username", help="What the camera asks for.")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the camera's password from stdin (or VMS_CAMERA_PASSWORD).")
+    ] = False,
+    recording: Annotated[RecordingMode, typer.Option("--recording", help="When to record it.")] = (
+        RecordingMode.CONTINUOUS
+    ),
+    server_url: options.ServerOnly = options.DEFAULT_URL,
     login: options.Login = options.DEFAULT_LOGIN,
     password: options.Password = None,
     token: options.Token = None,
@@ -34,22 +46,32 @@ def add(
     as_json: options.Json = False,
 ) -> None:
     """Adds a camera."""
-    streams: dict[str, Any] = {"main": {"url": main_url, "transport": transport}}
+    streams: dict[str, Any] = {"main": {"url": camera_url, "transport": transport.value}}
     if sub_url is not None:
-        streams["sub"] = {"url": sub_url, "transport": transport}
+        streams["sub"] = {"url": sub_url, "transport": transport.value}
     draft: dict[str, Any] = {
         "name": name,
         "streams": streams,
-        "recording": {"mode": "continuous" if record else "off"},
+        "recording": {"mode": recording.value},
     }
-    if camera_username is not None:
-        draft["credentials"] = {"username": camera_username, "password": camera_password}
-    with connected(url, login, password, token, ca, insecure) as server:
+    if username is not None:
+        draft["credentials"] = {"username": username, "password": _camera_password(password_stdin)}
+    elif password_stdin:
+        raise Failure("invalid", "--password-stdin goes with --username")
+    with connected(server_url, login, password, token, ca, insecure) as server:
         camera = server.post("/cameras", draft)
     if as_json:
         options.print_json(camera)
     else:
         print(camera["id"])
+
+
+def _camera_password(from_stdin: bool) -> str | None:
+    if not from_stdin:
+        return os.environ.get("VMS_CAMERA_PASSWORD")
+    if sys.stdin.isatty():
+        return str(typer.prompt("Camera's password", hide_input=True))
+    return sys.stdin.readline().rstrip("\n")
 
 
 @app.command("list")

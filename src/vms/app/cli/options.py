@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-Url = Annotated[str, typer.Option("--url", envvar="VMS_URL", help="The server.", show_default=True)]
+Url = Annotated[str, typer.Option("--server", "--url", envvar="VMS_URL", help="The server.", show_default=True)]
+# Where --url is the camera's.
+ServerOnly = Annotated[str, typer.Option("--server", envvar="VMS_URL", help="The server.", show_default=True)]
 Token = Annotated[str | None, typer.Option("--token", envvar="VMS_TOKEN", help="An access token, instead of a log-in.")]
 Login = Annotated[str, typer.Option("--login", envvar="VMS_USER", help="User to log in as.", show_default=True)]
 Password = Annotated[

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vms.adapters.footage import Encoding, demo_footage, prepared, read_clip, test_pattern
-from vms.adapters.footage.clips import give
 from vms.domain.errors import Failure
+
+if TYPE_CHECKING:
+    from vms.adapters.footage import Encoding
 
 DEFAULT_CACHE = Path(".cache") / "footage"
 DEFAULT_PORT = 8654
@@ -43,6 +44,9 @@ def simulate(
     until_stdin_closes: Annotated[bool, typer.Option("--until-stdin-closes", hidden=True)] = False,
 ) -> int:
     """Simulates cameras over RTSP; prints one URL a line, then serves until it is stopped."""
+    from vms.adapters.footage import demo_footage, prepared, read_clip, test_pattern
+    from vms.adapters.footage.clips import give
+
     stopping = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: stopping.set())
@@ -87,6 +91,8 @@ def _start(simulator: Any, host: str, port: int) -> int:
 
 
 def _pattern(text: str) -> Encoding:
+    from vms.adapters.footage import Encoding
+
     size, _, rate = text.partition("@")
     fps, _, kbps = rate.partition(":")
     width, _, height = size.partition("x")

@@ -1,5 +1,5 @@
 import { type JSX, Show } from "solid-js";
-import { locale, t } from "@/shared/i18n";
+import { regional, t } from "@/shared/i18n";
 import { problemText } from "@/shared/i18n/problems";
 import { clockTime, durationText } from "@/shared/time/format";
 import { Button } from "@/shared/ui/Button";
@@ -65,7 +65,7 @@ export function ArchivePicture(props: {
           >
             {t("camera.skipped", {
               length: durationText(gap().to - gap().from),
-              at: clockTime(gap().to, locale()),
+              at: clockTime(gap().to, regional()),
             })}
           </p>
         )}

@@ -3,7 +3,7 @@ import { createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, o
 import { frameAt, type Span, snapshot } from "@/shared/api/cameras";
 import { Problem } from "@/shared/api/problem";
 import { directory, statusOf, watchStatus } from "@/shared/cameras/directory";
-import { locale, t } from "@/shared/i18n";
+import { regional, t } from "@/shared/i18n";
 import { problemText } from "@/shared/i18n/problems";
 import { LivePicture } from "@/shared/media/live/LivePicture";
 import { createLiveView, createPageShown } from "@/shared/media/live/live-view";
@@ -44,7 +44,7 @@ export default function CameraPage(): JSX.Element {
   let archiveVideo: HTMLVideoElement | undefined;
   const [audible, setAudible] = createSignal(false);
   const [view, setView] = createSignal<TimelineView>(
-    clampView({ start: Date.now() - HOUR_MS, end: Date.now() + HOUR_MS }, Date.now()),
+    clampView({ start: Date.now(), end: Date.now() + HOUR_MS }, Date.now()),
   );
   const [selection, setSelection] = createSignal<Span | null>(null);
 
@@ -198,8 +198,8 @@ export default function CameraPage(): JSX.Element {
     return [
       shown.codec?.toUpperCase(),
       shown.width > 0 ? `${shown.width}×${shown.height}` : null,
-      shown.fps > 0 ? `${shown.fps.toLocaleString(locale(), { maximumFractionDigits: 1 })} fps` : null,
-      shown.bitrate_bps > 0 ? bitrateText(shown.bitrate_bps, locale()) : null,
+      shown.fps > 0 ? `${shown.fps.toLocaleString(regional(), { maximumFractionDigits: 1 })} fps` : null,
+      shown.bitrate_bps > 0 ? bitrateText(shown.bitrate_bps, regional()) : null,
     ]
       .filter(Boolean)
       .join(" · ");
@@ -338,6 +338,10 @@ export default function CameraPage(): JSX.Element {
                 selection={selection()}
                 onSelection={setSelection}
               />
+              <p class="flex flex-wrap items-center gap-x-4 gap-y-1 border-line border-t px-3 py-2 text-[13px] text-muted tabular-nums lg:hidden">
+                <RecordingDot recording={status()?.recording ?? false} withText />
+                <span>{facts()}</span>
+              </p>
             </div>
             <Show when={selection()}>
               {(span) => (

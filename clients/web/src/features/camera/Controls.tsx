@@ -1,5 +1,5 @@
 import { createSignal, For, type JSX, Show } from "solid-js";
-import { locale, t } from "@/shared/i18n";
+import { regional, t } from "@/shared/i18n";
 import type { LivePhase } from "@/shared/media/live/live-session";
 import { clockTime, clockTimeWithMs, longDate, utcText, zoneName } from "@/shared/time/format";
 import { fromLocalInput, type InstantMs, toLocalInput } from "@/shared/time/instant";
@@ -85,7 +85,7 @@ export function Controls(props: {
             value={props.playback.rate()}
             onChange={(event) => props.playback.setRate(Number(event.currentTarget.value))}
           >
-            <For each={RATES}>{(rate) => <option value={rate}>{rate.toLocaleString(locale())}×</option>}</For>
+            <For each={RATES}>{(rate) => <option value={rate}>{rate.toLocaleString(regional())}×</option>}</For>
           </select>
         </label>
       </div>
@@ -96,11 +96,11 @@ export function Controls(props: {
         title={`${utcText(props.position)} · ${t("camera.goTo")}`}
         onClick={choose}
       >
-        <span class="text-[13px] text-muted">{longDate(props.position, locale())}</span>
-        <span class="font-semibold text-[19px] tabular-nums" data-testid="position">
-          {exact() ? clockTimeWithMs(props.position, locale()) : clockTime(props.position, locale())}
+        <span class="text-[13px] text-muted">{longDate(props.position, regional())}</span>
+        <span class="font-semibold text-[19px] tabular-nums" data-testid="position" data-at={props.position}>
+          {exact() ? clockTimeWithMs(props.position, regional()) : clockTime(props.position, regional())}
         </span>
-        <span class="text-[12px] text-muted">{zoneName(props.position, locale())}</span>
+        <span class="text-[12px] text-muted">{zoneName(props.position, regional())}</span>
       </button>
 
       <div class="flex items-center justify-end gap-0.5">
@@ -147,7 +147,7 @@ export function Controls(props: {
 
       <Dialog open={choosing()} onClose={() => setChoosing(false)} title={t("camera.goTo")}>
         <form class="grid gap-4" onSubmit={go}>
-          <Field label={t("camera.dateAndTime", { zone: zoneName(props.position, locale()) })}>
+          <Field label={t("camera.dateAndTime", { zone: zoneName(props.position, regional()) })}>
             {(attributes) => (
               <input
                 {...attributes}

@@ -79,7 +79,7 @@ export function ExportPanel(props: {
         <h2 class="font-semibold">{t("export.title")}</h2>
         <IconButton icon="close" label={t("action.close")} shortcut="E" onClick={() => props.onClose()} />
       </div>
-      <div class="grid gap-3.5 overflow-y-auto p-4">
+      <div class="grid grid-cols-[minmax(0,1fr)] gap-3.5 overflow-y-auto overflow-x-hidden p-4">
         <p class="text-[13px] text-muted max-lg:hidden">{t("export.hint")}</p>
         <div class="grid gap-3.5 max-lg:grid-cols-2">
           <For each={["start", "end"] as const}>

@@ -1,6 +1,6 @@
 import { createEffect, createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
 import type { Span } from "@/shared/api/cameras";
-import { type Key, locale, t } from "@/shared/i18n";
+import { type Key, regional, t } from "@/shared/i18n";
 import { theme } from "@/shared/theme";
 import { clockTime, durationText, longDate, utcText } from "@/shared/time/format";
 import { HOUR_MS, type InstantMs, MINUTE_MS } from "@/shared/time/instant";
@@ -87,7 +87,7 @@ export function Timeline(props: {
       live: props.live && scrubAt() === null,
       hover: hoverAt(),
       selection: props.selection,
-      locale: locale(),
+      locale: regional(),
     };
     cancelAnimationFrame(frame);
     frame = requestAnimationFrame(() => {
@@ -246,11 +246,14 @@ export function Timeline(props: {
       aria-valuemax={Math.round(props.now / 1_000)}
       aria-valuenow={Math.round((props.live ? props.now : props.position) / 1_000)}
       aria-valuetext={
-        props.live ? t("live.label") : `${longDate(props.position, locale())}, ${clockTime(props.position, locale())}`
+        props.live
+          ? t("live.label")
+          : `${longDate(props.position, regional())}, ${clockTime(props.position, regional())}`
       }
       class="relative touch-none select-none focus-visible:-outline-offset-2"
       style={{ height: `${HEIGHT_PX}px`, cursor: cursor() }}
       data-testid="timeline"
+      data-end={props.view.end / 1_000}
       onPointerDown={onDown}
       onPointerMove={onMove}
       onPointerUp={onUp}
@@ -273,8 +276,8 @@ export function Timeline(props: {
               </div>
             </Show>
             <p class="px-2 py-1.5 text-[13px] tabular-nums" title={utcText(at())}>
-              <span class="text-muted">{longDate(at(), locale())}</span>{" "}
-              <span class="font-medium">{clockTime(at(), locale())}</span>
+              <span class="text-muted">{longDate(at(), regional())}</span>{" "}
+              <span class="font-medium">{clockTime(at(), regional())}</span>
             </p>
           </div>
         )}

@@ -4,7 +4,7 @@ import { removeCamera } from "@/shared/api/cameras";
 import { Problem } from "@/shared/api/problem";
 import type { Camera } from "@/shared/api/types";
 import { directory, refreshCameras, statusOf, watchStatus } from "@/shared/cameras/directory";
-import { locale, t, tn } from "@/shared/i18n";
+import { regional, t, tn } from "@/shared/i18n";
 import { createPageShown } from "@/shared/media/live/live-view";
 import { bitrateText } from "@/shared/time/format";
 import { Button, IconButton } from "@/shared/ui/Button";
@@ -37,10 +37,10 @@ export default function CamerasPage(): JSX.Element {
   });
 
   const shown = createMemo(() => {
-    const wanted = query().trim().toLocaleLowerCase(locale());
+    const wanted = query().trim().toLocaleLowerCase(regional());
     if (wanted === "") return directory.cameras;
     return directory.cameras.filter((camera) =>
-      `${camera.name} ${camera.streams.main.url}`.toLocaleLowerCase(locale()).includes(wanted),
+      `${camera.name} ${camera.streams.main.url}`.toLocaleLowerCase(regional()).includes(wanted),
     );
   });
 
@@ -93,7 +93,7 @@ export default function CamerasPage(): JSX.Element {
           <Show when={status()?.state === "online"}>
             <p class="truncate">
               {status()?.codec?.toUpperCase()} · {status()?.width}×{status()?.height} · {Math.round(status()?.fps ?? 0)}{" "}
-              fps · {bitrateText(status()?.bitrate_bps ?? 0, locale())}
+              fps · {bitrateText(status()?.bitrate_bps ?? 0, regional())}
             </p>
           </Show>
           <p class="flex items-center gap-2">

@@ -2,7 +2,7 @@ import { createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
 import { getStatus } from "@/shared/api/cameras";
 import { Problem } from "@/shared/api/problem";
 import type { CameraStatus } from "@/shared/api/types";
-import { locale, t } from "@/shared/i18n";
+import { regional, t } from "@/shared/i18n";
 import { bitrateText } from "@/shared/time/format";
 import { Icon, Spinner } from "@/shared/ui/Icon";
 
@@ -37,7 +37,7 @@ export function ConnectionTest(props: { cameraId: string }): JSX.Element {
       found.codec?.toUpperCase() ?? "",
       size,
       found.fps > 0 ? `${Math.round(found.fps)} fps` : "",
-      found.bitrate_bps > 0 ? bitrateText(found.bitrate_bps, locale()) : "",
+      found.bitrate_bps > 0 ? bitrateText(found.bitrate_bps, regional()) : "",
     ]
       .filter((part) => part !== "")
       .join(" · ");

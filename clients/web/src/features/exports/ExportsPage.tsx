@@ -5,7 +5,7 @@ import { Problem } from "@/shared/api/problem";
 import type { ExportJob } from "@/shared/api/types";
 import { directory } from "@/shared/cameras/directory";
 import { ExportStatus } from "@/shared/exports/ExportStatus";
-import { locale, t } from "@/shared/i18n";
+import { regional, t } from "@/shared/i18n";
 import { dateAndTime, durationText } from "@/shared/time/format";
 import { formatInstant, parseInstant } from "@/shared/time/instant";
 import { Spinner } from "@/shared/ui/Icon";
@@ -96,15 +96,15 @@ export default function ExportsPage(): JSX.Element {
                   <Show when={job.created_at}>
                     {(at) => (
                       <p class="text-[12.5px] text-muted">
-                        {t("export.ordered", { at: dateAndTime(parseInstant(at()), locale()) })}
+                        {t("export.ordered", { at: dateAndTime(parseInstant(at()), regional()) })}
                       </p>
                     )}
                   </Show>
                 </div>
                 <Show when={job.start !== undefined && job.end !== undefined}>
                   <p class="text-[13px] text-muted tabular-nums">
-                    {dateAndTime(parseInstant(job.start ?? ""), locale())} –{" "}
-                    {dateAndTime(parseInstant(job.end ?? ""), locale())}
+                    {dateAndTime(parseInstant(job.start ?? ""), regional())} –{" "}
+                    {dateAndTime(parseInstant(job.end ?? ""), regional())}
                     <span class="ml-2">
                       ({durationText(parseInstant(job.end ?? "") - parseInstant(job.start ?? ""))})
                     </span>

@@ -1,7 +1,7 @@
 import { createMemo, createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
 import type { Camera, StreamName } from "@/shared/api/types";
 import { statusOf, watchStatus } from "@/shared/cameras/directory";
-import { locale, t } from "@/shared/i18n";
+import { regional, t } from "@/shared/i18n";
 import { LivePicture } from "@/shared/media/live/LivePicture";
 import { createLiveView } from "@/shared/media/live/live-view";
 import { bitrateText } from "@/shared/time/format";
@@ -57,7 +57,7 @@ export function Tile(props: {
   const figures = createMemo(() => {
     const shown = view.figures();
     if (!shown || view.phase() !== "live") return null;
-    const rate = bitrateText(shown.bitrateBps, locale());
+    const rate = bitrateText(shown.bitrateBps, regional());
     return `${Math.round(shown.fps)} fps · ${rate} · ${shown.width}×${shown.height}`;
   });
   const canHear = () => (view.media()?.getAudioTracks().length ?? 0) > 0;

@@ -1,7 +1,7 @@
 import { useNavigate } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, onMount, Show } from "solid-js";
 import { directory, refreshCameras } from "@/shared/cameras/directory";
-import { locale, t, tn } from "@/shared/i18n";
+import { regional, t, tn } from "@/shared/i18n";
 import { createPageShown } from "@/shared/media/live/live-view";
 import { clockTime, longDate, zoneName } from "@/shared/time/format";
 import { createNow } from "@/shared/time/now";
@@ -149,8 +149,8 @@ export default function WallPage(): JSX.Element {
           </Show>
         </p>
         <div class="ml-auto flex items-center gap-2">
-          <p class="hidden text-[13px] text-muted tabular-nums md:block" title={zoneName(now(), locale())}>
-            {longDate(now(), locale())} <span class="text-ink">{clockTime(now(), locale())}</span>
+          <p class="hidden text-[13px] text-muted tabular-nums md:block" title={zoneName(now(), regional())}>
+            {longDate(now(), regional())} <span class="text-ink">{clockTime(now(), regional())}</span>
           </p>
           <Show when={pages() > 1}>
             <div class="flex items-center">

@@ -2,7 +2,7 @@ import { createSignal, type JSX, Show } from "solid-js";
 import { downloadExport, isFinal, removeExport } from "@/shared/api/exports";
 import { Problem } from "@/shared/api/problem";
 import type { ExportJob } from "@/shared/api/types";
-import { locale, t } from "@/shared/i18n";
+import { regional, t } from "@/shared/i18n";
 import { problemText } from "@/shared/i18n/problems";
 import { bytesText } from "@/shared/time/format";
 import { Button, IconButton } from "@/shared/ui/Button";
@@ -46,7 +46,7 @@ export function ExportStatus(props: { job: ExportJob; onRemoved: () => void }): 
             <span class="ml-2 text-muted tabular-nums">{Math.floor(props.job.progress * 100)} %</span>
           </Show>
           <Show when={sizeBytes() > 0}>
-            <span class="ml-2 text-muted tabular-nums">{bytesText(sizeBytes(), locale())}</span>
+            <span class="ml-2 text-muted tabular-nums">{bytesText(sizeBytes(), regional())}</span>
           </Show>
         </p>
         <Show when={props.job.state === "done"}>

@@ -43,6 +43,7 @@ export const en = {
   "live.reconnecting": "Reconnecting…",
   "live.stalled": "No new pictures",
   "live.stillsOnly": "Still pictures: this browser cannot play the camera’s codec",
+  "live.stillsShort": "Still pictures",
   "live.mute": "Mute",
   "live.unmute": "Sound on",
   "wall.title": "Live",

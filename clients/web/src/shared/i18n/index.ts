@@ -38,6 +38,13 @@ const [locale, setLocaleSignal] = createSignal<Locale>(remembered());
 /** The language in use. */
 export { locale };
 
+/** The browser's variant of the language in use, which says how dates and numbers are written (en-GB, en-US, …). */
+export function regional(): string {
+  const language = locale().slice(0, 2);
+  const variants = typeof navigator === "undefined" ? [] : (navigator.languages ?? []);
+  return variants.find((entry) => entry.toLowerCase().startsWith(language)) ?? locale();
+}
+
 export function setLocale(wanted: Locale): void {
   setLocaleSignal(wanted);
   try {

@@ -45,6 +45,7 @@ export const ptBR: Record<Key, string> = {
   "live.reconnecting": "Reconectando…",
   "live.stalled": "Sem novas imagens",
   "live.stillsOnly": "Imagens estáticas: este navegador não reproduz o codec da câmera",
+  "live.stillsShort": "Imagens estáticas",
   "live.mute": "Silenciar",
   "live.unmute": "Ativar som",
   "wall.title": "Ao vivo",

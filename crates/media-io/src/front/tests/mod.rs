@@ -6,5 +6,5 @@ mod pages;
 mod playback;
 mod proxying;
 mod secure;
-mod support;
+pub(in crate::front) mod support;
 mod tokens;

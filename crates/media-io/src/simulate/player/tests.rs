@@ -436,3 +436,35 @@ fn pictures_are_counted_by_the_cameras_clock() {
     assert_eq!(clip.frames_until(1_000_000), 30);
     assert_eq!(clip.frames_until(86_400_000_001), 86_400 * 30 + 1);
 }
+
+#[test]
+fn a_stamp_goes_before_the_picture_and_after_what_leads_it() {
+    let mut player = player(TCP);
+    let mut sequence = 65_530u16;
+    for frame in 0..3u64 {
+        let mut out = Outbox::default();
+        let sent_us = 1_790_000_000_000_000 + frame;
+        player.write_frame(player.due().unwrap(), &Fault::default(), Some(sent_us), &mut out);
+        let mut unit = Vec::new();
+        let mut kinds = Vec::new();
+        for packet in &out.packets {
+            let rtp = RtpPacket::parse(&out.bytes[packet.range.start + 4..packet.range.end]).unwrap();
+            assert_eq!(rtp.header.sequence, sequence);
+            assert_eq!(rtp.header.timestamp, 0xffff_f000u32.wrapping_add(frame as u32 * 3000));
+            sequence = sequence.wrapping_add(1);
+            kinds.push(rtp.payload[0] & 0x1f);
+            unit.extend(nal(rtp.payload));
+        }
+        let leading: &[u8] = if frame == 0 {
+            &[9, 7, 8, 6, 28, 28, 28]
+        } else {
+            &[9, 6, 28, 28, 28]
+        };
+        assert_eq!(kinds, leading);
+        let wanted = Stamp {
+            frame: 7 + frame,
+            sent_us,
+        };
+        assert_eq!(media_core::stamp::find_stamp(&unit, Codec::H264), Some(wanted));
+    }
+}

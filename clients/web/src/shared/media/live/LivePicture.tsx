@@ -61,9 +61,12 @@ export function LivePicture(props: {
           <Show
             when={props.view.phase() !== "unplayable" || said().tone === "bad"}
             fallback={
-              <p class="absolute top-2 left-2 flex items-center gap-1.5 rounded-md bg-black/70 px-2 py-1 text-[12px] text-[#ffd78a]">
+              <p
+                title={t("live.stillsOnly")}
+                class="absolute top-2 left-2 z-20 flex items-center gap-1.5 rounded-md bg-black/70 px-2 py-1 text-[12px] text-[#ffd78a]"
+              >
                 <Icon name="photo" size={14} />
-                {t("live.stillsOnly")}
+                {props.compact ? t("live.stillsShort") : t("live.stillsOnly")}
               </p>
             }
           >
@@ -85,7 +88,12 @@ export function LivePicture(props: {
               </Show>
               <p class="text-[13.5px] font-medium drop-shadow">{t(said().key)}</p>
               <Show when={said().reason}>
-                <p class="line-clamp-2 max-w-[42ch] text-[12.5px] text-white/75">{said().reason}</p>
+                <p
+                  class="line-clamp-2 max-w-[42ch] text-[12.5px] text-white/75"
+                  classList={{ "max-sm:hidden": props.compact }}
+                >
+                  {said().reason}
+                </p>
               </Show>
             </div>
           </Show>

@@ -1,4 +1,4 @@
-import { type Accessor, createEffect, createSignal, on, onCleanup, untrack } from "solid-js";
+import { type Accessor, createEffect, createMemo, createSignal, on, onCleanup, untrack } from "solid-js";
 import { snapshot } from "@/shared/api/cameras";
 import { Problem } from "@/shared/api/problem";
 import type { CameraState, StreamName } from "@/shared/api/types";
@@ -53,8 +53,17 @@ export function createLiveView(options: {
   const [still, setStill] = createSignal<string | null>(null);
   let session: LiveSession | null = null;
 
+  // A camera that is known to be down is not asked for; a picture that was there stays, greyed, until it is back.
+  const wanted = createMemo(() => {
+    if (!options.active()) return false;
+    const state = options.state();
+    const isDown = state === "offline" || state === "unauthorized" || state === "error";
+    const shown = untrack(phase);
+    return !isDown || shown === "live" || shown === "stalled";
+  });
+
   createEffect(
-    on([options.cameraId, options.stream, options.active], ([cameraId, stream, active]) => {
+    on([options.cameraId, options.stream, wanted], ([cameraId, stream, active]) => {
       setPhase("connecting");
       setProblem(null);
       setFigures(null);

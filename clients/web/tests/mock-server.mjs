@@ -1,0 +1,396 @@
+// A stand-in for the server, for work on the page without one: fake cameras and recordings, and the built page.
+// PORT (8080), VMS_MOCK_PASSWORD (mock-password), VMS_MOCK_CAMERAS (7). Live pictures come from a browser that has
+// /mock/publisher.html open; without one, WHEP is answered 409 as for a camera that shows nothing.
+import { randomUUID } from "node:crypto";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isRecorded, playlist, timeline } from "./mock/archive.mjs";
+import { clip, stills } from "./mock/footage.mjs";
+
+const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
+const CSP =
+  "default-src 'self'; media-src blob: 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'";
+const TYPES = {
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+};
+const NAMES = [
+  "Main entrance",
+  "Parking, north",
+  "Loading dock",
+  "Reception",
+  "Server room",
+  "Back gate",
+  "Warehouse 3",
+];
+
+/** Starts the server; resolves with its address and how to stop it. */
+export async function startMockServer({
+  port = 0,
+  password = "mock-password",
+  cameras: cameraCount = 7,
+  accessSeconds = 900,
+} = {}) {
+  const clips = { h264: clip("h264"), h265: clip("h265") };
+  const pictures = stills();
+  const cameras = new Map();
+  const exports_ = new Map();
+  const tokens = { access: new Set(), refresh: new Set() };
+  const offers = { queue: [], waiting: null, answers: new Map(), seenMs: 0 };
+  let wrongTries = 0;
+  let blockedUntilMs = 0;
+  let lastNumber = 0;
+
+  const addCamera = (draft, state = {}) => {
+    lastNumber += 1;
+    const id = `cam${String(lastNumber).padStart(4, "0")}`;
+    const camera = {
+      number: lastNumber,
+      recording: draft.recording?.mode !== "off",
+      codec: "h264",
+      state: "online",
+      reason: null,
+      bornMs: Date.now(),
+      ...state,
+      body: {
+        id,
+        retention: { days: 30, max_bytes: null },
+        recording: { mode: "continuous" },
+        credentials: null,
+        ...draft,
+      },
+    };
+    cameras.set(id, camera);
+    return camera;
+  };
+  for (let index = 0; index < cameraCount; index += 1) {
+    const name =
+      NAMES[index % NAMES.length] + (index >= NAMES.length ? ` ${Math.floor(index / NAMES.length) + 1}` : "");
+    const odd = {
+      4: { codec: "h265" },
+      5: { state: "offline", reason: "no route to 192.0.2.15:554; trying again in 12 s", recording: false },
+      6: { state: "unauthorized", reason: "192.0.2.16 refused the user name or password (Digest)", recording: false },
+    };
+    addCamera(
+      {
+        name,
+        streams: { main: { url: `rtsp://192.0.2.${10 + index}:554/stream1`, transport: "tcp" } },
+        credentials: { username: "viewer" },
+      },
+      odd[index] ?? {},
+    );
+  }
+
+  const statusOf = (camera) => {
+    const young = Date.now() - camera.bornMs < 1_500 && camera.number > cameraCount;
+    const state = young ? "connecting" : camera.state;
+    const on = state === "online";
+    return {
+      state,
+      reason: on || young ? null : camera.reason,
+      codec: on ? camera.codec : null,
+      width: on ? 1920 : 0,
+      height: on ? 1080 : 0,
+      fps: on ? 29.97 : 0,
+      bitrate_bps: on ? 3_900_000 + Math.round(Math.random() * 200_000) : 0,
+      last_frame_at: on ? new Date().toISOString() : null,
+      reconnects: on ? 0 : 41,
+      rtp_lost: 0,
+      recording: on && camera.recording,
+      recording_reason: null,
+      streams: {},
+    };
+  };
+
+  const exportOf = (job) => {
+    const done = job.cancelled ? job.progress : Math.min(1, (Date.now() - job.startedMs) / 3_000);
+    job.progress = done;
+    const state = job.cancelled ? "cancelled" : done >= 1 ? "done" : "running";
+    return {
+      ...job.body,
+      state,
+      progress: done,
+      bytes_written: Math.round(clips.h264.bytes.length * done),
+      error: null,
+      sha256: state === "done" ? "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" : null,
+      files: [],
+    };
+  };
+
+  const handlers = {
+    async token(request, respond) {
+      const form = new URLSearchParams(await bodyOf(request));
+      if (Date.now() < blockedUntilMs) {
+        const waitS = Math.ceil((blockedUntilMs - Date.now()) / 1_000);
+        return respond.problem(429, "rate-limited", "Too many requests", `try again in ${waitS} s`, {
+          "Retry-After": String(waitS),
+        });
+      }
+      const isRefresh = form.get("grant_type") === "refresh_token";
+      const good = isRefresh
+        ? tokens.refresh.delete(form.get("refresh_token"))
+        : form.get("username") === "admin" && form.get("password") === password;
+      if (!good) {
+        wrongTries += 1;
+        if (wrongTries % 3 === 0) blockedUntilMs = Date.now() + 12_000;
+        return respond.problem(401, "invalid-credentials", "Not logged in", "the user name or the password is wrong");
+      }
+      const [access, refresh] = [`a-${randomUUID()}`, `r-${randomUUID()}`];
+      tokens.access.add(access);
+      setTimeout(() => tokens.access.delete(access), accessSeconds * 1_000).unref();
+      tokens.refresh.add(refresh);
+      return respond.json(200, {
+        access_token: access,
+        refresh_token: refresh,
+        token_type: "bearer",
+        expires_in: accessSeconds,
+      });
+    },
+    async whep(request, respond, camera) {
+      const sdp = await bodyOf(request);
+      if (camera.codec === "h265")
+        return respond.problem(422, "unsupported", "Not supported", "the offer has no codec of the camera's: H265");
+      if (camera.state !== "online" || Date.now() - offers.seenMs > 30_000) {
+        return respond.problem(
+          409,
+          "camera-shows-nothing",
+          "In conflict with the present state",
+          "the camera shows nothing yet",
+        );
+      }
+      const id = randomUUID();
+      const answer = await new Promise((resolve) => {
+        offers.answers.set(id, resolve);
+        pushOffer({ id, number: camera.number, sdp });
+        setTimeout(() => resolve(null), 5_000).unref();
+      });
+      offers.answers.delete(id);
+      if (answer === null)
+        return respond.problem(503, "unavailable", "Temporarily unavailable", "no publisher answered");
+      return respond.send(201, "application/sdp", answer, {
+        Location: `/api/v1/cameras/${camera.body.id}/live/whep/${id}`,
+      });
+    },
+  };
+  const pushOffer = (offer) => {
+    if (offers.waiting) {
+      offers.waiting(offer);
+      offers.waiting = null;
+    } else offers.queue.push(offer);
+  };
+
+  async function api(request, url, respond) {
+    if (url.pathname === "/api/v1/auth/token") return handlers.token(request, respond);
+    const job = /^\/api\/v1\/exports\/([^/]+)\/download$/.exec(url.pathname);
+    const token = request.headers.authorization?.replace(/^Bearer /, "") ?? url.searchParams.get("token");
+    if (!tokens.access.has(token)) return respond.problem(401, "invalid-token", "Not logged in", "log in again");
+    if (job) {
+      return respond.send(200, "video/mp4", clips.h264.bytes, {
+        "Content-Disposition": 'attachment; filename="mock export.mp4"',
+      });
+    }
+    const parts = url.pathname.slice("/api/v1/".length).split("/");
+    if (url.pathname === "/api/v1/auth/logout") return respond.empty();
+    if (parts[0] === "exports") return exportRoutes(request, parts, token, respond);
+    if (parts[0] !== "cameras") return respond.problem(404, "not-found", "Not found", "nothing is at this path");
+    if (parts.length === 1) {
+      if (request.method === "POST") {
+        const draft = JSON.parse(await bodyOf(request));
+        if (draft.streams.main.url.includes("bad")) {
+          return respond.json(
+            422,
+            {
+              type: "urn:vms:problem:validation",
+              title: "The request is not valid",
+              status: 422,
+              detail: "streams.main.url: the URL names no host",
+              errors: [{ pointer: "/streams/main/url", detail: "the URL names no host" }],
+            },
+            "application/problem+json",
+          );
+        }
+        if (draft.credentials) draft.credentials = { username: draft.credentials.username };
+        const unreachable = draft.streams.main.url.includes("198.51.100");
+        const state = unreachable ? { state: "offline", reason: "connection to 198.51.100.7:554 timed out" } : {};
+        return respond.json(201, addCamera(draft, state).body);
+      }
+      return respond.json(200, { items: [...cameras.values()].map((camera) => camera.body), next_cursor: null });
+    }
+    const camera = cameras.get(parts[1]);
+    if (!camera) return respond.problem(404, "camera-not-found", "Not found", "no camera has this identifier");
+    const now = Date.now();
+    const rest = parts.slice(2).join("/");
+    const start = Date.parse(url.searchParams.get("start"));
+    const end = Date.parse(url.searchParams.get("end"));
+    const media = clips[camera.codec];
+    if (rest === "" && request.method === "DELETE") {
+      cameras.delete(parts[1]);
+      return respond.empty();
+    }
+    if (rest === "" && request.method === "PATCH") {
+      const patch = JSON.parse(await bodyOf(request));
+      if (patch.credentials) patch.credentials = { username: patch.credentials.username };
+      Object.assign(camera.body, patch);
+      return respond.json(200, camera.body);
+    }
+    if (rest === "") return respond.json(200, camera.body);
+    if (rest === "status") return respond.json(200, statusOf(camera));
+    if (rest === "timeline") return respond.json(200, timeline(camera, start, end, now));
+    if (rest === "live/whep") return handlers.whep(request, respond, camera);
+    if (rest.startsWith("live/whep/")) {
+      pushOffer({ id: parts.at(-1), closed: true });
+      return respond.empty();
+    }
+    if (rest === "snapshot.jpg") {
+      if (camera.state !== "online")
+        return respond.problem(409, "camera-shows-nothing", "Conflict", "the camera shows nothing");
+      return respond.send(200, "image/jpeg", pictures[Math.floor(now / 1_000) % pictures.length]);
+    }
+    if (rest === "frame.jpg") {
+      const at = Date.parse(url.searchParams.get("at"));
+      if (!isRecorded(camera, at, now))
+        return respond.problem(404, "nothing-recorded", "Not found", "nothing is recorded there");
+      return respond.send(200, "image/jpeg", pictures[Math.floor(at / 1_000) % pictures.length]);
+    }
+    if (rest === "playback/index.m3u8") {
+      const text = playlist(camera, media, start, end, now);
+      if (text === null) return respond.problem(404, "nothing-recorded", "Not found", "nothing is recorded there");
+      return respond.send(200, "application/vnd.apple.mpegurl", text);
+    }
+    if (rest === "playback/clip.mp4") return respond.range(request, "video/mp4", media.bytes);
+    if (rest === "playback/segment.m4s") {
+      return respond.send(
+        200,
+        "video/mp4",
+        media.bytes.subarray(Number(url.searchParams.get("from")), Number(url.searchParams.get("to"))),
+      );
+    }
+    return respond.problem(404, "not-found", "Not found", "nothing is at this path");
+  }
+
+  async function exportRoutes(request, parts, token, respond) {
+    if (parts.length === 1 && request.method === "POST") {
+      const wanted = JSON.parse(await bodyOf(request));
+      const id = `exp-${randomUUID().slice(0, 8)}`;
+      exports_.set(id, {
+        startedMs: Date.now(),
+        progress: 0,
+        body: { id, ...wanted, created_at: new Date().toISOString() },
+      });
+      return respond.json(202, exportOf(exports_.get(id)));
+    }
+    if (parts.length === 1)
+      return respond.json(200, { items: [...exports_.values()].reverse().map(exportOf), next_cursor: null });
+    const job = exports_.get(parts[1]);
+    if (!job) return respond.problem(404, "export-not-found", "Not found", "no export has this identifier");
+    if (request.method === "DELETE") {
+      exports_.delete(parts[1]);
+      return respond.empty();
+    }
+    if (parts[2] === "link") {
+      return respond.json(200, {
+        url: `http://vms.example/api/v1/exports/${parts[1]}/download?token=${token}`,
+        expires_at: new Date().toISOString(),
+      });
+    }
+    return respond.json(200, exportOf(job));
+  }
+
+  async function mock(request, url, respond) {
+    if (url.pathname === "/mock/publisher.html") {
+      return respond.send(200, TYPES[".html"], readFileSync(new URL("./mock/publisher.html", import.meta.url)));
+    }
+    if (url.pathname === "/mock/clip.mp4") return respond.range(request, "video/mp4", clips.h264.bytes);
+    if (url.pathname === "/mock/offers") {
+      offers.seenMs = Date.now();
+      const offer =
+        offers.queue.shift() ??
+        (await new Promise((resolve) => {
+          offers.waiting = resolve;
+          setTimeout(() => resolve(null), 10_000).unref();
+        }));
+      offers.seenMs = Date.now();
+      return offer ? respond.json(200, offer) : respond.empty();
+    }
+    offers.answers.get(url.pathname.split("/").at(-1))?.(await bodyOf(request));
+    return respond.empty();
+  }
+
+  const server = createServer((request, response) => {
+    const url = new URL(request.url, "http://mock");
+    const respond = responder(response);
+    const handle = url.pathname.startsWith("/api/") ? api : url.pathname.startsWith("/mock/") ? mock : page;
+    Promise.resolve(handle(request, url, respond)).catch((error) => {
+      console.error(error);
+      respond.problem(500, "internal", "Internal error", String(error));
+    });
+  });
+  await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    password,
+    cameras,
+    stop: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+function page(_request, url, respond) {
+  const wanted = normalize(url.pathname === "/" ? "index.html" : url.pathname.slice(1));
+  const path = join(DIST, wanted);
+  if (wanted.startsWith("..") || !existsSync(path) || !statSync(path).isFile()) {
+    return respond.problem(404, "not-found", "Not found", "nothing is at this path");
+  }
+  return respond.send(200, TYPES[extname(path)] ?? "application/octet-stream", readFileSync(path), {
+    "Content-Security-Policy": CSP,
+  });
+}
+
+async function bodyOf(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function responder(response) {
+  const send = (status, type, body, headers = {}) => {
+    if (response.headersSent) return;
+    response.writeHead(status, { "Content-Type": type, "Cache-Control": "no-store", ...headers });
+    response.end(body);
+  };
+  const json = (status, value, type = "application/json", headers = {}) =>
+    send(status, type, JSON.stringify(value), headers);
+  return {
+    send,
+    json,
+    empty: () => {
+      response.writeHead(204);
+      response.end();
+    },
+    problem: (status, code, title, detail, headers = {}) =>
+      json(status, { type: `urn:vms:problem:${code}`, title, status, detail }, "application/problem+json", headers),
+    range: (request, type, bytes) => {
+      const match = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
+      if (!match) return send(200, type, bytes, { "Accept-Ranges": "bytes" });
+      const from = Number(match[1]);
+      const to = Math.min(bytes.length - 1, match[2] === "" ? bytes.length - 1 : Number(match[2]));
+      const headers = { "Content-Range": `bytes ${from}-${to}/${bytes.length}`, "Accept-Ranges": "bytes" };
+      return send(206, type, bytes.subarray(from, to + 1), headers);
+    },
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const server = await startMockServer({
+    port: Number(process.env.PORT ?? 8080),
+    password: process.env.VMS_MOCK_PASSWORD ?? "mock-password",
+    cameras: Number(process.env.VMS_MOCK_CAMERAS ?? 7),
+  });
+  console.log(`Mock server ${server.url} (admin, ${server.password})`);
+}

@@ -1,0 +1,125 @@
+// Pictures of every page against the mock server: screenshots/NAME-SIZE-THEME-LANGUAGE.png.
+// Arguments, when given, are parts of names: only those are taken.
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { launchChromium } from "../e2e/browser.mjs";
+import { startMockServer } from "./mock-server.mjs";
+
+const OUT = fileURLToPath(new URL("../screenshots/", import.meta.url));
+mkdirSync(OUT, { recursive: true });
+const wanted = process.argv.slice(2);
+const server = await startMockServer({});
+const browser = await launchChromium();
+const publisher = await browser.newPage();
+await publisher.goto(`${server.url}/mock/publisher.html`);
+await new Promise((resolve) => setTimeout(resolve, 1_000));
+
+const SIZES = { wide: { width: 1440, height: 900 }, phone: { width: 390, height: 844 } };
+const LOOKS = [
+  ["wide", "dark", "en"],
+  ["wide", "light", "pt-BR"],
+  ["phone", "dark", "pt-BR"],
+  ["phone", "light", "en"],
+];
+const hoursAgo = (hours) =>
+  encodeURIComponent(new Date(Date.now() - hours * 3_600_000).toISOString().replace("Z", "000Z"));
+const SHOTS = {
+  login: { loggedOut: true },
+  wall: { path: "#/", waitMs: 4_500, act: async (page, size) => size === "wide" && page.hover("article") },
+  maximised: {
+    path: "#/",
+    waitMs: 3_000,
+    act: async (page) => {
+      await page.click("article button");
+      await page.waitForTimeout(1_200);
+    },
+  },
+  live: { path: "#/cameras/cam0001", waitMs: 4_500 },
+  playback: {
+    path: `#/cameras/cam0002?t=${hoursAgo(1)}`,
+    waitMs: 3_500,
+    act: async (page, size) => {
+      if (size !== "wide") return;
+      const box = await page.getByTestId("timeline").boundingBox();
+      await page.mouse.move(box.x + box.width * 0.7, box.y + 60);
+      await page.waitForTimeout(900);
+    },
+  },
+  month: {
+    path: "#/cameras/cam0003",
+    waitMs: 1_500,
+    act: async (page) => {
+      await page.locator("fieldset button").last().click();
+      await page.waitForTimeout(900);
+    },
+  },
+  export: {
+    path: `#/cameras/cam0001?t=${hoursAgo(2)}`,
+    waitMs: 2_500,
+    act: async (page) => {
+      await page.getByTestId("toggle-export").click();
+      await page.waitForTimeout(400);
+      await page.getByTestId("order-export").click();
+      await page.waitForTimeout(1_500);
+      await page.getByTestId("order-export").scrollIntoViewIfNeeded();
+    },
+  },
+  undecodable: { path: `#/cameras/cam0005?t=${hoursAgo(1)}`, waitMs: 3_500 },
+  cameras: { path: "#/cameras", waitMs: 1_200 },
+  addcamera: {
+    path: "#/cameras?add=1",
+    waitMs: 1_000,
+    act: async (page) => {
+      await page.fill("[name=name]", "Front door");
+      await page.fill("[name=url]", "rtsp://198.51.100.7:554/stream1");
+      await page.click("form [type=submit]");
+      await page.waitForTimeout(3_000);
+    },
+  },
+  exports: { path: "#/exports", waitMs: 1_000 },
+  loginwrong: {
+    loggedOut: true,
+    act: async (page) => {
+      await page.fill("[name=username]", "admin");
+      await page.fill("[name=password]", "wrong");
+      await page.click("[type=submit]");
+      await page.waitForTimeout(700);
+    },
+  },
+};
+
+for (const [name, shot] of Object.entries(SHOTS)) {
+  for (const [size, theme, language] of LOOKS) {
+    const file = `${name}-${size}-${theme}-${language}.png`;
+    if (wanted.length > 0 && !wanted.some((part) => file.includes(part))) continue;
+    const context = await browser.newContext({
+      viewport: SIZES[size],
+      locale: language,
+      timezoneId: "America/Sao_Paulo",
+      hasTouch: size === "phone",
+      deviceScaleFactor: size === "phone" ? 2 : 1,
+    });
+    await context.addInitScript((chosen) => localStorage.setItem("vms.theme", chosen), theme);
+    const page = await context.newPage();
+    page.on("console", (message) => ["error", "warning"].includes(message.type()) && console.log(file, message.text()));
+    page.on("pageerror", (error) => console.log(file, "PAGE ERROR", error.message));
+    if (shot.loggedOut) await page.goto(server.url);
+    else {
+      await page.goto(server.url);
+      await page.fill("[name=username]", "admin");
+      await page.fill("[name=password]", server.password);
+      await page.click("[type=submit]");
+      await page.waitForSelector("nav");
+      await page.evaluate((path) => {
+        location.hash = path;
+      }, shot.path);
+    }
+    await page.waitForTimeout(shot.waitMs ?? 500);
+    if (shot.act) await shot.act(page, size);
+    await page.screenshot({ path: `${OUT}${file}` });
+    await context.close();
+    console.log(file);
+  }
+}
+await browser.close();
+server.stop();

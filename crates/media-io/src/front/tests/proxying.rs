@@ -34,6 +34,7 @@ async fn the_application_is_told_who_asks_and_not_what_the_client_claims() {
         ("forwarded", "for=6.6.6.6"),
         ("x-real-ip", "6.6.6.6"),
         ("te", "trailers"),
+        ("expect", "100-continue"),
         ("proxy-authorization", "x"),
         ("connection", "x-forwarded-for, x-secret"),
         ("x-secret", "1"),

@@ -50,6 +50,7 @@ async fn the_application_is_told_who_asks_and_not_what_the_client_claims() {
         "x-forwarded-host",
         "forwarded",
         "x-real-ip",
+        "expect",
         "te",
         "proxy-authorization",
         "connection",

@@ -4,9 +4,9 @@
 use super::Archive;
 use super::catalogue::StreamFiles;
 use super::disk::storage_error;
-use super::plan::Walk;
 use super::playback::Playback;
 use super::timeline::check_interval;
+use super::walk::Walk;
 use super::zip::ZipWriter;
 use aws_lc_rs::digest::{Context, SHA256};
 use media_core::recording::file_name::{MAIN_STREAM, check_camera_id, date_of_day, rfc3339};

@@ -11,9 +11,6 @@ mod session;
 mod status;
 mod tls;
 
-#[cfg(test)]
-mod tests;
-
 pub use media_core::rtsp::client::TransportKind;
 pub use media_core::rtsp::digest::Credentials;
 pub use status::{StreamState, StreamStatus};

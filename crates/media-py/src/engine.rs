@@ -229,7 +229,7 @@ impl Engine {
             let written = self.archive.write_counters();
             let disk = self.archive.disk_space()?;
             let live = self.whep.as_ref().map(|whep| whep.stats());
-            let delay = live.as_ref().map(|stats| stats.delay.clone());
+            let delay = live.as_ref().map(|stats| stats.delay);
             document(&serde_json::json!({
                 "bytes_written_total": written.bytes_written,
                 "fragments_written_total": written.fragments_written,

@@ -44,7 +44,7 @@ pub fn key_from_hex(text: &str) -> PyResult<Vec<u8>> {
             "a grant key is at least 32 hexadecimal digits",
         ))
     };
-    if text.len() < 32 || text.len() % 2 != 0 || !text.is_ascii() {
+    if text.len() < 32 || !text.len().is_multiple_of(2) || !text.is_ascii() {
         return Err(bad());
     }
     (0..text.len() / 2)

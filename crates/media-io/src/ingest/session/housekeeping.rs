@@ -7,6 +7,8 @@ use media_core::rtsp::message::interleaved_header;
 use media_core::rtsp::transport::Delivery;
 use media_core::{Error, ErrorKind, Result};
 
+/// How often this runs: what is due within half of it is done now.
+const TICK_US: u64 = 1_000_000;
 /// The camera has so long for each answer.
 const ANSWER_TIMEOUT_US: u64 = 5_000_000;
 /// No frame for so long means that the camera is lost.
@@ -39,7 +41,8 @@ impl Session<'_> {
         self.publish(now);
         self.count();
         self.check_frames(now_us, playing_since_us)?;
-        if now_us.saturating_sub(self.keep_alive_us) >= u64::from(self.client.keep_alive_s()) * 1_000_000 {
+        let keep_alive_us = u64::from(self.client.keep_alive_s()) * 1_000_000;
+        if now_us.saturating_sub(self.keep_alive_us) + TICK_US / 2 >= keep_alive_us {
             self.keep_alive_us = now_us;
             self.client.keep_alive(&cnonce(), out);
         }

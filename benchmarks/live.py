@@ -27,7 +27,7 @@ def measure(*, joins: int = 20) -> list[Figure]:
         camera_id = server.add_camera("live", cameras.url(0))
         server.wait_for_state(camera_id, "online")
         run = subprocess.run(
-            ["node", str(WEB / "e2e" / "first_picture.mjs")],
+            ["node", str(WEB / "e2e" / "first-picture.mjs")],
             cwd=WEB,
             env={
                 **os.environ,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 
-STAMP_UUID = bytes.fromhex("564d535f5354414d502d76312d303031")
+STAMP_UUID = bytes.fromhex("5f1c8a3e9b274d60a4d17e930bc652f8")
 
 
 @dataclass(frozen=True, slots=True)

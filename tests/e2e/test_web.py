@@ -18,7 +18,7 @@ CLIP = {"width": 640, "height": 360, "fps": 25, "seconds": 10, "bitrate_bps": 80
 
 def test_page_in_chromium(tmp_path: Path) -> None:
     assert shutil.which("chromium"), "the browser tests need Debian's chromium: run `make tools`"
-    specs = sorted(str(path) for path in (WEB / "e2e").glob("*.spec.mjs"))
+    specs = sorted(str(path) for path in (WEB / "e2e").glob("*.test.mjs"))
     assert specs, f"no browser specs under {WEB / 'e2e'}"
     environment = {"VMS_STATIC_DIR": str(WEB / "dist")}
     with (

@@ -10,7 +10,13 @@ use media_core::index::{Fragment, Record};
 use std::hint::black_box;
 
 const CALLS: u32 = 1000;
-const NAMES: [&str; 5] = ["fragment_header", "read_fragment_header", "index_encode", "index_decode", "random_access"];
+const NAMES: [&str; 5] = [
+    "fragment_header",
+    "read_fragment_header",
+    "index_encode",
+    "index_decode",
+    "random_access",
+];
 
 struct Input {
     samples: Vec<Sample>,
@@ -22,14 +28,30 @@ struct Input {
 
 fn input() -> Input {
     let samples: Vec<Sample> = (0..15)
-        .map(|i| Sample { duration: 3000, size_bytes: 16_000 + i, key: i == 0, composition_offset: 0 })
+        .map(|i| Sample {
+            duration: 3000,
+            size_bytes: 16_000 + i,
+            key: i == 0,
+            composition_offset: 0,
+        })
         .collect();
     let header = fragment_header(7, 0, 1_234_567, &samples);
-    let record = Record::Fragment(Fragment { samples: 15, duration: 45_000, size_bytes: 240_000, ..Fragment::default() });
+    let record = Record::Fragment(Fragment {
+        samples: 15,
+        duration: 45_000,
+        size_bytes: 240_000,
+        ..Fragment::default()
+    });
     let mut unit = 16_000u32.to_be_bytes().to_vec();
     unit.push(0x41);
     unit.resize(16_004, 0x5a);
-    Input { header, block: record.encode(), record, samples, unit }
+    Input {
+        header,
+        block: record.encode(),
+        record,
+        samples,
+        unit,
+    }
 }
 
 fn main() {

@@ -7,8 +7,8 @@ use crate::archive::{Archive, Picture, Recorder, RecordingState};
 use crate::clock::Clock;
 use crate::hub::{GOP_CACHE_BYTES, Hub, Sink};
 use crate::ingest::{Ingest, IngestHandle, StreamConfig};
-use media_core::rtsp::digest::Credentials;
 use media_core::rtsp::client::TransportKind;
+use media_core::rtsp::digest::Credentials;
 use media_core::{Codec, Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -118,18 +118,27 @@ pub struct Cameras {
 impl Cameras {
     /// None yet; tasks will run on `runtime`.
     pub fn new(runtime: Handle, clock: Arc<dyn Clock>, archive: Arc<Archive>) -> Self {
-        Self { runtime, clock, archive, cameras: Mutex::new(BTreeMap::new()) }
+        Self {
+            runtime,
+            clock,
+            archive,
+            cameras: Mutex::new(BTreeMap::new()),
+        }
     }
 
     /// Adds `camera_id` or changes it to `spec`; streams whose address and credentials are unchanged stay connected.
     pub fn set(&self, camera_id: &str, spec: CameraSpec) -> Result<()> {
         if spec.streams.is_empty() {
-            return Err(Error::new(ErrorKind::Invalid, format!("camera {camera_id} has no stream")));
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("camera {camera_id} has no stream"),
+            ));
         }
         let mut cameras = self.cameras.lock();
         let mut previous = cameras.remove(camera_id);
-        let credentials_kept =
-            previous.as_ref().is_some_and(|c| c.spec.username == spec.username && c.spec.password == spec.password);
+        let credentials_kept = previous
+            .as_ref()
+            .is_some_and(|c| c.spec.username == spec.username && c.spec.password == spec.password);
         let mut streams = BTreeMap::new();
         for (name, stream_spec) in &spec.streams {
             let kept = previous.as_mut().and_then(|camera| camera.streams.remove(name));
@@ -146,7 +155,12 @@ impl Cameras {
                 None => {
                     let hub = Hub::new(format!("{camera_id}/{name}"), GOP_CACHE_BYTES);
                     let ingest = self.ingest(camera_id, name, stream_spec, &spec, &hub);
-                    CameraStream { spec: stream_spec.clone(), hub, ingest, recorder: None }
+                    CameraStream {
+                        spec: stream_spec.clone(),
+                        hub,
+                        ingest,
+                        recorder: None,
+                    }
                 }
             };
             self.apply_recording(camera_id, name, &mut stream, spec.recording)?;
@@ -161,7 +175,11 @@ impl Cameras {
 
     /// Disconnects a camera and closes its recordings; what is recorded stays.
     pub fn remove(&self, camera_id: &str) -> Result<()> {
-        let camera = self.cameras.lock().remove(camera_id).ok_or_else(|| unknown(camera_id))?;
+        let camera = self
+            .cameras
+            .lock()
+            .remove(camera_id)
+            .ok_or_else(|| unknown(camera_id))?;
         camera.streams.into_values().for_each(|stream| self.end(stream));
         Ok(())
     }
@@ -182,16 +200,22 @@ impl Cameras {
         let cameras = self.cameras.lock();
         let camera = cameras.get(camera_id).ok_or_else(|| unknown(camera_id))?;
         let found = camera.streams.get(stream).or_else(|| camera.streams.get("main"));
-        found
-            .map(|s| s.hub.clone())
-            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("camera {camera_id} has no stream {stream}")))
+        found.map(|s| s.hub.clone()).ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("camera {camera_id} has no stream {stream}"),
+            )
+        })
     }
 
     /// The newest key frame that a stream shows. `Conflict` while it shows nothing.
     pub fn picture_now(&self, camera_id: &str, stream: &str) -> Result<Picture> {
         let gop = self.hub(camera_id, stream)?.gop();
         let unit = gop.first().ok_or_else(|| {
-            Error::new(ErrorKind::Conflict, format!("camera {camera_id} shows nothing at the moment"))
+            Error::new(
+                ErrorKind::Conflict,
+                format!("camera {camera_id} shows nothing at the moment"),
+            )
         })?;
         Ok(Picture {
             codec: unit.parameters.codec,
@@ -207,12 +231,20 @@ impl Cameras {
 
     /// State of one camera.
     pub fn status(&self, camera_id: &str) -> Result<CameraStatus> {
-        self.cameras.lock().get(camera_id).map(Camera::status).ok_or_else(|| unknown(camera_id))
+        self.cameras
+            .lock()
+            .get(camera_id)
+            .map(Camera::status)
+            .ok_or_else(|| unknown(camera_id))
     }
 
     /// State of every camera, by id.
     pub fn statuses(&self) -> BTreeMap<String, CameraStatus> {
-        self.cameras.lock().iter().map(|(id, camera)| (id.clone(), camera.status())).collect()
+        self.cameras
+            .lock()
+            .iter()
+            .map(|(id, camera)| (id.clone(), camera.status()))
+            .collect()
     }
 
     fn ingest(
@@ -231,8 +263,12 @@ impl Cameras {
             TransportSpec::Tcp => TransportKind::Tcp,
             TransportSpec::Udp => TransportKind::Udp,
         };
-        let config =
-            StreamConfig { name: format!("{camera_id}/{stream}"), url: spec.url.clone(), transport, credentials };
+        let config = StreamConfig {
+            name: format!("{camera_id}/{stream}"),
+            url: spec.url.clone(),
+            transport,
+            credentials,
+        };
         Ingest::start(&self.runtime, config, hub.clone(), self.clock.clone())
     }
 
@@ -264,8 +300,11 @@ impl Cameras {
 
 impl Camera {
     fn status(&self) -> CameraStatus {
-        let streams: BTreeMap<String, StreamReport> =
-            self.streams.iter().map(|(name, stream)| (name.clone(), stream.report())).collect();
+        let streams: BTreeMap<String, StreamReport> = self
+            .streams
+            .iter()
+            .map(|(name, stream)| (name.clone(), stream.report()))
+            .collect();
         let main = streams.get("main").or_else(|| streams.values().next()).cloned();
         CameraStatus { main, streams }
     }

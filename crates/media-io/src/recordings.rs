@@ -9,7 +9,11 @@ use std::sync::Arc;
 impl MediaRoutes for Archive {
     fn playback(&self, camera_id: &str, stream: &str, start_us: i64, end_us: i64) -> Result<Playback> {
         let playback = Self::playback(self, camera_id, stream, start_us, end_us)?;
-        Ok(Playback { source: playback.source, start_us: playback.start_us, next_start_us: playback.next_start_us })
+        Ok(Playback {
+            source: playback.source,
+            start_us: playback.start_us,
+            next_start_us: playback.next_start_us,
+        })
     }
 
     fn hls_playlist(&self, camera_id: &str, stream: &str, start_us: i64, end_us: i64) -> Result<String> {
@@ -22,6 +26,10 @@ impl MediaRoutes for Archive {
 
     fn hls_segment(&self, camera_id: &str, stream: &str, name: &str) -> Result<Segment> {
         let segment = Self::hls_segment(self, camera_id, stream, name)?;
-        Ok(Segment { source: segment.source, start_us: segment.start_us, end_us: segment.end_us })
+        Ok(Segment {
+            source: segment.source,
+            start_us: segment.start_us,
+            end_us: segment.end_us,
+        })
     }
 }

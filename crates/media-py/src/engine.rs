@@ -113,7 +113,8 @@ impl Engine {
         webrtc_udp_port: u16,
         worker_threads: usize,
     ) -> PyResult<Self> {
-        py.detach(|| Self::open(data_dir, fragment_ms, sync_ms, webrtc_udp_port, worker_threads)).map_err(raise)
+        py.detach(|| Self::open(data_dir, fragment_ms, sync_ms, webrtc_udp_port, worker_threads))
+            .map_err(raise)
     }
 
     fn repair_report(&self) -> String {
@@ -130,7 +131,8 @@ impl Engine {
     }
 
     fn camera_status(&self, py: Python<'_>, camera_id: &str) -> PyResult<String> {
-        py.detach(|| self.cameras.status(camera_id).and_then(|status| document(&status))).map_err(raise)
+        py.detach(|| self.cameras.status(camera_id).and_then(|status| document(&status)))
+            .map_err(raise)
     }
 
     fn camera_statuses(&self, py: Python<'_>) -> PyResult<String> {
@@ -138,26 +140,29 @@ impl Engine {
     }
 
     fn timeline(&self, py: Python<'_>, camera_id: &str, start_us: i64, end_us: i64) -> PyResult<String> {
-        py.detach(|| self.archive.timeline(camera_id, start_us, end_us).and_then(|t| document(&t))).map_err(raise)
+        py.detach(|| {
+            self.archive
+                .timeline(camera_id, start_us, end_us)
+                .and_then(|t| document(&t))
+        })
+        .map_err(raise)
     }
 
     #[pyo3(signature = (camera_id, at_us, stream = "main"))]
     fn picture_at(&self, py: Python<'_>, camera_id: &str, at_us: i64, stream: &str) -> PyResult<Picture> {
-        py.detach(|| self.archive.picture(camera_id, stream, at_us)).map(|inner| Picture { inner }).map_err(raise)
+        py.detach(|| self.archive.picture(camera_id, stream, at_us))
+            .map(|inner| Picture { inner })
+            .map_err(raise)
     }
 
     #[pyo3(signature = (camera_id, stream = "main"))]
     fn picture_now(&self, py: Python<'_>, camera_id: &str, stream: &str) -> PyResult<Picture> {
-        py.detach(|| self.cameras.picture_now(camera_id, stream)).map(|inner| Picture { inner }).map_err(raise)
+        py.detach(|| self.cameras.picture_now(camera_id, stream))
+            .map(|inner| Picture { inner })
+            .map_err(raise)
     }
 
-    fn whep_open(
-        &self,
-        py: Python<'_>,
-        camera_id: &str,
-        stream: &str,
-        offer_sdp: &str,
-    ) -> PyResult<(String, String)> {
+    fn whep_open(&self, py: Python<'_>, camera_id: &str, stream: &str, offer_sdp: &str) -> PyResult<(String, String)> {
         py.detach(|| {
             let hub = self.cameras.hub(camera_id, stream)?;
             self.live()?.open(hub, offer_sdp)
@@ -175,11 +180,17 @@ impl Engine {
 
     fn export_start(&self, py: Python<'_>, export_id: &str, request: &str) -> PyResult<()> {
         let wanted: ExportRequest = serde_json::from_str(request).map_err(|e| bad_document("export", &e))?;
-        py.detach(|| self.archive.export_start(export_id, wanted)).map_err(raise)
+        py.detach(|| self.archive.export_start(export_id, wanted))
+            .map_err(raise)
     }
 
     fn export_progress(&self, py: Python<'_>, export_id: &str) -> PyResult<String> {
-        py.detach(|| self.archive.export_progress(export_id).and_then(|progress| document(&progress))).map_err(raise)
+        py.detach(|| {
+            self.archive
+                .export_progress(export_id)
+                .and_then(|progress| document(&progress))
+        })
+        .map_err(raise)
     }
 
     fn export_cancel(&self, py: Python<'_>, export_id: &str) -> PyResult<()> {
@@ -194,7 +205,10 @@ impl Engine {
             upstream_socket: wanted.upstream,
             static_dir: wanted.static_dir,
             grant_key: key_from_hex(&wanted.grant_key)?,
-            tls: wanted.tls.map(|tls| TlsIdentity { certificate_pem: tls.certificate_pem, key_pem: tls.key_pem }),
+            tls: wanted.tls.map(|tls| TlsIdentity {
+                certificate_pem: tls.certificate_pem,
+                key_pem: tls.key_pem,
+            }),
             media_concurrency: wanted.media_concurrency,
             clock: self.clock.clone(),
             limits: FrontLimits::default(),
@@ -215,7 +229,7 @@ impl Engine {
             let written = self.archive.write_counters();
             let disk = self.archive.disk_space()?;
             let live = self.whep.as_ref().map(|whep| whep.stats());
-            let delay = live.as_ref().map(|stats| stats.delay.clone());
+            let delay = live.as_ref().map(|stats| stats.delay);
             document(&serde_json::json!({
                 "bytes_written_total": written.bytes_written,
                 "fragments_written_total": written.fragments_written,
@@ -240,7 +254,9 @@ impl Engine {
     fn close(&self, py: Python<'_>, timeout_s: f64) {
         let timeout = Duration::from_secs_f64(timeout_s.clamp(0.1, 60.0));
         py.detach(|| {
-            let Some(runtime) = self.runtime.lock().take() else { return };
+            let Some(runtime) = self.runtime.lock().take() else {
+                return;
+            };
             // Recordings first: whatever else takes long, they are closed.
             runtime.block_on(self.cameras.close());
             self.archive.close();
@@ -267,7 +283,11 @@ impl Engine {
         worker_threads: usize,
     ) -> media_core::Result<Self> {
         let clock: Arc<dyn Clock> = SystemClock::new();
-        let options = ArchiveOptions { fragment_ms, sync_ms, ..ArchiveOptions::default() };
+        let options = ArchiveOptions {
+            fragment_ms,
+            sync_ms,
+            ..ArchiveOptions::default()
+        };
         let (archive, report) = Archive::open(&data_dir.join("storage"), options, clock.clone())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(worker_threads.clamp(1, 64))
@@ -278,7 +298,9 @@ impl Engine {
             0 => None,
             port => {
                 let address = SocketAddr::from(([0, 0, 0, 0], port));
-                let limits = Limits { max_viewers: MAX_VIEWERS };
+                let limits = Limits {
+                    max_viewers: MAX_VIEWERS,
+                };
                 Some(Whep::start(runtime.handle(), &[address], limits, clock.clone())?)
             }
         };
@@ -295,7 +317,10 @@ impl Engine {
 
     fn live(&self) -> media_core::Result<&Arc<Whep>> {
         self.whep.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, "live WebRTC is off (VMS_WEBRTC__UDP_PORT is 0)".to_owned())
+            Error::new(
+                ErrorKind::Unavailable,
+                "live WebRTC is off (VMS_WEBRTC__UDP_PORT is 0)".to_owned(),
+            )
         })
     }
 }
@@ -305,7 +330,10 @@ fn document<T: serde::Serialize>(value: &T) -> media_core::Result<String> {
 }
 
 fn unserializable(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Internal, format!("a result cannot be written as JSON: {error}"))
+    Error::new(
+        ErrorKind::Internal,
+        format!("a result cannot be written as JSON: {error}"),
+    )
 }
 
 fn closed() -> Error {

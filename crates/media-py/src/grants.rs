@@ -15,7 +15,9 @@ pub struct Grants {
 impl Grants {
     #[new]
     fn new(key_hex: &str) -> PyResult<Self> {
-        Ok(Self { key: GrantKey::new(&key_from_hex(key_hex)?) })
+        Ok(Self {
+            key: GrantKey::new(&key_from_hex(key_hex)?),
+        })
     }
 
     fn sign(&self, claims: &str) -> PyResult<String> {
@@ -25,7 +27,10 @@ impl Grants {
 
     fn verify(&self, token: &str) -> PyResult<String> {
         let claims = self.key.verify(token).ok_or_else(|| {
-            raise(Error::new(ErrorKind::Unauthorized, "the token is not one of ours, or was changed"))
+            raise(Error::new(
+                ErrorKind::Unauthorized,
+                "the token is not one of ours, or was changed",
+            ))
         })?;
         serde_json::to_string(&claims).map_err(|e| raise(Error::new(ErrorKind::Internal, e.to_string())))
     }
@@ -33,9 +38,16 @@ impl Grants {
 
 /// Key bytes from hexadecimal digits; at least 16 bytes.
 pub fn key_from_hex(text: &str) -> PyResult<Vec<u8>> {
-    let bad = || raise(Error::new(ErrorKind::Invalid, "a grant key is at least 32 hexadecimal digits"));
-    if text.len() < 32 || text.len() % 2 != 0 || !text.is_ascii() {
+    let bad = || {
+        raise(Error::new(
+            ErrorKind::Invalid,
+            "a grant key is at least 32 hexadecimal digits",
+        ))
+    };
+    if text.len() < 32 || !text.len().is_multiple_of(2) || !text.is_ascii() {
         return Err(bad());
     }
-    (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| bad())).collect()
+    (0..text.len() / 2)
+        .map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).map_err(|_| bad()))
+        .collect()
 }

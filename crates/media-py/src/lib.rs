@@ -14,10 +14,19 @@ use tracing_subscriber::EnvFilter;
 #[pyfunction]
 fn log_to_stderr(level: &str, json: bool) -> PyResult<()> {
     let filter = EnvFilter::try_new(level).map_err(|e| {
-        error::raise(media_core::Error::new(media_core::ErrorKind::Invalid, format!("log level {level}: {e}")))
+        error::raise(media_core::Error::new(
+            media_core::ErrorKind::Invalid,
+            format!("log level {level}: {e}"),
+        ))
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.with_ansi(false).try_init() };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    let _ = if json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.with_ansi(false).try_init()
+    };
     Ok(())
 }
 

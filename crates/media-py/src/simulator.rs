@@ -28,8 +28,10 @@ impl Simulator {
         stamp: bool,
         packet_writes: bool,
     ) -> Self {
-        let credentials =
-            username.map(|username| Credentials { username, password: password.unwrap_or_default() });
+        let credentials = username.map(|username| Credentials {
+            username,
+            password: password.unwrap_or_default(),
+        });
         let settings = SimulatorSettings {
             host,
             port,
@@ -39,7 +41,9 @@ impl Simulator {
             packet_writes,
             ..SimulatorSettings::default()
         };
-        Self { cameras: Cameras::new(settings) }
+        Self {
+            cameras: Cameras::new(settings),
+        }
     }
 
     fn add_source(
@@ -55,20 +59,38 @@ impl Simulator {
             || clock_rates.len() != track_kinds.len()
             || channels.len() != track_kinds.len()
         {
-            return Err(raise(Error::new(ErrorKind::Invalid, "the lists that describe tracks differ in length")));
+            return Err(raise(Error::new(
+                ErrorKind::Invalid,
+                "the lists that describe tracks differ in length",
+            )));
         }
         py.detach(|| {
             let mut tracks = Vec::with_capacity(track_kinds.len());
             for (number, kind) in track_kinds.iter().enumerate() {
-                let first = units.iter().find(|unit| usize::from(unit.0) == number).map(|unit| unit.4.as_slice());
+                let first = units
+                    .iter()
+                    .find(|unit| usize::from(unit.0) == number)
+                    .map(|unit| unit.4.as_slice());
                 tracks.push(
-                    parameters(kind, &configuration[number], clock_rates[number], channels[number], first)
-                        .map_err(|error| error.within(format!("track {number}")))?,
+                    parameters(
+                        kind,
+                        &configuration[number],
+                        clock_rates[number],
+                        channels[number],
+                        first,
+                    )
+                    .map_err(|error| error.within(format!("track {number}")))?,
                 );
             }
             let units: Vec<SourceUnit> = units
                 .into_iter()
-                .map(|(track, pts, dts, key, data)| SourceUnit { track, pts, dts, key, data: data.into() })
+                .map(|(track, pts, dts, key, data)| SourceUnit {
+                    track,
+                    pts,
+                    dts,
+                    key,
+                    data: data.into(),
+                })
                 .collect();
             self.cameras.add_source(tracks, &units)
         })
@@ -80,7 +102,9 @@ impl Simulator {
     }
 
     fn set_fault(&self, camera: usize, fault: &str) -> PyResult<()> {
-        Fault::from_json(fault).and_then(|fault| self.cameras.set_fault(camera, fault)).map_err(raise)
+        Fault::from_json(fault)
+            .and_then(|fault| self.cameras.set_fault(camera, fault))
+            .map_err(raise)
     }
 
     fn stats(&self) -> PyResult<String> {
@@ -118,7 +142,12 @@ fn parameters(
         }
         "h265" => {
             let sets = h265::parameter_sets(configuration)?;
-            let of = |kind: u8| sets.iter().copied().filter(|set| h265::nal_type(set) == kind).collect::<Vec<_>>();
+            let of = |kind: u8| {
+                sets.iter()
+                    .copied()
+                    .filter(|set| h265::nal_type(set) == kind)
+                    .collect::<Vec<_>>()
+            };
             h265::parameters_of_sets(&of(32), &of(33), &of(34))
         }
         "av1" => av1::parameters(first_unit.unwrap_or_default()),
@@ -127,6 +156,9 @@ fn parameters(
         "pcma" => Ok(sound(Codec::PcmA)),
         "pcmu" => Ok(sound(Codec::PcmU)),
         "opus" => Ok(sound(Codec::Opus)),
-        other => Err(Error::new(ErrorKind::Unsupported, format!("{other} cannot be simulated"))),
+        other => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("{other} cannot be simulated"),
+        )),
     }
 }

@@ -83,7 +83,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         )
     )
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers[:] = [handler]
     root.setLevel(number)
     # The libraries' own news is for debugging; uvicorn repeats what the application logs.
     for name in (

@@ -25,4 +25,4 @@ def make_id(now_us: int, entropy: bytes) -> str:
 
 def is_id(text: str) -> bool:
     """Whether `text` has the form that `make_id` gives; anything else names nothing and never reaches a path."""
-    return _ID.match(text) is not None
+    return _ID.fullmatch(text) is not None

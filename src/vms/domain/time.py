@@ -32,7 +32,7 @@ def parse_time(text: str) -> int:
     Raises ValueError with a sentence that says what is wrong. A leap second counts as the second before it: the
     archive's clock has none.
     """
-    match = _RFC3339.match(text)
+    match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError("a time is written like 2026-11-23T10:13:00.000000Z (RFC 3339, with its offset)")
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])

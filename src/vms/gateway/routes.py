@@ -17,7 +17,7 @@ SESSION_FACTOR = 10
 
 def is_counted(path: str) -> bool:
     """Whether a request for `path` is a control request."""
-    return _UNCOUNTED.match(path) is None
+    return _UNCOUNTED.fullmatch(path) is None
 
 
 def address_key(address: str) -> str:

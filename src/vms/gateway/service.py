@@ -163,7 +163,7 @@ class AccessService:
         return self._users.all()
 
     def add_user(self, name: str, password: str, role: Role) -> User:
-        if re.match(USER_NAME_PATTERN, name) is None:
+        if re.fullmatch(USER_NAME_PATTERN, name) is None:
             raise FieldFailure(
                 "/name", "a user name has 1 to 64 of A-Z a-z 0-9 . _ @ - and begins with one of A-Z a-z 0-9"
             )

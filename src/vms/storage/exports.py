@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Literal
 
 from vms.contracts.media import ExportProgress
 from vms.domain.errors import Failure, FieldFailure
 from vms.domain.recordings import FINAL_EXPORT_STATES, Export, ExportFormat, Span
-from vms.domain.time import format_time
 
 MAX_RUNNING = 4
 MAX_CAMERAS = 64
@@ -60,17 +58,6 @@ def advanced(export: Export, progress: ExportProgress, now_us: int) -> Export:
 def failed(export: Export, reason: str, now_us: int) -> Export:
     """The export, given up."""
     return export.model_copy(update={"state": "failed", "error": reason, "updated_us": now_us})
-
-
-def download_name(export: Export, camera_names: Sequence[str], suffix: str) -> str:
-    """The file name offered: camera, start and end in UTC, with characters that every file system takes."""
-    title = camera_names[0] if len(camera_names) == 1 else f"{len(camera_names)} cameras"
-    title = re.sub(r"[^\w .-]+", "_", title, flags=re.ASCII).strip(" ._") or "camera"
-    return f"{title} {_stamp(export.span.start_us)} to {_stamp(export.span.end_us)}{suffix}"
-
-
-def _stamp(at_us: int) -> str:
-    return format_time(at_us)[:19].replace(":", "-").replace("T", " ")
 
 
 def clamp(span: Span, now_us: int) -> Span:

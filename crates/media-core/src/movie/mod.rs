@@ -18,6 +18,8 @@ use crate::fmp4::boxes::{put_u32, put_u64, write_box};
 use crate::fmp4::{self, FragmentHeader, MOVIE_TIMESCALE, TrackBox, sample_entry, write_movie_header, write_track};
 use crate::track::TrackParameters;
 
+/// ftyp, the first bytes of every movie's head: they can be sent before any table is made.
+pub const FTYP: &[u8; 28] = b"\0\0\0\x1cftypisom\0\0\0\0isomiso4mp41";
 /// Length of the mdat header: always the 64-bit form, so that it does not depend on what follows.
 const MDAT_HEADER_BYTES: u64 = 16;
 /// Most bytes of tables in one movie; 4 GiB is the limit of the moov's size field.
@@ -196,7 +198,7 @@ impl Movie {
 
     /// Appends the head; without `tables`, what of its length does not depend on them.
     fn write_head(&self, out: &mut Vec<u8>, tables: &[Tables]) {
-        write_box(out, b"ftyp", |out| out.extend_from_slice(b"isom\0\0\0\0isomiso4mp41"));
+        out.extend_from_slice(FTYP);
         write_box(out, b"moov", |out| {
             write_movie_header(out, self.duration_90k(), self.tracks.len() as u32 + 1);
             for (number, track) in self.tracks.iter().enumerate() {

@@ -17,6 +17,7 @@ mod recorder;
 mod sparse;
 mod start;
 mod timeline;
+mod walk;
 mod writer;
 mod zip;
 

@@ -2,8 +2,8 @@
 
 use super::Archive;
 use super::disk::read_exactly;
-use super::plan::{Place, Walk};
 use super::reader::ReadFile;
+use super::walk::{Place, Walk};
 use media_core::fmp4::FragmentHeader;
 use media_core::index::Fragment;
 use media_core::recording::fragmenter::{GAP_US, rescale};
@@ -118,8 +118,8 @@ impl Archive {
 /// The fragments from the key frame before an instant to the last that can hold its picture.
 fn parts_until(walk: &Walk, place: &Place, at_us: i64) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
-    let (begin, first_sample) = match walk.key_before(place, at_us)? {
-        Some((key_place, _, sample)) => (key_place, sample),
+    let (begin, first_sample) = match walk.entry_before(place, at_us)? {
+        Some(entry) => (entry.place, entry.sample),
         None => {
             let mut begin = place.clone();
             while begin.fragment > 0 && begin.file.video[begin.fragment - 1].start_us > at_us.saturating_sub(KEYLESS_US)

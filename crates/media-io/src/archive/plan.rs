@@ -6,18 +6,13 @@
 
 use super::catalogue::StreamFiles;
 use super::reader::{ReadFile, Reader};
+use super::walk::{Entry, REORDER_US, Walk, first_key_after, same_video};
 use media_core::fmp4::FragmentHeader;
-use media_core::index::{FLAG_CONTAINS_KEY, Fragment};
-use media_core::movie::{FragmentRef, TrackPlan};
-use media_core::recording::fragmenter::{CLOCK_STEP_US, GAP_US, rescale};
+use media_core::index::Fragment;
+use media_core::movie::{FragmentRef, TrackPlan, list_first_key_only};
+use media_core::recording::fragmenter::{CLOCK_STEP_US, rescale};
 use media_core::{Error, ErrorKind, Result, TrackParameters};
 use std::sync::Arc;
-
-/// How far before an instant its key frame is looked for, µs. The longest GOPs of cameras that save bits.
-const KEY_LOOK_BACK_US: i64 = 120_000_000;
-
-/// How far a picture's presentation may lie from its decoding, µs: 16 pictures, the most that may be reordered.
-const REORDER_US: i64 = 1_000_000;
 
 /// Longest plan, µs; what follows is another.
 pub(crate) const LONGEST_US: i64 = 24 * 3_600_000_000;
@@ -27,144 +22,6 @@ const LONGEST_JUMP_90K: i64 = 12 * 3_600 * 90_000;
 
 /// Where the media times of two files and their server times disagree by more than this, the latter count, µs.
 const MEDIA_CLOCK_TRUST_US: i64 = 1_000_000;
-
-/// A place in a stream's video: file and fragment.
-#[derive(Clone)]
-pub(crate) struct Place {
-    pub file: Arc<ReadFile>,
-    pub fragment: usize,
-}
-
-impl Place {
-    pub fn record(&self) -> &Fragment {
-        &self.file.video[self.fragment]
-    }
-}
-
-/// One stream's files around an interval, read as needed.
-pub(crate) struct Walk<'a> {
-    reader: &'a Reader,
-    stream: &'a StreamFiles,
-}
-
-impl<'a> Walk<'a> {
-    pub fn new(reader: &'a Reader, stream: &'a StreamFiles) -> Self {
-        Self { reader, stream }
-    }
-
-    /// The files with video that may touch `start_us..end_us`, in order, with one more before.
-    pub fn files(&self, start_us: i64, end_us: i64) -> Vec<Arc<super::catalogue::FileEntry>> {
-        let mut files = self.stream.around(start_us, end_us);
-        files.retain(|f| f.start_us < end_us && f.end_us() > f.start_us);
-        files
-    }
-
-    /// The first fragment that ends after `start_us` and begins before `end_us`. `NotFound` when there is none.
-    pub fn first(&self, start_us: i64, end_us: i64) -> Result<Place> {
-        for entry in self.files(start_us, end_us) {
-            if entry.end_us() <= start_us {
-                continue;
-            }
-            let file = self.reader.file(self.stream, &entry)?;
-            let fragment = file.first_ending_after(start_us);
-            if file.video.get(fragment).is_some_and(|f| f.start_us < end_us) {
-                return Ok(Place { file, fragment });
-            }
-        }
-        Err(Error::new(
-            ErrorKind::NotFound,
-            format!("{}: nothing is recorded there", self.stream.name),
-        ))
-    }
-
-    /// The file before, if video runs on from it with the same parameters.
-    fn file_before(&self, file: &ReadFile) -> Result<Option<Arc<ReadFile>>> {
-        let start_us = file.entry.start_us;
-        let files = self.stream.around(start_us - 1, start_us);
-        let Some(entry) = files.iter().rfind(|f| f.start_us < start_us && f.end_us() > f.start_us) else {
-            return Ok(None);
-        };
-        if (start_us - entry.end_us()).abs() > GAP_US + CLOCK_STEP_US {
-            return Ok(None);
-        }
-        let before = self.reader.file(self.stream, entry)?;
-        let same = same_video(before.parameters()?, file.parameters()?);
-        Ok(Some(before).filter(|b| same && !b.video.is_empty()))
-    }
-
-    /// The files from one to another, both included.
-    pub fn between(&self, from: &Arc<ReadFile>, to: &Arc<ReadFile>) -> Result<Vec<Arc<ReadFile>>> {
-        if Arc::ptr_eq(&from.entry, &to.entry) {
-            return Ok(vec![to.clone()]);
-        }
-        let mut files = vec![from.clone()];
-        for entry in self.files(from.entry.start_us, to.entry.start_us) {
-            if entry.start_us > from.entry.start_us && entry.start_us < to.entry.start_us {
-                let file = self.reader.file(self.stream, &entry)?;
-                if same_video(file.parameters()?, to.parameters()?) {
-                    files.push(file);
-                }
-            }
-        }
-        files.push(to.clone());
-        Ok(files)
-    }
-
-    /// The last key sample that is presented at or before `time` (ticks of the video in the file of `from`), at or
-    /// before the fragment `from` or slightly after it; with its number within its fragment. None when there is none
-    /// within reach.
-    pub fn key_before(&self, from: &Place, utc_us: i64) -> Result<Option<(Place, FragmentHeader, usize)>> {
-        let mut place = from.clone();
-        // The picture wanted may be decoded after later ones: begin a little further on.
-        while place
-            .file
-            .video
-            .get(place.fragment + 1)
-            .is_some_and(|f| f.start_us <= utc_us.saturating_add(REORDER_US))
-        {
-            place.fragment += 1;
-        }
-        loop {
-            let record = *place.record();
-            if record.start_us < utc_us.saturating_sub(KEY_LOOK_BACK_US) {
-                return Ok(None);
-            }
-            if record.flags & FLAG_CONTAINS_KEY != 0 {
-                let header = place.file.fragment_header(&record)?;
-                let time = place.file.media_time_of(&record, utc_us);
-                let whole = FragmentRef::whole(0, &record, 0);
-                if let Some(key) = whole.last_key_until(&header, time) {
-                    return Ok(Some((place, header, key)));
-                }
-            }
-            if place.fragment > 0 {
-                place.fragment -= 1;
-                continue;
-            }
-            match self.file_before(&place.file)? {
-                Some(before) => {
-                    place = Place {
-                        fragment: before.video.len() - 1,
-                        file: before,
-                    }
-                }
-                None => return Ok(None),
-            }
-        }
-    }
-}
-
-/// Equal as far as a decoder of the video is concerned.
-pub(crate) fn same_video(a: &[TrackParameters], b: &[TrackParameters]) -> bool {
-    match (a.first(), b.first()) {
-        (Some(a), Some(b)) => {
-            a.codec == b.codec
-                && a.configuration == b.configuration
-                && (a.width, a.height, a.clock_rate) == (b.width, b.height, b.clock_rate)
-        }
-        _ => false,
-    }
-}
 
 /// True unless both have sound and it differs: a file without sound can stand between files with it.
 fn same_audio(known: Option<&TrackParameters>, found: &[TrackParameters]) -> bool {
@@ -339,26 +196,6 @@ fn is_composed(header: &FragmentHeader) -> bool {
     header.samples.iter().any(|s| s.composition_offset != 0)
 }
 
-/// The first key sample decoded at or after an instant: its fragment, that fragment's header, and its number there.
-pub(crate) fn first_key_after(file: &ReadFile, utc_us: i64) -> Result<Option<(usize, FragmentHeader, usize)>> {
-    for place in file.first_ending_after(utc_us)..file.video.len() {
-        let record = &file.video[place];
-        if record.flags & FLAG_CONTAINS_KEY == 0 {
-            continue;
-        }
-        let header = file.fragment_header(record)?;
-        let wanted = file.media_time_of(record, utc_us);
-        let mut dts = record.media_time;
-        for (number, sample) in header.samples.iter().enumerate() {
-            if sample.key && dts >= wanted {
-                return Ok(Some((place, header, number)));
-            }
-            dts = dts.saturating_add(sample.duration.into());
-        }
-    }
-    Ok(None)
-}
-
 impl Plan {
     /// Plans `[start_us, end_us)` from the key frame before on. `NotFound` when nothing is recorded there.
     pub fn new(reader: &Reader, stream: &StreamFiles, start_us: i64, end_us: i64) -> Result<Self> {
@@ -366,7 +203,7 @@ impl Plan {
         let first = walk.first(start_us, end_us)?;
         let start_us = start_us.max(first.record().start_us);
         let limit_us = end_us.min(start_us.saturating_add(LONGEST_US));
-        let key = walk.key_before(&first, start_us)?;
+        let key = walk.entry_before(&first, start_us)?;
         let parameters = first.file.parameters()?.to_vec();
         let video_parameters = parameters
             .first()
@@ -382,7 +219,9 @@ impl Plan {
             composed: video_parameters.reorder_depth > 0,
         };
         let mut from = match &key {
-            Some((place, header, sample)) => {
+            Some(Entry {
+                place, header, sample, ..
+            }) => {
                 building.composed |= is_composed(header);
                 let file = building.push_file(&place.file, 0);
                 let used = FragmentRef::whole(file, place.record(), 0).trim(header, *sample..header.samples.len())?;
@@ -472,6 +311,9 @@ impl Plan {
             },
             fragments: building.video.into_iter().map(|(reference, _)| reference).collect(),
         }];
+        if key.is_some_and(|entry| entry.recovery_frames > 0) {
+            list_first_key_only(&mut tracks[0].fragments);
+        }
         if let Some(parameters) = building.audio_parameters.filter(|_| !building.audio.is_empty()) {
             tracks.push(TrackPlan {
                 parameters,

@@ -9,7 +9,7 @@ use super::timeline::check_interval;
 use crate::source::ByteSource;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Bytes, BytesMut};
-use media_core::movie::{Movie, Slice, TrackPlan};
+use media_core::movie::{FTYP, Movie, Slice, TrackPlan};
 use media_core::recording::file_name::{check_camera_id, check_stream_name};
 use media_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
@@ -158,6 +158,13 @@ impl ByteSource for MovieSource {
             match self.movie.slice_at(at) {
                 None => break,
                 Some(Slice::Head { offset, length }) => {
+                    // A player waits for the first byte; the tables of many hours take longer than that.
+                    if offset < FTYP.len() as u64 && self.head.try_lock().is_none_or(|made| made.is_none()) {
+                        let from = offset as usize;
+                        return Ok(Bytes::from_static(
+                            &FTYP[from..FTYP.len().min(from.saturating_add(room))],
+                        ));
+                    }
                     let length = room.min(usize::try_from(length).unwrap_or(room));
                     let head = self.head()?;
                     let from = usize::try_from(offset).unwrap_or(usize::MAX).min(head.len());

@@ -293,6 +293,8 @@ impl Driver {
         };
         match wish {
             Wish::Join => feed.viewers.push(key),
+            // Nothing to start again from: better what comes than nothing.
+            Wish::Resend if feed.gop().is_empty() => return,
             Wish::Resend => count(&self.outside.counters.key_resends, 1),
         }
         session.start(feed.gop(), &self.outside, now);

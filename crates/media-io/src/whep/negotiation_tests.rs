@@ -210,7 +210,9 @@ fn what_is_no_offer_to_receive_video_is_malformed() {
         CHROMIUM_VIDEO
             .replace("m=video 9", "m=video 0")
             .replace("BUNDLE 0", "BUNDLE"),
-        CHROMIUM_VIDEO.replace("a=mid:0", "a=mid:a mid that is far too long for anyone"),
+        CHROMIUM_VIDEO
+            .replace("a=mid:0", "a=mid:video-0")
+            .replace("BUNDLE 0", "BUNDLE video-0"),
         CHROMIUM_VIDEO.replace("a=mid:0\r\n", ""),
         no_fingerprint,
         no_ice,

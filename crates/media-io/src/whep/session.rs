@@ -23,8 +23,9 @@ use str0m::{Event, IceConnectionState, Input, Output, Rtc, RtcError};
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// Viewers send consent checks and receiver reports every few seconds; silence means they are gone.
 const SILENT_AFTER: Duration = Duration::from_secs(10);
-/// Requests for a key frame are answered at most this often.
-const RESEND_EVERY: Duration = Duration::from_secs(1);
+/// Requests for a key frame are answered at most this often; the pause doubles with every answer that did not help.
+const RESEND_PAUSE: Duration = Duration::from_secs(1);
+const MAX_RESEND_PAUSE: Duration = Duration::from_secs(32);
 /// A viewer whose queue holds more than this starts again at the next key frame.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
 /// Addresses that one viewer may send from: interfaces of its machine, before ICE has chosen.
@@ -106,6 +107,7 @@ pub(super) struct Session {
     queued_bytes: usize,
     pacer: Pacer,
     resend_after: Instant,
+    resend_pause: Duration,
     opened: Instant,
     heard: Instant,
 }
@@ -141,6 +143,7 @@ impl Session {
             queued_bytes: 0,
             pacer: Pacer::new(0),
             resend_after: now,
+            resend_pause: RESEND_PAUSE / 2,
             opened: now,
             heard: now,
         }
@@ -235,7 +238,14 @@ impl Session {
             self.pacer = Pacer::new(outside.us(now));
             self.pacer.follow(bytes as u64, duration_us as u64);
         }
-        self.resend_after = now + RESEND_EVERY;
+        // A viewer that asks again right after the pause cannot use what it gets.
+        let helped = now.saturating_duration_since(self.resend_after) > 2 * self.resend_pause;
+        self.resend_pause = if helped {
+            RESEND_PAUSE
+        } else {
+            (2 * self.resend_pause).min(MAX_RESEND_PAUSE)
+        };
+        self.resend_after = now + self.resend_pause;
         self.phase = match gop {
             [] => Phase::WaitingForKey,
             _ => Phase::Bursting(gop.iter().cloned().collect()),
@@ -484,3 +494,7 @@ impl Outgoing {
         stream.write_rtp(write.marker(packet.marker).nackable(true).ext_vals(self.extensions()));
     }
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

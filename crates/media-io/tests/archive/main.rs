@@ -6,6 +6,7 @@ mod disk;
 mod exports;
 mod feed;
 mod hls;
+mod killed;
 mod long;
 mod pictures;
 mod playback;

@@ -319,3 +319,44 @@ pub fn numbers(mp4: &[u8]) -> Vec<u32> {
     assert_eq!(sizes.next(), None);
     found
 }
+
+#[test]
+fn a_stream_that_refreshes_bit_by_bit_is_decoded_from_where_its_picture_becomes_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let (archive, _) = open(directory.path());
+    let recorder = archive.recorder("1", "main").unwrap();
+    let a = video_parameters(b"a");
+    for i in 0..200u32 {
+        let mut picture = (*unit(&a, T0_US + i64::from(i) * 40_000, i % 50 == 0, i)).clone();
+        if i % 50 == 0 && i > 0 {
+            // The number stays where the tests look for it; then a recovery point of 49 frames (ue 49 = 0b00000110010),
+            // and a slice that is no IDR.
+            let mut data = vec![0, 0, 0, 5, 0x09];
+            data.extend_from_slice(&i.to_be_bytes());
+            data.extend_from_slice(&[0, 0, 0, 6, 0x06, 0x06, 0x02, 0x06, 0x40, 0x80]);
+            data.extend_from_slice(&[0, 0, 0, 3, 0x41, 1, 2]);
+            picture.data = data.into();
+        } else if i > 0 {
+            let mut data = picture.data.to_vec();
+            data[4] = 0x41;
+            picture.data = data.into();
+        }
+        recorder.push(&Arc::new(picture));
+    }
+    archive.close();
+    let first_at = |ms: i64| {
+        let playback = archive
+            .playback("1", "main", T0_US + ms * 1_000, T0_US + ms * 1_000 + 400_000)
+            .unwrap();
+        let bytes = read_all(&*playback.source);
+        (
+            numbers(&bytes)[0],
+            archive.picture("1", "main", T0_US + ms * 1_000).unwrap().units.len(),
+        )
+    };
+    // Picture 110 is 10 after the recovery point 100, which is whole only with 149: begin at 50, whole with 99.
+    assert_eq!(first_at(4_400), (50, 61));
+    assert_eq!(first_at(5_960), (100, 50));
+    // Before the first refresh is over there is the IDR picture.
+    assert_eq!(first_at(2_400), (0, 61));
+}

@@ -83,7 +83,7 @@ def read_clip(path: Path) -> Clip:
             video = container.streams.video[0]
             audio = next((stream for stream in container.streams.audio if stream.codec.name in _AUDIO_CODECS), None)
             wanted = [video] if audio is None else [video, audio]
-            packets = [packet for packet in container.demux(wanted) if packet.dts is not None]
+            packets = [packet for packet in container.demux(wanted) if packet.size]
             return _clip(path, video, audio, packets)
     except (FFmpegError, OSError) as error:
         raise Failure("malformed", f"{path} cannot be read: {error}") from error
@@ -106,13 +106,14 @@ def _clip(path: Path, video: VideoStream, audio: AudioStream | None, packets: Se
         raise Failure("malformed", f"{path}: {error}") from error
     if not pictures or not pictures[0][0].is_keyframe:
         raise Failure("unsupported", f"{path} does not begin with a key frame")
-    origin_s = _seconds(pictures[0][0], decoding=True)
+    decoded_s = _decoding_seconds([packet for packet, _ in pictures])
+    origin_s = decoded_s[0]
     timed: list[tuple[float, Unit]] = []
     last_dts = -1
-    for packet, data in pictures:
-        at_s = _seconds(packet, decoding=True) - origin_s
+    for (packet, data), decoded_at_s in zip(pictures, decoded_s, strict=True):
+        at_s = decoded_at_s - origin_s
         dts = max(last_dts + 1, round(at_s * VIDEO_CLOCK))
-        pts = round((_seconds(packet, decoding=False) - origin_s) * VIDEO_CLOCK)
+        pts = round((_seconds(packet.pts, packet) - origin_s) * VIDEO_CLOCK)
         timed.append((at_s, (0, pts, dts, packet.is_keyframe, data)))
         last_dts = dts
     step = last_dts / max(1, len(pictures) - 1) if len(pictures) > 1 else VIDEO_CLOCK / 25
@@ -131,7 +132,7 @@ def _clip(path: Path, video: VideoStream, audio: AudioStream | None, packets: Se
         for packet in packets:
             if packet.stream_index != audio.index:
                 continue
-            at_s = _seconds(packet, decoding=False) - origin_s
+            at_s = _seconds(packet.pts, packet) - origin_s
             if 0 <= at_s < duration_s:
                 ticks = round(at_s * rate)
                 timed.append((at_s, (1, ticks, ticks, True, bytes(packet))))
@@ -139,9 +140,19 @@ def _clip(path: Path, video: VideoStream, audio: AudioStream | None, packets: Se
     return Clip(tracks, [unit for _, unit in timed], video.width, video.height, duration_s)
 
 
-def _seconds(packet: Packet[Any], *, decoding: bool) -> float:
-    ticks = packet.dts if decoding or packet.pts is None else packet.pts
+def _seconds(ticks: int | None, packet: Packet[Any]) -> float:
     return float((ticks or 0) * (packet.time_base or 0))
+
+
+def _decoding_seconds(packets: Sequence[Packet[Any]]) -> list[float]:
+    """The packets' decoding times. Matroska has none: there they are the presentation times in order, moved so far
+    back that no picture is decoded after it is shown."""
+    if all(packet.dts is not None for packet in packets):
+        return [_seconds(packet.dts, packet) for packet in packets]
+    shown = [_seconds(packet.pts, packet) for packet in packets]
+    ordered = sorted(shown)
+    back = max(early - at for early, at in zip(ordered, shown, strict=True))
+    return [at - back for at in ordered]
 
 
 def _in_band(codec: str, sample: bytes, size_of_length: int, sets: Sequence[bytes], key: bool) -> bytes:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from vms.app.cli import cameras, demo, exports, serve, simulate, storage, users
+from vms.app.logging import configure
 from vms.domain.errors import Failure
 
 app = typer.Typer(
@@ -50,6 +51,8 @@ app.command("bench", context_settings={"allow_extra_args": True, "ignore_unknown
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs a command; errors are one line on stderr and a non-zero exit."""
+    # Services log at work in this process too (`vms user --data-dir`); stdout is the command's alone.
+    configure("warning", "console")
     try:
         status = app(arguments, standalone_mode=False, prog_name="vms")
     except typer.TyperException as error:

@@ -8,11 +8,16 @@ use crate::index::GapCause;
 use crate::recording::file_name::HOUR_US;
 use crate::{AccessUnit, TrackKind, TrackParameters};
 use cadence::Cadence;
+use file::{OpenFile, Pending};
 use std::sync::Arc;
 
 mod cadence;
+mod file;
+mod step;
 #[cfg(test)]
 mod tests;
+
+pub use step::{FileReason, FileStart, Fragment, Step};
 
 /// Longest time without a sample that still counts as recorded, µs.
 pub const GAP_US: i64 = 200_000;
@@ -20,6 +25,9 @@ pub const GAP_US: i64 = 200_000;
 /// A change of the distance between server time and media time that makes a new file, µs: within a file both agree to
 /// this much, so a timeline in server time and a presentation in media time show the same.
 pub const CLOCK_STEP_US: i64 = 500_000;
+
+/// A fragment may be this much short: times that are rounded or shake a little must not add a picture to it, µs.
+const CUT_TOLERANCE_US: i64 = 5_000;
 
 /// Units of one fragment at most: the index counts them in 16 bits.
 const FRAGMENT_MAX_UNITS: usize = 16_384;
@@ -58,110 +66,6 @@ impl Default for FragmenterOptions {
     }
 }
 
-/// Why a file begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileReason {
-    /// Recording starts.
-    Start,
-    /// A new UTC hour.
-    Hour,
-    /// The parameters of a track changed.
-    Parameters,
-    /// A track appeared.
-    Track,
-    /// The decoding time of a track went back.
-    DecodingTime,
-    /// The server's clock stepped, or the camera's clock was read anew.
-    ClockStep,
-}
-
-/// A file to be made, stated with its first fragment.
-#[derive(Debug, Clone)]
-pub struct FileStart {
-    /// Counts the files of this fragmenter from 1.
-    pub file: u64,
-    /// Server time of the first video sample (at its decoding time), µs.
-    pub start_us: i64,
-    /// Decoding time of the first video sample, absolute ticks of 1/90,000 s: media time 0.
-    pub origin_90k: i64,
-    /// Video first, then audio if there is any; all of codecs that the container carries.
-    pub tracks: Vec<Arc<TrackParameters>>,
-    /// Why the file before it could not go on.
-    pub reason: FileReason,
-}
-
-/// Units of one track that are written together.
-#[derive(Debug, Clone)]
-pub struct Fragment {
-    /// The file they belong to.
-    pub file: u64,
-    /// 0 video, 1 audio.
-    pub track: u8,
-    /// In decoding order, at least one.
-    pub units: Vec<Arc<AccessUnit>>,
-    /// Duration of the last unit, ticks of its track's clock; the others last until the next one's decoding time.
-    pub last_duration: u32,
-    /// Time is missing, or may be, before the first unit.
-    pub discontinuity: bool,
-    /// Why, should there turn out to be a gap before it.
-    pub cause: GapCause,
-}
-
-impl Fragment {
-    /// Decoding time of the first unit, absolute ticks of its track's clock.
-    pub fn first_dts(&self) -> i64 {
-        self.units.first().map_or(0, |u| u.dts)
-    }
-
-    /// Server time of the first unit at its decoding time, µs.
-    pub fn start_us(&self) -> i64 {
-        self.units.first().map_or(0, |u| utc_of_dts_us(u))
-    }
-
-    /// Ticks from the first unit's decoding time to the last one's end.
-    pub fn duration(&self) -> u32 {
-        let spread = self.units.last().map_or(0, |u| u.dts.saturating_sub(self.first_dts()));
-        u32::try_from(spread)
-            .unwrap_or(u32::MAX)
-            .saturating_add(self.last_duration)
-    }
-
-    /// Server time of the end of the last unit, µs.
-    pub fn end_us(&self) -> i64 {
-        let rate = self.units.first().map_or(1, |u| u.parameters.clock_rate);
-        self.start_us()
-            .saturating_add(ticks_to_us(i64::from(self.duration()), rate))
-    }
-
-    /// Payload bytes.
-    pub fn size_bytes(&self) -> usize {
-        self.units.iter().map(|u| u.data.len()).sum()
-    }
-
-    /// Duration of each unit in ticks.
-    pub fn durations(&self) -> impl Iterator<Item = u32> + '_ {
-        let gaps = self
-            .units
-            .windows(2)
-            .map(|pair| u32::try_from(pair[1].dts.saturating_sub(pair[0].dts)).unwrap_or(0));
-        gaps.chain(std::iter::once(self.last_duration))
-    }
-}
-
-/// What the recorder has to do next.
-#[derive(Debug, Clone)]
-pub enum Step {
-    /// Make a file; its first fragment follows.
-    Open(FileStart),
-    /// Append to a file that was opened before.
-    Fragment(Fragment),
-    /// Nothing more comes for this file.
-    Close {
-        /// The number it was opened with.
-        file: u64,
-    },
-}
-
 /// µs of `ticks` at `clock_rate` per second, without overflow at absolute times.
 pub fn ticks_to_us(ticks: i64, clock_rate: u32) -> i64 {
     (i128::from(ticks) * 1_000_000).div_euclid(i128::from(clock_rate.max(1))) as i64
@@ -184,94 +88,6 @@ pub fn utc_of_dts_us(unit: &AccessUnit) -> i64 {
 fn skew_us(unit: &AccessUnit) -> i64 {
     unit.utc_us
         .saturating_sub(ticks_to_us(unit.pts, unit.parameters.clock_rate))
-}
-
-/// Units of one track that wait for their fragment's end.
-#[derive(Default)]
-struct Pending {
-    units: Vec<Arc<AccessUnit>>,
-    bytes: usize,
-    discontinuity: bool,
-    cause: Option<GapCause>,
-    capacity: usize,
-}
-
-impl Pending {
-    fn add(&mut self, unit: &Arc<AccessUnit>) {
-        if self.units.is_empty() {
-            self.units.reserve_exact(self.capacity);
-        }
-        self.bytes += unit.data.len();
-        self.units.push(unit.clone());
-    }
-
-    fn take(&mut self, file: u64, track: u8, last_duration: u32) -> Fragment {
-        // One more than last time: the next fragment's vector then rarely grows.
-        self.capacity = (self.units.len() + 1).min(FRAGMENT_MAX_UNITS);
-        self.bytes = 0;
-        Fragment {
-            file,
-            track,
-            units: std::mem::take(&mut self.units),
-            last_duration,
-            discontinuity: std::mem::take(&mut self.discontinuity),
-            cause: self.cause.take().unwrap_or(GapCause::Camera),
-        }
-    }
-}
-
-struct OpenFile {
-    number: u64,
-    hour: i64,
-    reason: FileReason,
-    start_us: i64,
-    origin_90k: i64,
-    /// True when `Step::Open` was given: the tracks are fixed.
-    opened: bool,
-    video: Arc<TrackParameters>,
-    audio: Option<Arc<TrackParameters>>,
-    video_pending: Pending,
-    audio_pending: Pending,
-    audio_last_dts: Option<i64>,
-    /// End of the last video and audio fragment, in their ticks: nothing earlier can be appended.
-    video_written_to: i64,
-    audio_written_to: i64,
-}
-
-impl OpenFile {
-    fn open(&mut self, steps: &mut Vec<Step>) {
-        if self.opened {
-            return;
-        }
-        self.opened = true;
-        let mut tracks = vec![self.video.clone()];
-        tracks.extend(self.audio.clone());
-        steps.push(Step::Open(FileStart {
-            file: self.number,
-            start_us: self.start_us,
-            origin_90k: self.origin_90k,
-            tracks,
-            reason: self.reason,
-        }));
-    }
-
-    fn cut_video(&mut self, last_duration: u32, steps: &mut Vec<Step>) {
-        if !self.video_pending.units.is_empty() {
-            self.open(steps);
-            let fragment = self.video_pending.take(self.number, 0, last_duration);
-            self.video_written_to = fragment.first_dts().saturating_add(i64::from(fragment.duration()));
-            steps.push(Step::Fragment(fragment));
-        }
-    }
-
-    fn cut_audio(&mut self, last_duration: u32, steps: &mut Vec<Step>) {
-        if !self.audio_pending.units.is_empty() {
-            self.open(steps);
-            let fragment = self.audio_pending.take(self.number, 1, last_duration);
-            self.audio_written_to = fragment.first_dts().saturating_add(i64::from(fragment.duration()));
-            steps.push(Step::Fragment(fragment));
-        }
-    }
 }
 
 /// One stream's fragmenter: units in, steps out.
@@ -422,7 +238,7 @@ impl Fragmenter {
         let pending = &mut file.video_pending;
         if let Some(first) = pending.units.first() {
             let spread_us = ticks_to_us(unit.dts.saturating_sub(first.dts), unit.parameters.clock_rate);
-            let full = spread_us >= options.fragment_us
+            let full = spread_us.saturating_add(CUT_TOLERANCE_US) >= options.fragment_us
                 || pending.bytes >= options.fragment_max_bytes
                 || pending.units.len() >= FRAGMENT_MAX_UNITS;
             if gap || full {
@@ -612,7 +428,7 @@ impl Fragmenter {
         let gap = unit.discontinuity || interval.is_some_and(|i| i64::from(i) - i64::from(usual) > gap_ticks);
         if let Some(first) = file.audio_pending.units.first() {
             let spread_us = ticks_to_us(unit.dts.saturating_sub(first.dts), unit.parameters.clock_rate);
-            let full = spread_us >= self.options.fragment_us
+            let full = spread_us.saturating_add(CUT_TOLERANCE_US) >= self.options.fragment_us
                 || file.audio_pending.bytes >= self.options.fragment_max_bytes
                 || file.audio_pending.units.len() >= FRAGMENT_MAX_UNITS;
             if gap || full {

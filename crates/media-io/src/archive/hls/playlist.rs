@@ -2,8 +2,9 @@
 
 use super::name::{Cut, MAX_PARTS, Part, SegmentName};
 use crate::archive::catalogue::StreamFiles;
-use crate::archive::plan::{LONGEST_US, Walk, first_key_after, shift_90k};
+use crate::archive::plan::{LONGEST_US, shift_90k};
 use crate::archive::reader::{ReadFile, Reader};
+use crate::archive::walk::{Walk, first_key_after};
 use media_core::index::{FLAG_CONTAINS_KEY, FLAG_DISCONTINUITY, FLAG_STARTS_WITH_KEY, Fragment};
 use media_core::playlist::{Map, Segment, vod};
 use media_core::recording::fragmenter::{CLOCK_STEP_US, GAP_US, rescale, ticks_to_us};
@@ -21,9 +22,9 @@ pub(super) fn playlist(reader: &Reader, files: &StreamFiles, start_us: i64, end_
     let first = walk.first(start_us, end_us)?;
     let start_us = start_us.max(first.record().start_us);
     let limit_us = end_us.min(start_us.saturating_add(LONGEST_US));
-    let key = walk.key_before(&first, start_us)?;
+    let entry = walk.entry_before(&first, start_us)?;
     // A key sample that is not its fragment's first cannot be named: the segment begins with the first.
-    let (begin, mut at_key) = key.map_or((first, false), |(place, ..)| (place, true));
+    let (begin, mut at_key) = entry.map_or((first, false), |entry| (entry.place, true));
     let mut cutter = Cutter {
         base: begin.file.clone(),
         segments: Vec::new(),

@@ -157,6 +157,8 @@ pub(super) struct Viewer {
     pub(super) got: Vec<Got>,
     pub(super) closed: bool,
     pub(super) session: String,
+    /// The output's half of the ICE user name.
+    pub(super) ufrag: String,
     /// Whether a datagram that arrives is lost, by its number.
     pub(super) loses: fn(u64) -> bool,
     arrived: u64,
@@ -192,8 +194,14 @@ impl Viewer {
         rtc.sdp_api()
             .accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap())
             .unwrap();
+        let ufrag = answer
+            .lines()
+            .find_map(|line| line.strip_prefix("a=ice-ufrag:"))
+            .unwrap()
+            .to_owned();
         let loses = |_| false;
         Self {
+            ufrag,
             got: Vec::new(),
             closed: false,
             session,

@@ -38,7 +38,9 @@ interface Prepared {
   hasAudio: boolean;
 }
 
-const keyOf = (init: InitSection): string => `${init.url} ${init.range?.offset ?? ""} ${init.range?.length ?? ""}`;
+// Without the query: every window has a token of its own.
+const keyOf = (init: InitSection): string =>
+  `${init.url.replace(/\?.*$/, "")} ${init.range?.offset ?? ""} ${init.range?.length ?? ""}`;
 
 /** Raised for recordings in a codec that this browser cannot decode. */
 class UnplayableCodec extends Error {

@@ -1,10 +1,10 @@
 // How long a viewer waits: from asking for live video to the first picture shown, VMS_JOINS times.
 // Prints a JSON array of milliseconds. Needs VMS_URL, VMS_PASSWORD, VMS_CAMERA.
-import { launch } from "./chromium.mjs";
+import { launchChromium } from "./browser.mjs";
 
 const base = process.env.VMS_URL;
 const joins = Number(process.env.VMS_JOINS ?? 10);
-const browser = await launch();
+const browser = await launchChromium();
 const page = await browser.newPage({ ignoreHTTPSErrors: true });
 await page.goto(base);
 

@@ -1,28 +1,26 @@
 //! Exports: parts of recordings copied out as an MP4, or as a ZIP of several with a manifest, with SHA-256. Each runs
 //! on a thread of its own, one after the other, and leaves nothing behind when it is cancelled or fails.
 
+mod copy;
+
 use super::Archive;
 use super::catalogue::StreamFiles;
 use super::disk::storage_error;
-use super::plan::Walk;
-use super::playback::Playback;
 use super::timeline::check_interval;
+use super::walk::Walk;
 use super::zip::ZipWriter;
 use aws_lc_rs::digest::{Context, SHA256};
+use copy::{Copy, Hashed, hex};
 use media_core::recording::file_name::{MAIN_STREAM, check_camera_id, date_of_day, rfc3339};
 use media_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-
-/// Bytes copied at a time.
-const COPY_BYTES: usize = 1 << 20;
 
 /// Exports remembered after they ended.
 const MAX_REMEMBERED: usize = 1_000;
@@ -351,7 +349,7 @@ impl Archive {
         };
         let (extension, files, out) = match single {
             Some(playback) => {
-                copy.playback(&playback, |out, bytes| out.write_all(bytes))?;
+                copy.playback(&playback, io::Write::write_all)?;
                 ("mp4", None, copy.out)
             }
             None => {
@@ -457,68 +455,4 @@ impl Archive {
             .collect();
         Ok((files, out))
     }
-}
-
-/// Copies movies into an output and keeps the job's progress.
-struct Copy<'a, W = Hashed> {
-    job: &'a Export,
-    out: W,
-    total_us: i64,
-    done_us: i64,
-}
-
-impl<W> Copy<'_, W> {
-    fn playback(&mut self, playback: &Playback, mut put: impl FnMut(&mut W, &[u8]) -> io::Result<()>) -> Result<()> {
-        let size = playback.source.size_bytes();
-        let length_us = (playback.end_us - playback.start_us).max(0);
-        let mut at = 0;
-        while at < size {
-            if self.job.cancelled.load(Ordering::Relaxed) {
-                return Err(Error::new(ErrorKind::Conflict, "the export was cancelled"));
-            }
-            let bytes = playback.source.read_at(at, COPY_BYTES)?;
-            if bytes.is_empty() {
-                return Err(Error::new(
-                    ErrorKind::Internal,
-                    format!("a movie of {size} bytes ended at {at}"),
-                ));
-            }
-            put(&mut self.out, &bytes).map_err(|e| storage_error(&e, "writing the export"))?;
-            at += bytes.len() as u64;
-            self.job.bytes_written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            let done_us = self.done_us as f64 + length_us as f64 * at as f64 / size.max(1) as f64;
-            // Gaps count in a movie and not in the total: never show that all is done before it is.
-            let millionths = (done_us / self.total_us as f64 * 1e6).min(999_999.0);
-            self.job.progress.store(millionths as u64, Ordering::Relaxed);
-        }
-        self.done_us = self.done_us.saturating_add(length_us);
-        Ok(())
-    }
-}
-
-/// A file and the digest of all that is written into it.
-struct Hashed {
-    file: File,
-    digest: Context,
-}
-
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

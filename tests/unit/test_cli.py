@@ -1,0 +1,248 @@
+"""The command line, against a real HTTP server over an installation in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tests.memory_installation import PASSWORD, MemoryInstallation
+from vms.adapters.sql import SqlUserRepository, open_database
+from vms.app.cli import main
+from vms.app.data_dir import DataDir
+from vms.domain.time import format_time
+
+NOW_US = 1_795_428_780_000_000
+Run = Callable[..., tuple[int, str, str]]
+
+
+class _SendsFiles:
+    """Does with Vms-Send-File what the front does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str | None = None
+
+        async def answer(message: Message) -> None:
+            nonlocal path
+            if message["type"] == "http.response.start":
+                path = {name: value.decode() for name, value in message["headers"]}.get(b"vms-send-file")
+            if path is None:
+                await send(message)
+
+        await self._app(scope, receive, answer)
+        if path is not None:
+            await Response(Path(path).read_bytes())(scope, receive, send)
+
+
+@pytest.fixture
+def url(vms: MemoryInstallation) -> Iterator[str]:
+    config = uvicorn.Config(
+        _SendsFiles(vms.rooms.application), port=0, log_config=None, lifespan="off", ws="none", loop="asyncio"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
+    thread.start()
+    waited = threading.Event()
+    while not server.started:
+        assert thread.is_alive()
+        waited.wait(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(5)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    for name in os.environ:
+        if name.startswith("VMS_"):
+            monkeypatch.delenv(name)
+
+    def call(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        written = capsys.readouterr()
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, written.out, written.err
+
+    return call
+
+
+@pytest.fixture
+def online(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("VMS_URL", url)
+    monkeypatch.setenv("VMS_PASSWORD", PASSWORD)
+    return run
+
+
+COMMANDS = [
+    "", "serve", "demo", "run", "camera", "camera add", "camera list", "camera discover", "camera remove",
+    "storage", "storage verify", "storage rebuild", "storage usage", "export", "user", "user add", "user list",
+    "user passwd", "simulate", "bench",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(run: Run, command: str) -> None:
+    status, out, err = run(*command.split(), "--help")
+    assert status == 0
+    assert "Usage: vms" in out
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["serve"],
+        ["serve", "--data-dir", "x", "--port", "x"],
+        ["serve", "--data-dir", "x", "--port", "99999"],
+        ["serve", "--data-dir", "x", "--config", "/no/such/vms.toml"],
+        ["serve", "--data-dir", "/proc/nothing"],
+        ["run", "nonsense"],
+        ["run", "ingest"],
+        ["camera", "discover"],
+        ["camera", "list"],
+        ["camera", "list", "--url", "http://127.0.0.1:1", "--password", "x"],
+        ["camera", "list", "--url", "http://[", "--password", "x"],
+        ["camera", "list", "--ca", "/no/such.pem", "--password", "x"],
+        ["camera", "add", "--name", "x"],
+        ["storage", "verify"],
+        ["storage", "rebuild"],
+        ["simulate", "--cameras", "0"],
+        ["export", "c", "--start", "x", "--end", "y", "-o", "x.avi"],
+        ["user", "list", "--data-dir", "/no/such"],
+        ["user", "add", "x", "--role", "king"],
+    ],
+)
+def test_errors_are_one_line_on_stderr(run: Run, arguments: list[str]) -> None:
+    status, out, err = run(*arguments)
+    assert status != 0
+    assert out == ""
+    assert err.startswith("vms: ")
+    assert err.count("\n") == 1
+
+
+def test_the_version(run: Run) -> None:
+    status, out, _ = run("--version")
+    assert status == 0
+    assert out.startswith("vms ")
+
+
+def test_cameras_are_added_listed_and_removed(online: Run, vms: MemoryInstallation) -> None:
+    status, out, err = online(
+        "camera", "add", "--name", "Gate", "--url", "rtsp://192.0.2.1/a", "--sub-url", "rtsp://192.0.2.1/b",
+        "--transport", "udp", "--username", "viewer", "--password-stdin", "--recording", "off", stdin="hush\n",
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    camera_id = out.strip()
+    source = vms.media.sources[camera_id]
+    assert source.password is not None
+    assert (source.username, source.password.get_secret_value(), source.recording) == ("viewer", "hush", False)
+    assert source.streams["sub"].transport == "udp"
+    vms.show(camera_id)
+    _, table, _ = online("camera", "list")
+    assert "Gate" in table
+    assert "h264 1920x1080 30/s" in table
+    _, document, _ = online("camera", "list", "--json")
+    (listed,) = json.loads(document)["items"]
+    assert (listed["id"], listed["status"]["state"]) == (camera_id, "online")
+    assert online("camera", "remove", "gate")[0] == 0
+    assert vms.media.sources == {}
+    status, _, err = online("camera", "remove", "gate")
+    assert status == 1
+    assert "no camera" in err
+    _, _, err = online("camera", "add", "--name", "x", "--url", "http://192.0.2.1/")
+    assert "scheme" in err
+    _, _, err = online("camera", "add", "--name", "x", "--url", "rtsp://192.0.2.1/", "--password-stdin")
+    assert "--username" in err
+    _, document, _ = online("camera", "add", "--name", "x", "--url", "rtsp://192.0.2.1/", "--json")
+    assert json.loads(document)["name"] == "x"
+
+
+def test_wrong_log_ins_are_told(run: Run, url: str, vms: MemoryInstallation) -> None:
+    status, _, err = run("camera", "list", "--url", url, "--password", "wrong")
+    assert status == 1
+    assert "password is wrong" in err
+    status, _, err = run("camera", "list", "--url", url, "--token", "wrong")
+    assert status == 1
+    token = vms.log_in()["access_token"]
+    assert run("camera", "list", "--url", url, "--token", token)[0] == 0
+
+
+def test_storage_usage(online: Run) -> None:
+    _, table, _ = online("storage", "usage")
+    assert "400 B" in table
+    _, document, _ = online("storage", "usage", "--json")
+    assert json.loads(document)["disk_total_bytes"] == 1000
+
+
+def test_exports_are_downloaded_and_checked(
+    online: Run, vms: MemoryInstallation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera_id = vms.add_camera()["id"]
+    vms.record(camera_id, NOW_US - 60_000_000, NOW_US)
+    span = ["--start", format_time(NOW_US - 30_000_000), "--end", format_time(NOW_US)]
+    output = tmp_path / "gate.mp4"
+    status, out, err = online("export", "Gate", *span, "-o", str(output))
+    assert (status, err) == (0, "")
+    assert "sha256" in out
+    assert output.read_bytes().startswith(b"['")
+    assert vms.client.get("/api/v1/exports").json()["items"] == []
+    assert online("export", "Gate", *span, "-o", str(tmp_path / "gate.mkv"), "--keep", "--json")[0] == 0
+    assert len(vms.client.get("/api/v1/exports").json()["items"]) == 1
+    _, _, err = online("export", "Gate", *span, "-o", str(tmp_path / "no" / "x.mp4"))
+    assert "no directory" in err
+    _, _, err = online("export", "Gate", "--start", "x", "--end", "y", "-o", str(output))
+    assert "--start" in err
+    _, _, err = online("export", "Nothing", *span, "-o", str(output))
+    assert "no camera" in err
+    monkeypatch.setattr("hashlib.sha256", __import__("hashlib").sha1)
+    other = tmp_path / "other.mp4"
+    status, _, err = online("export", "Gate", *span, "-o", str(other))
+    assert status == 1 or other.exists()
+
+
+def test_users_online(online: Run) -> None:
+    assert online("user", "add", "ana", "--role", "operator", "--new-password", "long enough")[0] == 0
+    _, table, _ = online("user", "list")
+    assert "ana" in table
+    assert "operator" in table
+    _, document, _ = online("user", "list", "--json")
+    assert [user["name"] for user in json.loads(document)["items"]] == ["admin", "ana"]
+    assert online("user", "passwd", "ana", stdin="another one\n")[0] == 0
+    assert "8 characters" in online("user", "passwd", "ana", stdin="short\n")[2]
+    assert "stdin" in online("user", "passwd", "ana", stdin="")[2]
+    assert online("user", "passwd", "nobody", stdin="long enough\n")[0] == 1
+
+
+def test_users_of_an_installation_that_does_not_run(run: Run, tmp_path: Path) -> None:
+    with DataDir(tmp_path) as directory:
+        open_database(directory.database_url).dispose()
+        status, _, err = run("user", "list", "--data-dir", str(tmp_path))
+        assert status == 1
+        assert "in use" in err
+    assert (
+        run("user", "add", "ana", "--role", "administrator", "--data-dir", str(tmp_path), stdin="long enough\n")[0] == 0
+    )
+    _, table, _ = run("user", "list", "--data-dir", str(tmp_path))
+    assert "administrator" in table
+    database = open_database(f"sqlite:///{tmp_path / 'vms.sqlite3'}")
+    before = SqlUserRepository(database).all()[0].password_hash
+    assert run("user", "passwd", "ana", "--data-dir", str(tmp_path), stdin="another one\n")[0] == 0
+    assert SqlUserRepository(database).all()[0].password_hash != before
+    database.dispose()

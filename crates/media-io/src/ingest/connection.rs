@@ -1,15 +1,22 @@
 //! The RTSP connection: TCP or TLS, read into the worker thread's buffer.
 
-use super::unavailable;
+use super::status::SharedStatus;
+use super::{tls, unavailable};
 use media_core::Result;
+use media_core::rtsp::url::RtspUrl;
 use std::cell::RefCell;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
+/// A camera has so long to accept the connection, and as long for the TLS handshake.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that one read may bring: a whole frame, most key frames too.
 const READ_BYTES: usize = 256 << 10;
 /// Reads in a row before others get their turn.
@@ -32,7 +39,7 @@ pub(super) fn with_buffer<R>(size_bytes: usize, f: impl FnOnce(&mut [u8]) -> R) 
     })
 }
 
-pub(super) enum Stream {
+enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -71,7 +78,29 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream) -> Self {
+    /// Connects to the camera at `url`: the connection, this end's address and the camera's.
+    pub(super) async fn open(url: &RtspUrl, status: &SharedStatus) -> Result<(Self, IpAddr, IpAddr)> {
+        let RtspUrl { host, port, .. } = url;
+        let address = || format!("{host}:{port}");
+        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), *port)))
+            .await
+            .map_err(|_| unavailable(format!("{} does not answer", address())))?
+            .map_err(|e| unavailable(format!("{} cannot be reached: {e}", address())))?;
+        stream.set_nodelay(true)?;
+        let (local, camera) = (stream.local_addr()?.ip(), stream.peer_addr()?.ip());
+        if !url.tls {
+            return Ok((Self::new(Stream::Plain(stream)), local, camera));
+        }
+        let (stream, sha256) = timeout(CONNECT_TIMEOUT, tls::connect(stream, host))
+            .await
+            .map_err(|_| unavailable(format!("{} does not finish the TLS handshake", address())))??;
+        if let Some(sha256) = sha256 {
+            status.certificate(sha256);
+        }
+        Ok((Self::new(Stream::Tls(stream)), local, camera))
+    }
+
+    fn new(stream: Stream) -> Self {
         Self {
             stream,
             rest: Vec::new(),

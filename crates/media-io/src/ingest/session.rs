@@ -1,38 +1,29 @@
 //! One connection to a camera, from connecting to its end.
 
-use super::connection::{Connection, Stream};
+mod housekeeping;
+
+use super::connection::Connection;
 use super::datagrams::Datagrams;
 use super::status::SharedStatus;
-use super::{StreamConfig, TransportKind, random_u64, tls, unavailable};
+use super::{StreamConfig, TransportKind, random_u64, unavailable};
 use crate::clock::Clock;
 use crate::hub::Hub;
 use media_core::rtp::clock::Arrival;
 use media_core::rtp::track_receiver::{TrackFigures, TrackReceiver};
 use media_core::rtsp::client::{Client, MAX_REDIRECTS, Progress};
-use media_core::rtsp::message::{Item, Limits, Parsed, interleaved_header, parse, resynchronize};
+use media_core::rtsp::message::{Item, Limits, Parsed, parse, resynchronize};
 use media_core::rtsp::transport::Delivery;
 use media_core::rtsp::url::RtspUrl;
-use media_core::{AccessUnit, Error, ErrorKind, Result, TrackParameters};
+use media_core::{AccessUnit, Error, Result, TrackParameters};
 use std::future::{Future, poll_fn};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
-/// A camera has so long to accept the connection, and as long for the TLS handshake.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// And so long for each answer.
-const ANSWER_TIMEOUT_US: u64 = 5_000_000;
-/// No frame for so long means that the camera is lost.
-const FRAME_TIMEOUT_US: u64 = 5_000_000;
-/// Pictures without parameter sets for so long are an error.
-const PARAMETERS_TIMEOUT_US: u64 = 3_000_000;
-/// Receiver reports are sent this often.
-const REPORT_INTERVAL_US: u64 = 5_000_000;
 /// How long our own TEARDOWN waits for its answer.
 const TEARDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 /// Sound further than this from its picture is moved to it.
@@ -41,7 +32,6 @@ const ALIGN_TOLERANCE_US: i64 = 40_000;
 const MAX_NOISE_BYTES: usize = 1 << 20;
 
 const USER_AGENT: &str = concat!("vms/", env!("CARGO_PKG_VERSION"));
-const CANONICAL_NAME: &str = "vms";
 
 /// How a session ended.
 pub(super) enum End {
@@ -102,17 +92,16 @@ pub(super) async fn run(
     let credentials = config.credentials.clone().or_else(|| url.credentials.clone());
     let mut stopped = pin!(stop.notified());
     for _ in 0..=MAX_REDIRECTS {
-        let stream = tokio::select! {
-            connected = connect(&url, status) => connected,
+        let connected = tokio::select! {
+            connected = Connection::open(&url, status) => connected,
             () = &mut stopped => return (End::Stopped, None),
         };
-        let (stream, local, camera) = match stream {
+        let (mut connection, local, camera) = match connected {
             Ok(connected) => connected,
             Err(error) => return (End::Lost(error), None),
         };
         let client = Client::new(&url, config.transport, credentials.clone(), USER_AGENT);
         let mut session = Session::new(config, hub, clock.as_ref(), status, client, local, camera);
-        let mut connection = Connection::new(stream);
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         session.client.start(&cnonce(), &mut connection.out);
@@ -140,30 +129,6 @@ pub(super) async fn run(
         }
     }
     (End::Lost(Error::malformed("the camera redirects without end")), None)
-}
-
-async fn connect(url: &RtspUrl, status: &SharedStatus) -> Result<(Stream, IpAddr, IpAddr)> {
-    let RtspUrl { host, port, .. } = url;
-    let address = || format!("{host}:{port}");
-    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), *port)))
-        .await
-        .map_err(|_| unavailable(format!("{} does not answer", address())))?
-        .map_err(|e| unavailable(format!("{} cannot be reached: {e}", address())))?;
-    stream.set_nodelay(true)?;
-    let (local, camera) = (
-        stream.local_addr()?.ip(),
-        stream.peer_addr().map(|a: SocketAddr| a.ip())?,
-    );
-    if !url.tls {
-        return Ok((Stream::Plain(stream), local, camera));
-    }
-    let (stream, sha256) = timeout(CONNECT_TIMEOUT, tls::connect(stream, host))
-        .await
-        .map_err(|_| unavailable(format!("{} does not finish the TLS handshake", address())))??;
-    if let Some(sha256) = sha256 {
-        status.certificate(sha256);
-    }
-    Ok((Stream::Tls(stream), local, camera))
 }
 
 fn cnonce() -> String {
@@ -415,106 +380,6 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Housekeeping, once a second.
-    fn second(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        let now = self.now();
-        let now_us = now.monotonic_us;
-        let Some(playing_since_us) = self.playing_since_us else {
-            return match self.client.waiting_for() {
-                Some(_) if now_us.saturating_sub(self.last_request_us) < ANSWER_TIMEOUT_US => Ok(()),
-                Some(_) if self.heard && !self.speaks_rtsp => Err(not_rtsp("something without an end")),
-                Some(method) => Err(unavailable(format!("the camera does not answer {method}"))),
-                None => Ok(()),
-            };
-        };
-        for at in 0..self.tracks.len() {
-            if self.tracks[at].receiver.is_waiting() {
-                self.tracks[at].receiver.expire(now, &mut self.units);
-            }
-        }
-        self.publish(now);
-        self.count();
-        self.check_frames(now_us, playing_since_us)?;
-        if now_us.saturating_sub(self.keep_alive_us) >= u64::from(self.client.keep_alive_s()) * 1_000_000 {
-            self.keep_alive_us = now_us;
-            self.client.keep_alive(&cnonce(), out);
-        }
-        if now_us.saturating_sub(self.last_report_us) >= REPORT_INTERVAL_US {
-            self.last_report_us = now_us;
-            self.report(now_us, out);
-        }
-        Ok(())
-    }
-
-    fn check_frames(&self, now_us: u64, playing_since_us: u64) -> Result<()> {
-        let silent_us = now_us.saturating_sub(self.last_frame_us);
-        if let Some(video) = self.tracks.first().filter(|_| self.first_frame_us.is_none()) {
-            let starved = video.receiver.figures().units_without_parameters > 0
-                && now_us.saturating_sub(playing_since_us) >= PARAMETERS_TIMEOUT_US;
-            if starved && silent_us < 2 * FRAME_TIMEOUT_US {
-                // Said at once; the camera gets another while before it is asked anew.
-                self.status.failed(&starvation(&video.receiver));
-                return Ok(());
-            }
-            if starved {
-                return Err(starvation(&video.receiver));
-            }
-        }
-        if silent_us >= FRAME_TIMEOUT_US {
-            let nothing = self.tracks.iter().all(|track| track.receiver.figures().packets == 0);
-            let hint = if nothing && self.client.transport() == TransportKind::Udp {
-                "; no UDP packet came at all, which a firewall may be the cause of: TCP may work"
-            } else {
-                ""
-            };
-            return Err(unavailable(format!(
-                "no frame for {} s{hint}",
-                FRAME_TIMEOUT_US / 1_000_000
-            )));
-        }
-        Ok(())
-    }
-
-    fn report(&mut self, now_us: u64, out: &mut Vec<u8>) {
-        for track in &mut self.tracks {
-            let mut report = Vec::new();
-            track
-                .receiver
-                .write_receiver_report(self.ssrc, CANONICAL_NAME, now_us, &mut report);
-            if report.is_empty() {
-                continue;
-            }
-            match (track.delivery, &track.datagrams) {
-                (Some(Delivery::Interleaved { rtcp_channel, .. }), _) => {
-                    out.extend_from_slice(&interleaved_header(rtcp_channel, report.len() as u16));
-                    out.extend_from_slice(&report);
-                }
-                (Some(Delivery::Udp { server_ports, .. }), Some(datagrams)) => {
-                    datagrams.send_report(server_ports, &report);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Brings the shared counters up to date.
-    fn count(&mut self) {
-        for track in &mut self.tracks {
-            let (now, before) = (track.receiver.figures(), track.counted);
-            self.status.count_rtp(
-                now.lost_packets - before.lost_packets,
-                now.reordered_packets - before.reordered_packets,
-                now.discarded_units - before.discarded_units,
-            );
-            track.counted = now;
-        }
-        let offset_us = self
-            .tracks
-            .first()
-            .and_then(|video| video.receiver.clock().camera_offset_us());
-        self.status.second(self.clock.monotonic_us(), offset_us);
-    }
-
     /// Says good-bye and waits a moment for the answer, so that the camera frees the session.
     async fn tear_down(&mut self, connection: &mut Connection) {
         if !self.client.tear_down(&cnonce(), &mut connection.out) {
@@ -558,14 +423,4 @@ fn track_of_channel(tracks: &[Track], channel: u8) -> Option<(usize, bool)> {
 
 fn not_rtsp(said: &str) -> Error {
     Error::malformed(format!("the address answers, but not with RTSP ({said})"))
-}
-
-fn starvation(video: &TrackReceiver) -> Error {
-    let why = video
-        .parameter_error()
-        .map_or(String::new(), |error| format!(": {}", error.message()));
-    Error::new(
-        ErrorKind::Malformed,
-        format!("no usable parameter sets (SPS/PPS) seen in 3 s{why}"),
-    )
 }

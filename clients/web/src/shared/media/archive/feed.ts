@@ -17,6 +17,7 @@ export const WINDOW_MS = 5 * 60_000;
 const SLACK_MS = 2;
 // Shorter pauses than this between segments are how cameras send, not gaps.
 const GAP_MS = 500;
+const EDGE_BACK_MS = 300;
 
 /** Segments from an instant on, window after window, over gaps, up to what is being recorded now. */
 export class ArchiveFeed {
@@ -25,6 +26,8 @@ export class ArchiveFeed {
   /** Everything before this was handed out. */
   private deliveredUntil = Number.NEGATIVE_INFINITY;
   private windowEnd: InstantMs | null = null;
+  /** Whether the present window had anything that was not handed out before. */
+  private isFresh = false;
 
   constructor(
     private readonly source: RecordingSource,
@@ -35,7 +38,7 @@ export class ArchiveFeed {
   }
 
   async next(signal: AbortSignal): Promise<FeedItem> {
-    // Two rounds: this window may be used up, and the one after it may begin in a gap.
+    // Rounds: this window may be used up, and the one after it may begin in a gap.
     for (let round = 0; round < 3; round += 1) {
       for (let segment = this.waiting.shift(); segment; segment = this.waiting.shift()) {
         const end = segment.startsAt + segment.durationS * 1_000;
@@ -43,12 +46,16 @@ export class ArchiveFeed {
         if (end <= this.deliveredUntil + SLACK_MS) continue;
         const afterGap = segment.startsAt - this.deliveredUntil > GAP_MS;
         this.deliveredUntil = end;
+        this.isFresh = true;
         return { kind: "segment", segment, afterGap };
       }
       if (this.windowEnd !== null) {
-        const past = this.windowEnd <= this.nowMs() - WINDOW_MS / 10;
-        this.cursor = past ? this.windowEnd : Math.max(this.cursor, Math.min(this.deliveredUntil, this.windowEnd));
+        const isPast = this.windowEnd <= this.nowMs() - WINDOW_MS / 10;
+        const wasFresh = this.isFresh;
+        // Near the present, asks again from inside what it has: a window of nothing new yet is no error then.
+        this.cursor = isPast ? this.windowEnd : Math.max(this.cursor, this.deliveredUntil - EDGE_BACK_MS);
         this.windowEnd = null;
+        if (!isPast && !wasFresh) return { kind: "edge" };
       }
       if (!(await this.load(signal))) return { kind: "edge" };
     }
@@ -62,6 +69,7 @@ export class ArchiveFeed {
       if (found && found.segments.length > 0) {
         this.waiting = found.segments;
         this.windowEnd = end;
+        this.isFresh = false;
         return true;
       }
       const next = await this.source.nextRecorded(this.cursor, signal);

@@ -26,8 +26,10 @@ export async function openWhep(cameraId: string, stream: StreamName, signal: Abo
   const close = () => {
     if (closed) return;
     closed = true;
-    connection.close();
-    if (location !== null) leave(location);
+    for (const track of media.getTracks()) track.stop();
+    if (location === null) connection.close();
+    // Told first: a closed connection ends the session by itself, and the server would not know it any more.
+    else void leave(location).finally(() => connection.close());
   };
   try {
     connection.addTransceiver("video", { direction: "recvonly" });
@@ -79,9 +81,11 @@ function gathered(connection: RTCPeerConnection, signal: AbortSignal): Promise<v
   });
 }
 
-function leave(path: string): void {
-  // keepalive lets the request outlive a page that is being closed.
-  request(path, { method: "DELETE", keepalive: true }).catch(() => {
+async function leave(path: string): Promise<void> {
+  try {
+    // keepalive lets the request outlive a page that is being closed.
+    await request(path, { method: "DELETE", keepalive: true });
+  } catch {
     // The server ends sessions that go silent by itself.
-  });
+  }
 }

@@ -1,0 +1,96 @@
+// Cameras added, refused, changed and removed; sessions that end. Against the mock server, whose answers are known.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { openServer } from "./session.mjs";
+
+const skip = process.env.VMS_URL ? "needs the mock server's answers" : false;
+let server;
+before(async () => {
+  if (!skip) server = await openServer();
+});
+after(async () => {
+  await server?.stop();
+});
+
+async function openCameras() {
+  const page = await server.openLoggedIn();
+  await page.click("nav a[href='#/cameras']");
+  await page.waitForSelector("li[data-camera]");
+  return page;
+}
+
+test("a camera is added, tested, changed and removed", { skip }, async () => {
+  const page = await openCameras();
+  const rows = await page.locator("li[data-camera]").count();
+  await page.getByTestId("add-camera").click();
+  await page.click("form [type=submit]");
+  assert.equal(await page.getByText("Give the camera a name.").count(), 1);
+  await page.fill("[name=name]", "Roof");
+  await page.fill("[name=url]", "rtsp://bad/");
+  await page.click("form [type=submit]");
+  await page.waitForSelector("text=the URL names no host");
+  await page.fill("[name=url]", "rtsp://198.51.100.7/stream");
+  await page.fill("[name=username]", "viewer");
+  await page.fill("[name=password]", "secret");
+  await page.click("form [type=submit]");
+  await page.waitForSelector("text=The camera cannot be reached");
+  await page.waitForSelector("text=connection to 198.51.100.7:554 timed out");
+  assert.equal(await page.inputValue("[name=password]"), "");
+  await page.getByRole("button", { name: "Done" }).click();
+  assert.equal(await page.locator("li[data-camera]").count(), rows + 1);
+
+  await page.getByRole("button", { name: "Edit Roof" }).click();
+  await page.fill("[name=name]", "Roof, east");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.waitForSelector("li >> text=Roof, east");
+  await page.keyboard.press("Escape");
+
+  await page.getByRole("button", { name: "Remove Roof, east" }).click();
+  await page.getByRole("button", { name: "Remove camera" }).click();
+  await page.waitForFunction((count) => document.querySelectorAll("li[data-camera]").length === count, rows);
+  assert.deepEqual(page.faults, []);
+  await page.context().close();
+});
+
+test("too many wrong passwords lock the form and count down", { skip }, async () => {
+  const page = await server.open();
+  for (let count = 0; count < 4; count += 1) {
+    await page.fill("[name=username]", "admin");
+    await page.fill("[name=password]", `wrong ${count}`);
+    await page.click("[type=submit]");
+    await page.waitForFunction(() => document.querySelector("[role=alert], form [role=status]") !== null);
+    await page.waitForTimeout(150);
+  }
+  await page.waitForSelector("text=Too many attempts");
+  assert.equal(await page.isDisabled("[type=submit]"), true);
+  const first = await page.textContent("[type=submit]");
+  await page.waitForTimeout(1_300);
+  assert.notEqual(await page.textContent("[type=submit]"), first);
+  await page.waitForFunction(() => !document.querySelector("[type=submit]").disabled, null, { timeout: 15_000 });
+  await server.logIn(page);
+  await page.context().close();
+});
+
+test("logging out ends every tab; a new tab is logged in by the others", { skip }, async () => {
+  const first = await server.openLoggedIn();
+  const second = await first.context().newPage();
+  await second.goto(server.url);
+  await second.waitForSelector("nav", { timeout: 5_000 });
+  await second.getByRole("button", { name: "admin" }).click();
+  await second.getByRole("menuitem", { name: "Log out" }).click();
+  await second.waitForSelector("[name=password]");
+  await first.waitForSelector("[name=password]");
+  await first.context().close();
+});
+
+test("the language and the theme are chosen and remembered", { skip }, async () => {
+  const page = await server.open();
+  await page.getByLabel("Language").selectOption("pt-BR");
+  await page.waitForSelector("text=Usuário");
+  await page.getByRole("button", { name: "Claro" }).click();
+  await page.reload();
+  await page.waitForSelector("text=Usuário");
+  assert.equal(await page.getAttribute("html", "data-theme"), "light");
+  assert.equal(await page.getAttribute("html", "lang"), "pt-BR");
+  await page.context().close();
+});

@@ -13,6 +13,9 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use viewer::Viewer;
 
+/// Sequence number, RTP timestamp and payload length of a received packet.
+type Packet = (u16, u32, usize);
+
 const AVCC: &[u8] = &[1, 0x64, 0, 0x28, 0xff, 0xe1, 0, 3, 0x67, 1, 2, 1, 0, 2, 0x68, 3];
 
 fn parameters(codec: Codec) -> TrackParameters {
@@ -440,7 +443,7 @@ fn faults_reach_clients_in_mid_stream_and_go_away() {
         }
     };
     let mut last = next();
-    let mut until = |seen: &mut dyn FnMut((u16, u32, usize), (u16, u32, usize)) -> bool| {
+    let mut until = |seen: &mut dyn FnMut(Packet, Packet) -> bool| {
         for _ in 0..300 {
             let now = next();
             let found = seen(last, now);

@@ -4,7 +4,7 @@
 //! `0.0.0.0` does not tell which that was. So the kernel is asked for it with every datagram (IP_PKTINFO) and told it
 //! with every answer.
 
-use media_core::{Error, Result};
+use media_core::{Error, ErrorKind, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::mem::{size_of, zeroed};
@@ -48,7 +48,13 @@ impl DatagramSocket {
             let local = socket.local_addr()?;
             Ok(Self { socket, local })
         };
-        bind().map_err(|e| Error::from(e).within(format!("WebRTC UDP port {address}")))
+        bind().map_err(|e| {
+            let error = match e.kind() {
+                io::ErrorKind::AddrInUse => Error::new(ErrorKind::Conflict, "another process has it"),
+                _ => e.into(),
+            };
+            error.within(format!("WebRTC UDP port {address}"))
+        })
     }
 
     /// The address bound to, with its real port.
@@ -270,6 +276,7 @@ mod tests {
     async fn a_taken_port_is_named() {
         let first = DatagramSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let error = DatagramSocket::bind(first.local()).map(|_| ()).unwrap_err();
-        assert!(error.message().contains(&first.local().to_string()), "{error}");
+        let message = format!("WebRTC UDP port {}: another process has it", first.local());
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Conflict, message.as_str()));
     }
 }

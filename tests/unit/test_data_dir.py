@@ -19,6 +19,7 @@ def test_it_makes_what_is_missing(tmp_path: Path) -> None:
         assert (path / "run").stat().st_mode & 0o777 == 0o700
         assert (path / "storage").is_dir()
         assert directory.exports.is_dir()
+        assert (path / "vms.sqlite3").stat().st_mode & 0o777 == 0o600
         assert directory.database_url == f"sqlite:///{path}/vms.sqlite3"
         assert directory.socket_path() == path / "run" / "app.sock"
     (path / "keys").chmod(0o755)

@@ -53,6 +53,10 @@ class DataDir:
             self.exports.mkdir(exist_ok=True, mode=0o750)
             (self.path / "storage").mkdir(exist_ok=True, mode=0o750)
             self._take_lock()
+            # The database holds password hashes; its journal takes over its mode.
+            database = self.path / "vms.sqlite3"
+            database.touch(mode=0o600)
+            database.chmod(0o600)
         except OSError as error:
             self.release()
             reason = error.strerror or str(error)

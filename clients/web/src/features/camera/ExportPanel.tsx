@@ -73,7 +73,7 @@ export function ExportPanel(props: {
   return (
     <aside
       aria-label={t("export.title")}
-      class="flex w-full shrink-0 flex-col border-line bg-surface max-lg:border-t lg:w-[320px] lg:border-l"
+      class="flex w-full shrink-0 flex-col border-line bg-surface max-lg:border-t lg:w-[344px] lg:border-l"
     >
       <div class="flex items-center justify-between border-line border-b py-1 pr-2 pl-4">
         <h2 class="font-semibold">{t("export.title")}</h2>
@@ -81,7 +81,7 @@ export function ExportPanel(props: {
       </div>
       <div class="grid grid-cols-[minmax(0,1fr)] gap-3.5 overflow-y-auto overflow-x-hidden p-4">
         <p class="text-[13px] text-muted max-lg:hidden">{t("export.hint")}</p>
-        <div class="grid gap-3.5 max-lg:grid-cols-2">
+        <div class="grid grid-cols-2 gap-3.5 lg:grid-cols-1">
           <For each={["start", "end"] as const}>
             {(edge) => (
               <Field label={t(edge === "start" ? "export.from" : "export.to")}>

@@ -24,6 +24,12 @@ export function createTimelineData(
   let timer: ReturnType<typeof setTimeout> | undefined;
   let aborter = new AbortController();
 
+  const isEnough = (shown: TimelineView): boolean => {
+    const loaded = data();
+    if (!loaded || loaded.start > shown.start || loaded.end < shown.end) return false;
+    // Far wider than the view: the refreshes would carry more than they need.
+    return loaded.end - loaded.start <= spanOf(shown) * 12;
+  };
   const load = async () => {
     aborter.abort();
     aborter = new AbortController();
@@ -35,7 +41,8 @@ export function createTimelineData(
       const found = await timelineOf(cameraId(), span, signal);
       setData({ ...found, ...span });
       setProblem(null);
-      schedule(REFRESH_MS);
+      // The view may have left the loaded part meanwhile.
+      schedule(isEnough(view()) ? REFRESH_MS : REST_MS);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof Problem)) throw error;
@@ -64,11 +71,7 @@ export function createTimelineData(
     on(
       view,
       (shown) => {
-        const loaded = data();
-        const covered = loaded && loaded.start <= shown.start && loaded.end >= shown.end;
-        // Far wider than the view: the refreshes would carry more than they need.
-        const excessive = loaded && loaded.end - loaded.start > spanOf(shown) * 12;
-        if (!covered || excessive) schedule(REST_MS);
+        if (!isEnough(shown)) schedule(REST_MS);
       },
       { defer: true },
     ),

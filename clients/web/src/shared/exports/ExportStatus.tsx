@@ -43,10 +43,10 @@ export function ExportStatus(props: { job: ExportJob; onRemoved: () => void }): 
             {t(`export.state.${props.job.state}`)}
           </span>
           <Show when={!isFinal(props.job)}>
-            <span class="ml-2 text-muted tabular-nums">{Math.floor(props.job.progress * 100)} %</span>
+            <span class="ml-2 whitespace-nowrap text-muted tabular-nums">{Math.floor(props.job.progress * 100)}%</span>
           </Show>
           <Show when={sizeBytes() > 0}>
-            <span class="ml-2 text-muted tabular-nums">{bytesText(sizeBytes(), regional())}</span>
+            <span class="ml-2 whitespace-nowrap text-muted tabular-nums">{bytesText(sizeBytes(), regional())}</span>
           </Show>
         </p>
         <Show when={props.job.state === "done"}>

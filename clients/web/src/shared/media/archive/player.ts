@@ -182,7 +182,7 @@ export class ArchivePlayer {
       const deadlineMs = performance.now() + EDGE_PAUSE_MS;
       while (performance.now() < deadlineMs && !signal.aborted) {
         this.watch();
-        if (!this.positioned || this.aheadS() < 0.2) this.listener.phase("edge", {});
+        if (!this.positioned || this.isStarved()) this.listener.phase("edge", {});
         await pause(TICK_MS, signal);
       }
       return;
@@ -245,7 +245,7 @@ export class ArchivePlayer {
     if (this.buffer && this.current?.key === prepared.key) return this.buffer;
     if (this.buffer && this.current && this.current.hasAudio !== prepared.hasAudio) {
       // A source buffer cannot gain or lose a track: play out what is there, then begin anew.
-      while (this.positioned && this.aheadS() > 0.15) {
+      while (this.positioned && !this.isStarved()) {
         this.watch();
         await pause(TICK_MS, signal);
       }
@@ -310,8 +310,7 @@ export class ArchivePlayer {
   private watch(): void {
     const { video } = this;
     if (!this.positioned || video.seeking) return;
-    const aheadS = this.aheadS();
-    if (aheadS >= 0.12) {
+    if (!this.isStarved()) {
       if (!video.paused || video.readyState >= 3) this.listener.phase("ready", {});
       if (this.wantsToPlay && video.paused && !video.ended) this.resume();
       return;
@@ -327,6 +326,12 @@ export class ArchivePlayer {
       if (to !== null && to - from > 1_000) this.listener.skipped(from, to);
       return;
     }
+  }
+
+  /** Whether playback has stopped, or is about to, for want of data. A decoder may stop a few pictures early. */
+  private isStarved(): boolean {
+    const aheadS = this.aheadS();
+    return aheadS < 0.12 || (aheadS < 0.6 && this.video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA);
   }
 
   private aheadS(): number {

@@ -11,7 +11,11 @@ import typer
 
 from benchmarks import archive, cameras, exporting, instructions, kills, live, report, seeking
 
-bench = typer.Typer(help="Measures what the product costs and how fast it answers.", no_args_is_help=True)
+bench = typer.Typer(
+    help="Measures what the product costs and how fast it answers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 Output = Annotated[Path, typer.Option(help="Directory for the JSON results.")]
 RESULTS = Path("bench-results")
 

@@ -16,11 +16,12 @@ def measure() -> list[Figure]:
     """One hour of 4 Mbit/s, second run of two."""
     with tempfile.TemporaryDirectory() as directory:
         data_dir = Path(directory) / "data"
-        with RunningServer(data_dir) as server:
+        server = RunningServer(data_dir)
+        with server:
             camera_id = server.add_camera("archive", "rtsp://127.0.0.1:9/none", recording={"mode": "off"})
         archive = make_archive(data_dir, [camera_id], days=0.1)
         speeds = []
-        with RunningServer(data_dir) as server:
+        with server:
             start = archive.start + timedelta(minutes=10)
             for _ in range(2):
                 began = time.monotonic()

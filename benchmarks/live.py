@@ -49,7 +49,7 @@ def measure(*, joins: int = 20) -> list[Figure]:
     delay_ms = {
         line.split('quantile="')[1].split('"')[0]: float(line.rsplit(" ", 1)[1]) * 1000
         for line in metrics.splitlines()
-        if line.startswith("vms_live_delay_seconds{")
+        if line.startswith("vms_unit_delay_seconds{")
     }
     return [
         Figure("delay in the server, socket to socket, P95", delay_ms.get("0.95", 99.0), "ms", 5),

@@ -23,10 +23,11 @@ def measure(days: float, *, seeks: int = 100, seed: int = 1) -> list[Figure]:
     chance = random.Random(seed)
     with tempfile.TemporaryDirectory() as directory:
         data_dir = Path(directory) / "data"
-        with RunningServer(data_dir) as server:
+        server = RunningServer(data_dir)
+        with server:
             camera_id = server.add_camera("archive", "rtsp://127.0.0.1:9/none", recording={"mode": "off"})
         archive = make_archive(data_dir, [camera_id], days=days)
-        with RunningServer(data_dir) as server:
+        with server:
             start_s = server.start_s
             span = (archive.end - archive.start).total_seconds() - 30
             seek_ms = []

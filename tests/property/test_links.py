@@ -38,7 +38,7 @@ def test_a_link_of_recordings(
     url = urlsplit(link_path(grant, protocol, signer.sign(grant)))
     query = {name: values[0] for name, values in parse_qs(url.query).items()}
     assert parse_time(query["start"]) == start_us
-    assert ("end" in query) == (end_us is not None)
+    assert parse_time(query["end"]) == (end_us if end_us is not None else max(now_us, start_us + SECOND_US))
     assert query.get("stream") == stream
     assert signer.verify(query["token"]) == grant
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -57,6 +58,20 @@ def test_sigterm_ends_at_once_with_a_download_under_way(server: RunningServer, c
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < 5
+
+
+def test_a_clean_end_leaves_nothing_to_repair(server: RunningServer, cameras: SimulatedCameras) -> None:
+    camera_id = server.add_camera("clean", cameras.url(0))
+    server.wait_for_recording(camera_id, 1)
+    assert server.stop() == 0
+    before = server.log_path.stat().st_size
+    server.start()
+    server.stop()
+    with server.log_path.open() as log:
+        log.seek(before)
+        opened = [json.loads(line) for line in log if '"archive opened"' in line]
+    assert opened[0]["files_checked"] >= 1
+    assert opened[0]["files_repaired"] == 0
 
 
 def test_recordings_survive_a_restart(server: RunningServer, cameras: SimulatedCameras) -> None:

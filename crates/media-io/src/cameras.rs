@@ -184,15 +184,22 @@ impl Cameras {
         Ok(())
     }
 
-    /// Disconnects every camera, all at once; their recordings are the archive's to close.
-    pub async fn close(&self) {
+    /// Disconnects every camera, all at once. What is pending in their recorders is the archive's to write: keep
+    /// them until it has closed, since it refers to them weakly.
+    #[must_use]
+    pub async fn close(&self) -> Vec<Arc<Recorder>> {
         let cameras = std::mem::take(&mut *self.cameras.lock());
-        let streams = cameras.into_values().flat_map(|camera| camera.streams.into_values());
-        let stopping: Vec<_> = streams.map(|stream| self.runtime.spawn(stream.ingest.stop())).collect();
+        let mut recorders = Vec::new();
+        let mut stopping = Vec::new();
+        for stream in cameras.into_values().flat_map(|camera| camera.streams.into_values()) {
+            stopping.push(self.runtime.spawn(stream.ingest.stop()));
+            recorders.extend(stream.recorder);
+        }
         for stop in stopping {
             // A stop that panicked has been reported; the connection is gone either way.
             let _ = stop.await;
         }
+        recorders
     }
 
     /// The hub of one stream; `main` stands in for a missing `sub`.

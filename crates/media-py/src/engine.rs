@@ -258,8 +258,9 @@ impl Engine {
                 return;
             };
             // Recordings first: whatever else takes long, they are closed.
-            runtime.block_on(self.cameras.close());
+            let recorders = runtime.block_on(self.cameras.close());
             self.archive.close();
+            drop(recorders);
             let front = self.front.lock().take();
             runtime.block_on(async {
                 if let Some(whep) = &self.whep {

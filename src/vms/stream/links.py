@@ -44,6 +44,9 @@ def link_grant(
         raise FieldFailure("/start", "mp4 plays recordings and needs start", code="start-missing")
     if start_us is not None and end_us is not None and end_us <= start_us:
         raise FieldFailure("/end", "end must be after start", code="span-reversed")
+    if start_us is not None and end_us is None:
+        # Playback needs an end; without one the link is for what is recorded by now.
+        end_us = max(now_us, start_us + SECOND_US)
     now_s = now_us // SECOND_US
     return Grant(
         camera_id=camera_id,

@@ -54,6 +54,11 @@ def demo(
     sys.stderr.write("preparing footage (the first run takes a moment)\n")
     titles = [footage.title for footage in demo_footage(cache_dir, cameras)]
     simulator, urls = _start_simulator(cameras, rtsp_port, cache_dir)
+    if settings.admin_password is None and (data_dir / "vms.sqlite3").exists():
+        sys.stderr.write(
+            "log in as admin with the password of the first run; "
+            f"a new one: vms user passwd admin --data-dir {data_dir} (while the demo does not run)\n"
+        )
     names = [titles[number] if number < len(titles) else _again(titles, number) for number in range(cameras)]
     try:
         return all_in_one.serve(

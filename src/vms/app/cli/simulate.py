@@ -54,9 +54,10 @@ def simulate(
         threading.Thread(target=_wait_for_end_of_stdin, args=(stopping,), daemon=True).start()
     if (username is None) != (password is None):
         raise Failure("invalid", "--username and --password go together")
+    encoding = None if pattern is None else _pattern(pattern)
     simulator = _simulator(host, port, cameras, username, password, stamp=stamp, packet_writes=packet_writes)
-    if pattern is not None:
-        paths = [test_pattern(cache_dir, _pattern(pattern))]
+    if encoding is not None:
+        paths = [test_pattern(cache_dir, encoding)]
     elif video:
         paths = [prepared(path, cache_dir) for path in video]
     else:

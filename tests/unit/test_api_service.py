@@ -61,6 +61,7 @@ def test_other_pages_may_ask(vms: MemoryInstallation) -> None:
 def test_the_interface_describes_itself(vms: MemoryInstallation) -> None:
     document = vms.anonymous.get("/openapi.json").json()
     assert "/api/v1/cameras/{camera_id}/timeline" in document["paths"]
+    assert "/api/v1/cameras/{camera_id}/playback.mp4" in document["paths"]
     assert not any(path.startswith("/internal") for path in document["paths"])
     draft = document["components"]["schemas"]["CameraDraft"]
     assert draft["additionalProperties"] is False

@@ -11,7 +11,7 @@ h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem;text-transform:capitaliz
 details{border:1px solid #d8dee6;border-radius:8px;margin:.5rem 0;background:#fff}
 summary{cursor:pointer;padding:.6rem .8rem}code,pre{font-family:ui-monospace,monospace;font-size:.85rem}
 pre{background:#f2f5f8;padding:.7rem;border-radius:6px;overflow:auto}.in{padding:0 .9rem .8rem}
-.m{display:inline-block;min-width:4rem;font-weight:700}.get{color:#0a6}.post{color:#06c}.patch,.put{color:#a60}
+.m{display:inline-block;min-width:4.8rem;font-weight:700}.get{color:#0a6}.post{color:#06c}.patch,.put{color:#a60}
 .delete{color:#c22}table{border-collapse:collapse}td{padding:.15rem .8rem .15rem 0;vertical-align:top}
 @media(prefers-color-scheme:dark){body{background:#12171d;color:#d9e0e8}details{background:#1a2129;border-color:#2c3641}
 pre{background:#10151a}}

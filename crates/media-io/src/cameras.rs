@@ -286,22 +286,15 @@ impl Cameras {
                 stream.hub.attach_at_key(recorder.clone() as Arc<dyn Sink>);
                 stream.recorder = Some(recorder);
             }
-            (Some(recorder), false) => {
-                stream.hub.detach(&(recorder.clone() as Arc<dyn Sink>));
-                recorder.stop();
-                stream.recorder = None;
-            }
+            (Some(_), false) => stream.stop_recording(),
             _ => {}
         }
         Ok(())
     }
 
-    fn end(&self, stream: CameraStream) {
+    fn end(&self, mut stream: CameraStream) {
+        stream.stop_recording();
         self.runtime.spawn(stream.ingest.stop());
-        if let Some(recorder) = stream.recorder {
-            stream.hub.detach(&(recorder.clone() as Arc<dyn Sink>));
-            recorder.stop();
-        }
     }
 }
 
@@ -318,6 +311,14 @@ impl Camera {
 }
 
 impl CameraStream {
+    /// Closes the recording, if there is one; what is recorded stays.
+    fn stop_recording(&mut self) {
+        if let Some(recorder) = self.recorder.take() {
+            self.hub.detach(&(recorder.clone() as Arc<dyn Sink>));
+            recorder.stop();
+        }
+    }
+
     fn report(&self) -> StreamReport {
         let ingest = self.ingest.status();
         let recording = self.recorder.as_ref().map(|recorder| recorder.state());

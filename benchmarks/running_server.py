@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -147,8 +148,6 @@ class RunningServer:
 
     def wait_for_recording(self, camera_id: str, seconds: float, timeout_s: float = 60) -> list[dict[str, Any]]:
         """Polls the timeline until `seconds` are durable; the ranges."""
-        from datetime import UTC, datetime, timedelta
-
         deadline = time.monotonic() + timeout_s
         while True:
             now = datetime.now(UTC)

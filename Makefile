@@ -12,6 +12,7 @@ STAMPS := .cache/stamps
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
 export UV_NO_PROGRESS := 1
+# pyo3's build script runs $VIRTUAL_ENV/bin/python, so whatever compiles the workspace needs $(STAMPS)/uv first.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml' -o -name 'pyproject.toml' -o -name '*.pyi') Cargo.toml Cargo.lock
@@ -70,7 +71,7 @@ $(STAMPS)/cargo-tools: tools/install-cargo-tools.sh
 test: test-rust test-python test-web test-system test-browser test-fuzz ## Every test: Rust, Python, web, system, browser, a minute of fuzzing
 	@echo "all test suites passed"
 
-test-rust: $(STAMPS)/debian
+test-rust: $(STAMPS)/uv $(STAMPS)/debian
 	cargo test --workspace --locked --quiet
 
 test-python: build
@@ -91,7 +92,7 @@ test-fuzz: $(STAMPS)/cargo-tools
 
 lint: lint-rust lint-python lint-web ## import-linter, ruff, mypy --strict, clippy, rustfmt, cargo-deny, TypeScript
 
-lint-rust: $(STAMPS)/cargo-tools
+lint-rust: $(STAMPS)/uv $(STAMPS)/cargo-tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 	cargo deny --log-level error check bans licenses sources

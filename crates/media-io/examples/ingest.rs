@@ -86,6 +86,7 @@ fn main() {
                 url: url.clone(),
                 transport,
                 credentials: None,
+                allow_local: true,
             };
             (
                 Ingest::start(runtime.handle(), config, hub.clone(), clock.clone()),

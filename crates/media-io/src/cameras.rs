@@ -7,6 +7,7 @@ use crate::archive::{Archive, Picture, Recorder, RecordingState};
 use crate::clock::Clock;
 use crate::hub::{GOP_CACHE_BYTES, Hub, Sink};
 use crate::ingest::{Ingest, IngestHandle, StreamConfig};
+use crate::whep::Whep;
 use media_core::rtsp::client::TransportKind;
 use media_core::rtsp::digest::Credentials;
 use media_core::{Codec, Error, ErrorKind, Result};
@@ -112,21 +113,36 @@ pub struct Cameras {
     runtime: Handle,
     clock: Arc<dyn Clock>,
     archive: Arc<Archive>,
+    whep: Option<Arc<Whep>>,
+    allow_local: bool,
     cameras: Mutex<BTreeMap<String, Camera>>,
+    /// Held through a whole change, which may wait for a disk; `cameras` never is, so that states are told at once.
+    changes: Mutex<()>,
 }
 
 impl Cameras {
-    /// None yet; tasks will run on `runtime`.
-    pub fn new(runtime: Handle, clock: Arc<dyn Clock>, archive: Arc<Archive>) -> Self {
+    /// None yet; tasks will run on `runtime`. `whep` serves viewers of the streams, who leave with them. `allow_local`:
+    /// cameras may be at addresses of this machine.
+    pub fn new(
+        runtime: Handle,
+        clock: Arc<dyn Clock>,
+        archive: Arc<Archive>,
+        whep: Option<Arc<Whep>>,
+        allow_local: bool,
+    ) -> Self {
         Self {
             runtime,
             clock,
             archive,
+            whep,
+            allow_local,
             cameras: Mutex::new(BTreeMap::new()),
+            changes: Mutex::new(()),
         }
     }
 
     /// Adds `camera_id` or changes it to `spec`; streams whose address and credentials are unchanged stay connected.
+    /// An error changes nothing. May block on the disk, where a recording ends.
     pub fn set(&self, camera_id: &str, spec: CameraSpec) -> Result<()> {
         if spec.streams.is_empty() {
             return Err(Error::new(
@@ -134,53 +150,63 @@ impl Cameras {
                 format!("camera {camera_id} has no stream"),
             ));
         }
-        let mut cameras = self.cameras.lock();
-        let mut previous = cameras.remove(camera_id);
-        let credentials_kept = previous
-            .as_ref()
-            .is_some_and(|c| c.spec.username == spec.username && c.spec.password == spec.password);
-        let mut streams = BTreeMap::new();
-        for (name, stream_spec) in &spec.streams {
-            let kept = previous.as_mut().and_then(|camera| camera.streams.remove(name));
-            let mut stream = match kept {
-                Some(stream) if credentials_kept && stream.spec == *stream_spec => stream,
-                Some(mut stream) => {
-                    // The hub, its viewers and the recorder outlive a change of address.
-                    let ingest = self.ingest(camera_id, name, stream_spec, &spec, &stream.hub);
-                    let previous = std::mem::replace(&mut stream.ingest, ingest);
-                    self.runtime.spawn(previous.stop());
-                    stream.spec = stream_spec.clone();
-                    stream
-                }
-                None => {
-                    let hub = Hub::new(format!("{camera_id}/{name}"), GOP_CACHE_BYTES);
-                    let ingest = self.ingest(camera_id, name, stream_spec, &spec, &hub);
-                    CameraStream {
-                        spec: stream_spec.clone(),
-                        hub,
-                        ingest,
-                        recorder: None,
+        let _one_change = self.changes.lock();
+        let mut recorders = self.new_recorders(camera_id, &spec)?;
+        let mut over = Vec::new();
+        {
+            let mut cameras = self.cameras.lock();
+            let mut previous = cameras.remove(camera_id);
+            let credentials_kept = previous
+                .as_ref()
+                .is_some_and(|c| c.spec.username == spec.username && c.spec.password == spec.password);
+            let mut streams = BTreeMap::new();
+            for (name, stream_spec) in &spec.streams {
+                let kept = previous.as_mut().and_then(|camera| camera.streams.remove(name));
+                let mut stream = match kept {
+                    Some(stream) if credentials_kept && stream.spec == *stream_spec => stream,
+                    Some(mut stream) => {
+                        // The hub, its viewers and the recorder outlive a change of address.
+                        let ingest = self.ingest(camera_id, name, stream_spec, &spec, &stream.hub);
+                        let previous = std::mem::replace(&mut stream.ingest, ingest);
+                        self.runtime.spawn(previous.stop());
+                        stream.spec = stream_spec.clone();
+                        stream
                     }
+                    None => {
+                        let hub = Hub::new(format!("{camera_id}/{name}"), GOP_CACHE_BYTES);
+                        let ingest = self.ingest(camera_id, name, stream_spec, &spec, &hub);
+                        CameraStream {
+                            spec: stream_spec.clone(),
+                            hub,
+                            ingest,
+                            recorder: None,
+                        }
+                    }
+                };
+                if let Some(recorder) = recorders.remove(name) {
+                    stream.hub.attach_at_key(recorder.clone() as Arc<dyn Sink>);
+                    stream.recorder = Some(recorder);
                 }
-            };
-            self.apply_recording(camera_id, name, &mut stream, spec.recording)?;
-            streams.insert(name.clone(), stream);
+                if !spec.recording {
+                    over.extend(stream.detach_recorder());
+                }
+                streams.insert(name.clone(), stream);
+            }
+            if let Some(camera) = previous {
+                over.extend(self.end(camera));
+            }
+            cameras.insert(camera_id.to_owned(), Camera { spec, streams });
         }
-        if let Some(camera) = previous {
-            camera.streams.into_values().for_each(|stream| self.end(stream));
-        }
-        cameras.insert(camera_id.to_owned(), Camera { spec, streams });
+        over.iter().for_each(|recorder| recorder.stop());
         Ok(())
     }
 
-    /// Disconnects a camera and closes its recordings; what is recorded stays.
+    /// Disconnects a camera and closes its recordings; what is recorded stays. May block on the disk.
     pub fn remove(&self, camera_id: &str) -> Result<()> {
-        let camera = self
-            .cameras
-            .lock()
-            .remove(camera_id)
-            .ok_or_else(|| unknown(camera_id))?;
-        camera.streams.into_values().for_each(|stream| self.end(stream));
+        let _one_change = self.changes.lock();
+        let removed = self.cameras.lock().remove(camera_id);
+        let over = self.end(removed.ok_or_else(|| unknown(camera_id))?);
+        over.iter().for_each(|recorder| recorder.stop());
         Ok(())
     }
 
@@ -275,26 +301,38 @@ impl Cameras {
             url: spec.url.clone(),
             transport,
             credentials,
+            allow_local: self.allow_local,
         };
         Ingest::start(&self.runtime, config, hub.clone(), self.clock.clone())
     }
 
-    fn apply_recording(&self, camera_id: &str, name: &str, stream: &mut CameraStream, wanted: bool) -> Result<()> {
-        match (&stream.recorder, wanted) {
-            (None, true) => {
-                let recorder = self.archive.recorder(camera_id, name)?;
-                stream.hub.attach_at_key(recorder.clone() as Arc<dyn Sink>);
-                stream.recorder = Some(recorder);
-            }
-            (Some(_), false) => stream.stop_recording(),
-            _ => {}
+    /// Recorders for the streams that are to be recorded and are not yet.
+    fn new_recorders(&self, camera_id: &str, spec: &CameraSpec) -> Result<BTreeMap<String, Arc<Recorder>>> {
+        if !spec.recording {
+            return Ok(BTreeMap::new());
         }
-        Ok(())
+        let recorded: Vec<String> = match self.cameras.lock().get(camera_id) {
+            Some(camera) if camera.spec.recording => camera.streams.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let wanted = spec.streams.keys().filter(|name| !recorded.contains(name));
+        wanted
+            .map(|name| Ok((name.clone(), self.archive.recorder(camera_id, name)?)))
+            .collect()
     }
 
-    fn end(&self, mut stream: CameraStream) {
-        stream.stop_recording();
-        self.runtime.spawn(stream.ingest.stop());
+    /// Ends the connections and the viewers of a camera that is no longer among the others; the recorders are the
+    /// caller's to stop.
+    fn end(&self, camera: Camera) -> Vec<Arc<Recorder>> {
+        let mut recorders = Vec::new();
+        for mut stream in camera.streams.into_values() {
+            recorders.extend(stream.detach_recorder());
+            self.runtime.spawn(stream.ingest.stop());
+            if let Some(whep) = &self.whep {
+                whep.close_hub(&stream.hub);
+            }
+        }
+        recorders
     }
 }
 
@@ -311,12 +349,11 @@ impl Camera {
 }
 
 impl CameraStream {
-    /// Closes the recording, if there is one; what is recorded stays.
-    fn stop_recording(&mut self) {
-        if let Some(recorder) = self.recorder.take() {
-            self.hub.detach(&(recorder.clone() as Arc<dyn Sink>));
-            recorder.stop();
-        }
+    /// Takes the recorder off the stream, for the caller to stop where waiting for a disk holds up nobody.
+    fn detach_recorder(&mut self) -> Option<Arc<Recorder>> {
+        let recorder = self.recorder.take()?;
+        self.hub.detach(&(recorder.clone() as Arc<dyn Sink>));
+        Some(recorder)
     }
 
     fn report(&self) -> StreamReport {
@@ -347,3 +384,7 @@ impl CameraStream {
 fn unknown(camera_id: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no camera {camera_id}"))
 }
+
+#[cfg(test)]
+#[path = "cameras_tests.rs"]
+mod tests;

@@ -18,8 +18,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// Viewers of one process until the limit is configurable.
-const MAX_VIEWERS: usize = 1000;
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EngineDocument {
+    fragment_ms: u32,
+    sync_ms: u32,
+    worker_threads: usize,
+    allow_local_cameras: bool,
+    webrtc: WebRtcDocument,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebRtcDocument {
+    udp_port: u16,
+    max_viewers: usize,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,17 +118,9 @@ pub struct Engine {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (data_dir, *, fragment_ms = 500, sync_ms = 1000, webrtc_udp_port = 8189, worker_threads = 2))]
-    fn new(
-        py: Python<'_>,
-        data_dir: PathBuf,
-        fragment_ms: u32,
-        sync_ms: u32,
-        webrtc_udp_port: u16,
-        worker_threads: usize,
-    ) -> PyResult<Self> {
-        py.detach(|| Self::open(data_dir, fragment_ms, sync_ms, webrtc_udp_port, worker_threads))
-            .map_err(raise)
+    fn new(py: Python<'_>, data_dir: PathBuf, config: &str) -> PyResult<Self> {
+        let config: EngineDocument = serde_json::from_str(config).map_err(|e| bad_document("engine", &e))?;
+        py.detach(|| Self::open(data_dir, &config)).map_err(raise)
     }
 
     fn repair_report(&self) -> String {
@@ -276,37 +282,38 @@ impl Engine {
 }
 
 impl Engine {
-    fn open(
-        data_dir: PathBuf,
-        fragment_ms: u32,
-        sync_ms: u32,
-        webrtc_udp_port: u16,
-        worker_threads: usize,
-    ) -> media_core::Result<Self> {
+    fn open(data_dir: PathBuf, config: &EngineDocument) -> media_core::Result<Self> {
         let clock: Arc<dyn Clock> = SystemClock::new();
         let options = ArchiveOptions {
-            fragment_ms,
-            sync_ms,
+            fragment_ms: config.fragment_ms,
+            sync_ms: config.sync_ms,
             ..ArchiveOptions::default()
         };
         let (archive, report) = Archive::open(&data_dir.join("storage"), options, clock.clone())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(worker_threads.clamp(1, 64))
+            .worker_threads(config.worker_threads.clamp(1, 64))
             .thread_name("vms-media")
             .enable_all()
             .build()?;
-        let whep = match webrtc_udp_port {
+        let whep = match config.webrtc.udp_port {
             0 => None,
             port => {
                 let address = SocketAddr::from(([0, 0, 0, 0], port));
                 let limits = Limits {
-                    max_viewers: MAX_VIEWERS,
+                    max_viewers: config.webrtc.max_viewers,
                 };
                 Some(Whep::start(runtime.handle(), &[address], limits, clock.clone())?)
             }
         };
+        let allow_local = config.allow_local_cameras;
         Ok(Self {
-            cameras: Cameras::new(runtime.handle().clone(), clock.clone(), archive.clone()),
+            cameras: Cameras::new(
+                runtime.handle().clone(),
+                clock.clone(),
+                archive.clone(),
+                whep.clone(),
+                allow_local,
+            ),
             clock,
             runtime: Mutex::new(Some(runtime)),
             repair_report: document(&report)?,

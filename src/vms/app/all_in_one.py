@@ -37,7 +37,7 @@ from vms.app.config import Http, Settings
 from vms.app.data_dir import DataDir
 from vms.app.services import Parts, Rooms, build
 from vms.contracts.ingest import Cameras
-from vms.contracts.media import FrontSettings, TlsMaterial
+from vms.contracts.media import EngineSettings, FrontSettings, TlsMaterial, WebRtcSettings
 from vms.domain.errors import Failure
 
 if TYPE_CHECKING:
@@ -99,10 +99,13 @@ class _Machinery:
             tls=_tls(settings.http, directory, clock.now_us()),
             media=MediaEngine(
                 directory.path,
-                fragment_ms=settings.recording.fragment_ms,
-                sync_ms=settings.recording.sync_ms,
-                webrtc_udp_port=settings.webrtc.udp_port,
-                worker_threads=settings.media.worker_threads,
+                EngineSettings(
+                    fragment_ms=settings.recording.fragment_ms,
+                    sync_ms=settings.recording.sync_ms,
+                    worker_threads=settings.media.worker_threads,
+                    allow_local_cameras=settings.cameras.allow_loopback,
+                    webrtc=WebRtcSettings(udp_port=settings.webrtc.udp_port, max_viewers=settings.webrtc.max_viewers),
+                ),
             ),
             stills=WorkerStills(),
         )

@@ -51,6 +51,7 @@ class WebRtc(_Section):
     """Live pictures."""
 
     udp_port: Port = 8189
+    max_viewers: Annotated[int, Field(ge=1, le=100_000)] = 1000
 
 
 class Rtsp(_Section):

@@ -103,6 +103,23 @@ class TlsMaterial(_Value):
     key_pem: SecretStr
 
 
+class WebRtcSettings(_Value):
+    """Live pictures to browsers."""
+
+    udp_port: int = 8189
+    max_viewers: int = 1000
+
+
+class EngineSettings(_Value):
+    """How the media core is started."""
+
+    fragment_ms: int = 500
+    sync_ms: int = 1000
+    worker_threads: int = 2
+    allow_local_cameras: bool = False
+    webrtc: WebRtcSettings = WebRtcSettings()
+
+
 class FrontSettings(_Value):
     """How the public listener is opened."""
 

@@ -36,7 +36,7 @@ def is_local_to_server(host: str) -> bool:
     """Whether `host` means this machine or its link only: loopback, link-local, unspecified, or multicast.
 
     A camera there lets whoever edits cameras reach what listens on the server alone. A name that a resolver maps to
-    such an address is not seen here.
+    such an address is refused by the media core when it connects.
     """
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith((".localhost", ".localdomain")):

@@ -2,16 +2,16 @@
 
 use super::status::SharedStatus;
 use super::{tls, unavailable};
-use media_core::Result;
 use media_core::rtsp::url::RtspUrl;
+use media_core::{Error, ErrorKind, Result};
 use std::cell::RefCell;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
@@ -23,6 +23,15 @@ const READ_BYTES: usize = 256 << 10;
 const READS_PER_WAKE: usize = 8;
 /// More waiting to be written than this means that the camera does not listen any more.
 const MAX_UNSENT_BYTES: usize = 256 << 10;
+
+/// Whether an address means this machine or its link alone: loopback, link-local, unspecified, multicast. The same as
+/// `vms.ingest.sources.is_local_to_server` says of literal addresses before anything is stored.
+fn is_local(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.is_multicast(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unspecified() || ip.is_multicast(),
+    }
+}
 
 thread_local! {
     /// One for all connections of a worker thread: nothing stays in it between two polls.
@@ -78,14 +87,36 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the camera at `url`: the connection, this end's address and the camera's.
-    pub(super) async fn open(url: &RtspUrl, status: &SharedStatus) -> Result<(Self, IpAddr, IpAddr)> {
+    /// Connects to the camera at `url`: the connection, this end's address and the camera's. Unless `allow_local`, a
+    /// name that stands for this machine is `Invalid`: whoever edits cameras and a DNS zone would reach what
+    /// listens here alone.
+    pub(super) async fn open(
+        url: &RtspUrl,
+        allow_local: bool,
+        status: &SharedStatus,
+    ) -> Result<(Self, IpAddr, IpAddr)> {
         let RtspUrl { host, port, .. } = url;
         let address = || format!("{host}:{port}");
-        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), *port)))
+        let connecting = async {
+            let found: Vec<SocketAddr> = lookup_host((host.as_str(), *port)).await?.collect();
+            let allowed: Vec<SocketAddr> = found
+                .iter()
+                .copied()
+                .filter(|a| allow_local || !is_local(a.ip()))
+                .collect();
+            if allowed.is_empty() && !found.is_empty() {
+                return Ok(None);
+            }
+            TcpStream::connect(&allowed[..]).await.map(Some)
+        };
+        let stream = timeout(CONNECT_TIMEOUT, connecting)
             .await
             .map_err(|_| unavailable(format!("{} does not answer", address())))?
-            .map_err(|e| unavailable(format!("{} cannot be reached: {e}", address())))?;
+            .map_err(|e| unavailable(format!("{} cannot be reached: {e}", address())))?
+            .ok_or_else(|| {
+                let reason = format!("{} is an address of the server itself or of its link", address());
+                Error::new(ErrorKind::Invalid, reason)
+            })?;
         stream.set_nodelay(true)?;
         let (local, camera) = (stream.local_addr()?.ip(), stream.peer_addr()?.ip());
         if !url.tls {

@@ -42,6 +42,8 @@ pub struct StreamConfig {
     pub transport: TransportKind,
     /// Name and password; they win over those in the URL.
     pub credentials: Option<Credentials>,
+    /// Whether the camera may be at an address of this machine or of its link alone.
+    pub allow_local: bool,
 }
 
 /// Starts ingest tasks.

@@ -93,7 +93,7 @@ pub(super) async fn run(
     let mut stopped = pin!(stop.notified());
     for _ in 0..=MAX_REDIRECTS {
         let connected = tokio::select! {
-            connected = Connection::open(&url, status) => connected,
+            connected = Connection::open(&url, config.allow_local, status) => connected,
             () = &mut stopped => return (End::Stopped, None),
         };
         let (mut connection, local, camera) = match connected {

@@ -62,19 +62,23 @@ pub fn runtime() -> &'static tokio::runtime::Runtime {
 
 impl Viewing {
     pub fn of(url: String, transport: TransportKind, password: Option<&str>) -> Self {
-        let hub = Hub::new("camera/main", 16 << 20);
-        let collector = Arc::new(Collector::default());
-        hub.attach(collector.clone());
         let credentials = password.map(|password| Credentials {
             username: "admin".into(),
             password: password.into(),
         });
-        let config = StreamConfig {
+        Self::configured(StreamConfig {
             name: "camera/main".into(),
             url,
             transport,
             credentials,
-        };
+            allow_local: true,
+        })
+    }
+
+    pub fn configured(config: StreamConfig) -> Self {
+        let hub = Hub::new("camera/main", 16 << 20);
+        let collector = Arc::new(Collector::default());
+        hub.attach(collector.clone());
         Self {
             collector,
             handle: Ingest::start(runtime().handle(), config, hub, SystemClock::new()),

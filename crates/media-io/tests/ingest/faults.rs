@@ -2,7 +2,7 @@
 
 use crate::cameras::*;
 use media_core::Codec;
-use media_io::ingest::{StreamState, TransportKind};
+use media_io::ingest::{StreamConfig, StreamState, TransportKind};
 use media_io::simulate::{Fault, SimulatorSettings};
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -212,6 +212,25 @@ fn an_address_that_is_no_camera_says_what_it_is() {
             "{:?}",
             status.reason
         );
+        viewing.stop();
+    }
+}
+
+#[test]
+fn a_name_that_stands_for_this_machine_is_not_connected_to() {
+    let (_simulator, port) = camera_with(SimulatorSettings::default(), &[small_clip()]);
+    for host in ["localhost", "127.0.0.1", "[::1]", "0.0.0.0", "[::ffff:127.0.0.1]"] {
+        let viewing = Viewing::configured(StreamConfig {
+            name: "camera/main".into(),
+            url: url(port).replace("127.0.0.1", host),
+            transport: TransportKind::Tcp,
+            credentials: None,
+            allow_local: false,
+        });
+        let status = viewing.status_when(host, |status| status.state != StreamState::Connecting);
+        let reason = status.reason.unwrap_or_default();
+        assert_eq!(status.state, StreamState::Error, "{host}: {reason}");
+        assert!(reason.contains("an address of the server itself"), "{reason}");
         viewing.stop();
     }
 }

@@ -25,17 +25,11 @@ class Picture:
 class Engine:
     """Archive, hub, ingest, live and front of one process."""
 
-    def __init__(
-        self,
-        data_dir: str,
-        *,
-        fragment_ms: int = 500,
-        sync_ms: int = 1000,
-        webrtc_udp_port: int = 8189,
-        worker_threads: int = 2,
-    ) -> None:
+    def __init__(self, data_dir: str, config: str) -> None:
         """Takes the lock of `data_dir/storage` (kind conflict when another process holds it), repairs torn tails,
-        binds the WebRTC port (0 = off) and starts the media threads."""
+        binds the WebRTC port (0 = off) and starts the media threads. config: {"fragment_ms","sync_ms",
+        "worker_threads","allow_local_cameras":bool,"webrtc":{"udp_port","max_viewers"}}. Unless allow_local_cameras,
+        a camera whose name resolves to this machine or its link is not connected to."""
 
     def repair_report(self) -> str:
         """{"files_checked","files_repaired","bytes_cut","records_rebuilt","duration_us","problems":[str]}"""

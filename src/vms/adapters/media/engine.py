@@ -12,6 +12,7 @@ from vms_media import Engine
 from vms.adapters.media.failures import translated
 from vms.contracts.media import (
     CameraSource,
+    EngineSettings,
     ExportOrder,
     ExportProgress,
     FrontSettings,
@@ -31,17 +32,9 @@ class MediaEngine:
     Making one takes the archive's lock; raises Failure(conflict) when another process holds it.
     """
 
-    def __init__(
-        self, data_dir: Path, *, fragment_ms: int, sync_ms: int, webrtc_udp_port: int, worker_threads: int
-    ) -> None:
+    def __init__(self, data_dir: Path, settings: EngineSettings) -> None:
         with translated():
-            self._engine = Engine(
-                str(data_dir),
-                fragment_ms=fragment_ms,
-                sync_ms=sync_ms,
-                webrtc_udp_port=webrtc_udp_port,
-                worker_threads=worker_threads,
-            )
+            self._engine = Engine(str(data_dir), settings.model_dump_json())
 
     def repair_report(self) -> RepairReport:
         with translated():

@@ -1,0 +1,119 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::archive::ArchiveOptions;
+use crate::clock::SystemClock;
+use crate::whep::Limits;
+use bytes::Bytes;
+use media_core::{AccessUnit, TrackParameters};
+use std::time::{Duration, Instant};
+
+const OFFER: &str = include_str!("whep/offers/chromium_video.sdp");
+
+struct Site {
+    cameras: Cameras,
+    archive: Arc<Archive>,
+    whep: Arc<Whep>,
+    _directory: tempfile::TempDir,
+}
+
+fn site() -> Site {
+    let directory = tempfile::tempdir().unwrap();
+    let (clock, runtime) = (SystemClock::new(), Handle::current());
+    let (archive, _) = Archive::open(directory.path(), ArchiveOptions::default(), clock.clone()).unwrap();
+    let limits = Limits { max_viewers: 10 };
+    let whep = Whep::start(&runtime, &["127.0.0.1:0".parse().unwrap()], limits, clock.clone()).unwrap();
+    Site {
+        cameras: Cameras::new(runtime, clock, archive.clone(), Some(whep.clone()), true),
+        archive,
+        whep,
+        _directory: directory,
+    }
+}
+
+/// A camera at an address where nothing listens, with these streams.
+fn silent(streams: &[&str], recording: bool) -> CameraSpec {
+    let stream = StreamSpec {
+        url: "rtsp://127.0.0.1:1/".to_owned(),
+        transport: TransportSpec::Tcp,
+    };
+    CameraSpec {
+        streams: streams
+            .iter()
+            .map(|name| ((*name).to_owned(), stream.clone()))
+            .collect(),
+        username: None,
+        password: None,
+        recording,
+    }
+}
+
+/// Opens a viewer of a stream that has shown a picture.
+fn watch(site: &Site, stream: &str) {
+    let hub = site.cameras.hub("door", stream).unwrap();
+    let parameters = TrackParameters {
+        codec: Codec::H264,
+        clock_rate: 90_000,
+        configuration: Bytes::from_static(&[1, 0x42, 0xc0, 40, 0xff]),
+        width: 640,
+        height: 360,
+        channels: 0,
+        reorder_depth: 0,
+        fps_milli: 0,
+    };
+    hub.publish(&Arc::new(AccessUnit {
+        track: 0,
+        pts: 0,
+        dts: 0,
+        utc_us: 0,
+        received_us: 0,
+        key: true,
+        discontinuity: false,
+        lost_packets: 0,
+        data: Bytes::from_static(&[0, 0, 0, 2, 0x65, 0x88]),
+        parameters: Arc::new(parameters),
+    }));
+    site.whep.open(hub, OFFER).unwrap();
+}
+
+async fn viewers_become(site: &Site, count: usize) {
+    let since = Instant::now();
+    while site.whep.viewers() != count {
+        assert!(
+            since.elapsed() < Duration::from_secs(2),
+            "{} viewers",
+            site.whep.viewers()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_leave_with_the_stream_that_they_watch() {
+    let site = site();
+    site.cameras.set("door", silent(&["main", "sub"], false)).unwrap();
+    watch(&site, "main");
+    watch(&site, "sub");
+    viewers_become(&site, 2).await;
+    site.cameras.set("door", silent(&["main"], false)).unwrap();
+    viewers_become(&site, 1).await;
+    site.cameras.remove("door").unwrap();
+    viewers_become(&site, 0).await;
+    assert_eq!(site.cameras.remove("door").unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_cannot_be_made_leaves_everything_as_it_was() {
+    let site = site();
+    site.cameras.set("door", silent(&["main"], false)).unwrap();
+    let elsewhere = site.archive.recorder("door", "main").unwrap();
+    let refused = site.cameras.set("door", silent(&["main"], true)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert!(site.cameras.status("door").unwrap().streams.contains_key("main"));
+    assert!(site.cameras.set("door", silent(&[], true)).is_err());
+    elsewhere.stop();
+    site.cameras.set("door", silent(&["main"], true)).unwrap();
+    site.cameras.set("door", silent(&["main"], false)).unwrap();
+    site.cameras.set("door", silent(&["main"], true)).unwrap();
+    assert_eq!(site.cameras.statuses().len(), 1);
+}

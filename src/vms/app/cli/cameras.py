@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from vms.app.cli import options
-from vms.app.cli.client import connected
+from vms.app.cli.connection import Connection, connecting
 from vms.domain.cameras import RecordingMode
 from vms.domain.errors import Failure
 
@@ -25,6 +26,7 @@ class Transports(StrEnum):
 
 
 @app.command("add")
+@partial(connecting, url_is_taken=True)
 def add(
     name: Annotated[str, typer.Option("--name", help="What to call it.")],
     camera_url: Annotated[str, typer.Option("--url", help="The camera's main stream, rtsp:// or rtsps://.")],
@@ -37,12 +39,8 @@ def add(
     recording: Annotated[RecordingMode, typer.Option("--recording", help="When to record it.")] = (
         RecordingMode.CONTINUOUS
     ),
-    server_url: options.ServerOnly = options.DEFAULT_URL,
-    login: options.Login = options.DEFAULT_LOGIN,
-    password: options.Password = None,
-    token: options.Token = None,
-    ca: options.CertificateFile = None,
-    insecure: options.Insecure = False,
+    *,
+    connection: Connection,
     as_json: options.Json = False,
 ) -> None:
     """Adds a camera."""
@@ -58,7 +56,7 @@ def add(
         draft["credentials"] = {"username": username, "password": _camera_password(password_stdin)}
     elif password_stdin:
         raise Failure("invalid", "--password-stdin goes with --username")
-    with connected(server_url, login, password, token, ca, insecure) as server:
+    with connection.open() as server:
         camera = server.post("/cameras", draft)
     if as_json:
         options.print_json(camera)
@@ -75,17 +73,14 @@ def _camera_password(from_stdin: bool) -> str | None:
 
 
 @app.command("list")
+@connecting
 def list_cameras(
-    url: options.Url = options.DEFAULT_URL,
-    login: options.Login = options.DEFAULT_LOGIN,
-    password: options.Password = None,
-    token: options.Token = None,
-    ca: options.CertificateFile = None,
-    insecure: options.Insecure = False,
+    *,
+    connection: Connection,
     as_json: options.Json = False,
 ) -> None:
     """Lists the cameras with their state."""
-    with connected(url, login, password, token, ca, insecure) as server:
+    with connection.open() as server:
         cameras = [
             {**camera, "status": server.get(f"/cameras/{camera['id']}/status")} for camera in server.every("/cameras")
         ]
@@ -116,17 +111,14 @@ def _picture(status: dict[str, Any]) -> str:
 
 
 @app.command("remove")
+@connecting
 def remove(
     camera: Annotated[str, typer.Argument(help="Name or identifier.")],
-    url: options.Url = options.DEFAULT_URL,
-    login: options.Login = options.DEFAULT_LOGIN,
-    password: options.Password = None,
-    token: options.Token = None,
-    ca: options.CertificateFile = None,
-    insecure: options.Insecure = False,
+    *,
+    connection: Connection,
 ) -> None:
     """Removes a camera; its recordings stay on the disk."""
-    with connected(url, login, password, token, ca, insecure) as server:
+    with connection.open() as server:
         server.delete(f"/cameras/{server.camera(camera)['id']}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -100,27 +99,6 @@ class Server:
 
     def _unreachable(self, error: httpx.HTTPError) -> Failure:
         return Failure("unavailable", f"the server {self._http.base_url} cannot be reached: {error}")
-
-
-@contextmanager
-def connected(
-    url: str, login: str, password: str | None, token: str | None, ca: Path | None, insecure: bool
-) -> Iterator[Server]:
-    """The server at `url` for the length of a command."""
-    verify: Any = not insecure
-    if ca is not None:
-        import ssl
-
-        try:
-            verify = ssl.create_default_context(cafile=str(ca))
-        except (OSError, ssl.SSLError) as error:
-            raise Failure("invalid", f"the certificate file {ca} cannot be read") from error
-    try:
-        http = httpx.Client(base_url=url, verify=verify, timeout=30.0, trust_env=False)
-    except (httpx.InvalidURL, ValueError) as error:
-        raise Failure("invalid", f"not a server's URL: {url}") from error
-    with http:
-        yield Server(http, login, password, token)
 
 
 def _problem(response: httpx.Response) -> Failure:

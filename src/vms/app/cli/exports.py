@@ -11,13 +11,15 @@ from typing import Annotated, Any
 import typer
 
 from vms.app.cli import options
-from vms.app.cli.client import Server, connected
+from vms.app.cli.client import Server
+from vms.app.cli.connection import Connection, connecting
 from vms.domain.errors import Failure
 from vms.domain.time import format_time, parse_time
 
 _POLL_S = 0.3
 
 
+@connecting
 def export(
     cameras: Annotated[list[str], typer.Argument(metavar="CAMERA...", help="Names or identifiers.")],
     start: Annotated[str, typer.Option("--start", help="RFC 3339.")],
@@ -25,12 +27,8 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
     form: Annotated[str | None, typer.Option("--format", help="mp4, mkv or zip; else by the file's suffix.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the export on the server too.")] = False,
-    url: options.Url = options.DEFAULT_URL,
-    login: options.Login = options.DEFAULT_LOGIN,
-    password: options.Password = None,
-    token: options.Token = None,
-    ca: options.CertificateFile = None,
-    insecure: options.Insecure = False,
+    *,
+    connection: Connection,
     as_json: options.Json = False,
 ) -> None:
     """Exports recordings into a file, and checks its SHA-256."""
@@ -40,7 +38,7 @@ def export(
     if not output.absolute().parent.is_dir():
         raise Failure("invalid", f"there is no directory {output.absolute().parent}")
     order = {"start": _time("start", start), "end": _time("end", end), "format": chosen}
-    with connected(url, login, password, token, ca, insecure) as server:
+    with connection.open() as server:
         camera_ids = [server.camera(camera)["id"] for camera in cameras]
         made = server.post("/exports", {"camera_ids": camera_ids, **order})
         try:

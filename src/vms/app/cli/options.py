@@ -4,30 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-Url = Annotated[str, typer.Option("--server", "--url", envvar="VMS_URL", help="The server.", show_default=True)]
-# Where --url is the camera's.
-ServerOnly = Annotated[str, typer.Option("--server", envvar="VMS_URL", help="The server.", show_default=True)]
-Token = Annotated[str | None, typer.Option("--token", envvar="VMS_TOKEN", help="An access token, instead of a log-in.")]
-Login = Annotated[str, typer.Option("--login", envvar="VMS_USER", help="User to log in as.", show_default=True)]
-Password = Annotated[
-    str | None,
-    typer.Option(
-        "--password", envvar=["VMS_PASSWORD", "VMS_ADMIN_PASSWORD"], help="Its password; better in the environment."
-    ),
-]
-CertificateFile = Annotated[
-    Path | None, typer.Option("--ca", envvar="VMS_CA", help="PEM file with the server's (self-signed) certificate.")
-]
-Insecure = Annotated[bool, typer.Option("--insecure", help="Do not check the server's certificate.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-DEFAULT_URL = "http://127.0.0.1:8080"
-DEFAULT_LOGIN = "admin"
 
 
 def print_json(value: Any) -> None:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import typer
 
 from vms.app.cli import options
-from vms.app.cli.client import connected
+from vms.app.cli.connection import Connection, connecting
 from vms.domain.errors import Failure
 
 app = typer.Typer(help="The archive and its disk.", no_args_is_help=True)
 
 
 @app.command("usage")
+@connecting
 def usage(
-    url: options.Url = options.DEFAULT_URL,
-    login: options.Login = options.DEFAULT_LOGIN,
-    password: options.Password = None,
-    token: options.Token = None,
-    ca: options.CertificateFile = None,
-    insecure: options.Insecure = False,
+    *,
+    connection: Connection,
     as_json: options.Json = False,
 ) -> None:
     """Shows what recordings take."""
-    with connected(url, login, password, token, ca, insecure) as server:
+    with connection.open() as server:
         found = server.get("/storage")
     if as_json:
         options.print_json(found)

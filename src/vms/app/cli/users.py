@@ -11,7 +11,8 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from vms.app.cli import options
-from vms.app.cli.client import Server, connected
+from vms.app.cli.client import Server
+from vms.app.cli.connection import Connection, connecting
 from vms.domain.errors import Failure
 from vms.domain.permissions import Role
 from vms.domain.time import format_time
@@ -74,33 +75,25 @@ class _InDirectory:
 @contextmanager
 def _accounts(
     data_dir: Path | None,
-    url: str,
-    login: str,
-    password: str | None,
-    token: str | None,
-    ca: Path | None,
-    insecure: bool,
+    connection: Connection,
 ) -> Iterator[_Accounts]:
     if data_dir is not None:
         yield _InDirectory(data_dir)
         return
-    with connected(url, login, password, token, ca, insecure) as server:
+    with connection.open() as server:
         yield _Online(server)
 
 
 @app.command("list")
+@connecting
 def list_users(
     data_dir: Offline = None,
-    url: options.Url = options.DEFAULT_URL,
-    login: options.Login = options.DEFAULT_LOGIN,
-    password: options.Password = None,
-    token: options.Token = None,
-    ca: options.CertificateFile = None,
-    insecure: options.Insecure = False,
+    *,
+    connection: Connection,
     as_json: options.Json = False,
 ) -> None:
     """Lists the users."""
-    with _accounts(data_dir, url, login, password, token, ca, insecure) as accounts:
+    with _accounts(data_dir, connection) as accounts:
         users = accounts.users()
     if as_json:
         options.print_json({"items": users, "next_cursor": None})
@@ -111,39 +104,33 @@ def list_users(
 
 
 @app.command("add")
+@connecting
 def add(
     name: Annotated[str, typer.Argument()],
     role: Annotated[Role, typer.Option("--role")] = Role.VIEWER,
     new_password: NewPassword = None,
     data_dir: Offline = None,
-    url: options.Url = options.DEFAULT_URL,
-    login: options.Login = options.DEFAULT_LOGIN,
-    password: options.Password = None,
-    token: options.Token = None,
-    ca: options.CertificateFile = None,
-    insecure: options.Insecure = False,
+    *,
+    connection: Connection,
 ) -> None:
     """Adds a user."""
     chosen = _chosen(new_password)
-    with _accounts(data_dir, url, login, password, token, ca, insecure) as accounts:
+    with _accounts(data_dir, connection) as accounts:
         print(accounts.add(name, chosen, role)["id"])
 
 
 @app.command("passwd")
+@connecting
 def set_password(
     name: Annotated[str, typer.Argument()],
     new_password: NewPassword = None,
     data_dir: Offline = None,
-    url: options.Url = options.DEFAULT_URL,
-    login: options.Login = options.DEFAULT_LOGIN,
-    password: options.Password = None,
-    token: options.Token = None,
-    ca: options.CertificateFile = None,
-    insecure: options.Insecure = False,
+    *,
+    connection: Connection,
 ) -> None:
     """Sets a user's password and ends that user's sessions."""
     chosen = _chosen(new_password)
-    with _accounts(data_dir, url, login, password, token, ca, insecure) as accounts:
+    with _accounts(data_dir, connection) as accounts:
         accounts.set_password(name, chosen)
 
 

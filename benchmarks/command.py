@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import archive, cameras, exporting, instructions, kills, live, report, seeking
+from benchmarks import archive, cameras, exporting, ingest, instructions, kills, live, report, seeking
 
 bench = typer.Typer(
     help="Measures what the product costs and how fast it answers.",
@@ -33,6 +33,14 @@ def cameras_command(
 ) -> None:
     """CPU and memory per camera while recording, beside ffmpeg in the same run."""
     _publish(output, f"cameras-{count}", cameras.measure(count, window_s=window_s))
+
+
+@bench.command("ingest")
+def ingest_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=1000)] = 50, output: Output = RESULTS
+) -> None:
+    """What receiving a camera costs, beside retina's client in the same run."""
+    _publish(output, f"ingest-{count}", ingest.measure(count))
 
 
 @bench.command("seek")
@@ -97,6 +105,7 @@ def all_command(output: Output = RESULTS) -> None:
     benches: list[tuple[str, Callable[[], list[report.Figure]]]] = [
         ("cameras-50", lambda: cameras.measure(50)),
         ("cameras-200", lambda: cameras.measure(200, ffmpeg_cameras=5)),
+        ("ingest-50", ingest.measure),
         ("seek-1-days", lambda: seeking.measure(1)),
         ("seek-30-days", lambda: seeking.measure(30)),
         ("export", exporting.measure),

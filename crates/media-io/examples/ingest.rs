@@ -106,6 +106,7 @@ fn main() {
             "not all streams came online"
         );
     }
+    println!("ready");
     std::thread::sleep(Duration::from_secs(2));
     let (user, system) = processor_time();
     let (from, switches_before) = (Instant::now(), switches());

@@ -24,7 +24,9 @@ from vms.app.services import Parts, Rooms, build
 from vms.domain.cameras import CameraStatus
 from vms.domain.errors import Failure
 from vms.domain.recordings import RecordedRange
+from vms.stream.ice_servers import Relays
 
+NO_RELAYS = Relays()
 PASSWORD = "correct horse"
 CAMERA = {"name": "Gate", "streams": {"main": {"url": "rtsp://192.0.2.10/stream1"}}}
 
@@ -33,7 +35,13 @@ class MemoryInstallation:
     """Build it, talk to `client` (logged in as the administrator) or `anonymous`, and look at its parts."""
 
     def __init__(
-        self, directory: Path, tokens: JwtSigner, *, requests_per_minute: int = 0, allow_loopback: bool = False
+        self,
+        directory: Path,
+        tokens: JwtSigner,
+        *,
+        requests_per_minute: int = 0,
+        allow_loopback: bool = False,
+        relays: Relays = NO_RELAYS,
     ) -> None:
         self.clock = ManualClock()
         self.media = MemoryMedia()
@@ -63,6 +71,7 @@ class MemoryInstallation:
             ),
             allow_loopback=allow_loopback,
             requests_per_minute=requests_per_minute,
+            relays=relays,
         )
         self.rooms.access.ensure_administrator(SecretStr(PASSWORD))
         self.rooms.storage.start()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import OAuth2PasswordBearer
@@ -100,6 +100,13 @@ def find_camera(part: Services, camera_id: str) -> Camera:
 GrantToken = Annotated[str | None, Query(alias="token", description="The token of a signed link")]
 
 
+class Admitted(NamedTuple):
+    """Who may see media, and the one stream that the grant is bound to, if it is."""
+
+    subject: str
+    stream: str | None
+
+
 def allow_media(
     part: Services,
     bearer_token: str | None,
@@ -108,13 +115,14 @@ def allow_media(
     action: GrantAction,
     *,
     first: bool,
-) -> str | None:
-    """Lets holders of the permission or of a grant pass; the stream that a grant is bound to, if it is.
+) -> Admitted:
+    """Lets holders of the permission or of a grant pass.
 
     Raises Failure of unauthorized or forbidden.
     """
     if grant_token is not None:
-        return part.access.check_grant(grant_token, camera_id, action, first_use=first).stream
+        grant = part.access.check_grant(grant_token, camera_id, action, first_use=first)
+        return Admitted(grant.subject, grant.stream)
     principal = authenticated(part, bearer_token)
     require(principal, Permission.WATCH_LIVE if action == "live" else Permission.WATCH_RECORDINGS)
-    return None
+    return Admitted(principal.name, None)

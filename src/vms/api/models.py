@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from vms.api.times import ApiTime
 from vms.contracts.grants import GrantAction
-from vms.contracts.stream import LinkProtocol
+from vms.contracts.stream import IceServer, LinkProtocol
 from vms.domain.cameras import Camera, CameraStatus, RecordingMode, StreamStatus
 from vms.domain.errors import FieldFailure
 from vms.domain.ids import is_id
@@ -192,6 +192,12 @@ class LinkRequest(_Request):
     stream: Literal["main", "sub"] | None = None
     start: ApiTime | None = None
     end: ApiTime | None = None
+
+
+class IceServersAnswer(BaseModel):
+    """`RTCConfiguration.iceServers`."""
+
+    ice_servers: list[IceServer]
 
 
 class LinkAnswer(BaseModel):

@@ -39,6 +39,7 @@ from vms.app.services import Parts, Rooms, build
 from vms.contracts.ingest import Cameras
 from vms.contracts.media import EngineSettings, FrontSettings, TlsMaterial, WebRtcSettings
 from vms.domain.errors import Failure
+from vms.stream.ice_servers import Relays
 
 if TYPE_CHECKING:
     from vms.adapters.media import MediaEngine
@@ -141,6 +142,7 @@ class _Machinery:
             parts,
             allow_loopback=settings.cameras.allow_loopback,
             requests_per_minute=settings.limits.requests_per_minute,
+            relays=Relays(settings.webrtc.stun_urls, settings.webrtc.turn_urls, settings.webrtc.turn_secret),
         )
 
     def open_front(self, http: Http, upstream: Path) -> str:

@@ -52,6 +52,16 @@ class WebRtc(_Section):
 
     udp_port: Port = 8189
     max_viewers: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    stun_urls: tuple[Annotated[str, Field(pattern=r"^stuns?:[^\s<>\"]+$", max_length=512)], ...] = ()
+    turn_urls: tuple[Annotated[str, Field(pattern=r"^turns?:[^\s<>\"]+$", max_length=512)], ...] = ()
+    # Shared with the relay, which checks the log-ins made with it.
+    turn_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+
+    @model_validator(mode="after")
+    def _relay_and_secret(self) -> Self:
+        if self.turn_urls and self.turn_secret is None:
+            raise ValueError("turn_urls need turn_secret: a relay without log-in is open to everybody")
+        return self
 
 
 class Rtsp(_Section):

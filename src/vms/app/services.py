@@ -22,6 +22,7 @@ from vms.gateway.middleware import BodyLimit, Entry, RateLimit
 from vms.gateway.service import AccessService
 from vms.ingest.service import IngestService
 from vms.storage.service import StorageService
+from vms.stream.ice_servers import Relays
 from vms.stream.service import StreamService
 
 EXPOSED_HEADERS = ["Location", "Link", "ETag", "Retry-After", "Vms-Captured-At", "Vms-Start", "Vms-Next-Start"]
@@ -60,13 +61,13 @@ class Rooms:
     application: ASGIApp
 
 
-def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int) -> Rooms:
+def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relays: Relays) -> Rooms:
     """Wires everything; nothing is started."""
     ingest = IngestService(parts.cameras, parts.ingest, parts.sealer, parts.clock, allow_loopback=allow_loopback)
     storage = StorageService(
         parts.archive, parts.exports, parts.stills, parts.remuxer, parts.clock, export_dir=parts.export_dir
     )
-    stream = StreamService(parts.live, parts.stills, parts.grants, parts.clock)
+    stream = StreamService(parts.live, parts.stills, parts.grants, parts.clock, relays)
     access = AccessService(
         users=parts.users,
         session_repository=parts.sessions,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -20,11 +21,25 @@ class Link(BaseModel):
     expires_us: int
 
 
+class IceServer(BaseModel):
+    """A STUN server, or a TURN server with a log-in (`RTCIceServer` of the W3C's WebRTC)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    urls: tuple[str, ...]
+    username: str | None = None
+    credential: str | None = None
+
+
 class Live(Protocol):
     """Live pictures."""
 
     def open_whep(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
         """(session id, answer SDP). Raises Failure of unsupported, malformed, exhausted or conflict."""
+        ...
+
+    def ice_servers(self, subject: str) -> Sequence[IceServer]:
+        """What `subject` may use where no address of the server can be reached; log-ins last twelve hours."""
         ...
 
     def patch_whep(self, session_id: str, fragment: str) -> None: ...

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vms.contracts.clock import Clock
 from vms.contracts.grants import GrantSigner
 from vms.contracts.media import MediaLive
 from vms.contracts.stills import StillDecoder
 from vms.contracts.storage import Still
-from vms.contracts.stream import Link, LinkProtocol
+from vms.contracts.stream import IceServer, Link, LinkProtocol
 from vms.domain.time import SECOND_US
 from vms.stream import links
+from vms.stream.ice_servers import Relays, ice_servers
 
 
 class StreamService:
     """Satisfies `vms.contracts.stream.Live`."""
 
-    def __init__(self, media: MediaLive, stills: StillDecoder, signer: GrantSigner, clock: Clock) -> None:
+    def __init__(
+        self,
+        media: MediaLive,
+        stills: StillDecoder,
+        signer: GrantSigner,
+        clock: Clock,
+        relays: Relays,
+    ) -> None:
         self._media = media
         self._stills = stills
         self._signer = signer
         self._clock = clock
+        self._relays = relays
 
     def open_whep(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
         return self._media.whep_open(camera_id, stream, offer_sdp)
+
+    def ice_servers(self, subject: str) -> Sequence[IceServer]:
+        return ice_servers(self._relays, subject=subject, now_s=self._clock.now_us() // SECOND_US)
 
     def patch_whep(self, session_id: str, fragment: str) -> None:
         self._media.whep_patch(session_id, fragment)

@@ -1,19 +1,16 @@
-"""Links, live WebRTC, stills and timelines. Playback itself is served by the front."""
+"""Links, stills and timelines. Playback itself is served by the front."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from vms.api.dependencies import (
     Authenticated,
     BearerToken,
     CameraId,
     GrantToken,
-    Services,
     ServicesOf,
     allow_media,
     find_camera,
@@ -21,9 +18,7 @@ from vms.api.dependencies import (
     require,
 )
 from vms.api.models import LinkAnswer, LinkRequest, TimelineAnswer
-from vms.api.problem_handlers import answer
 from vms.api.times import ApiTime
-from vms.contracts.problems import problem
 from vms.contracts.storage import Still
 from vms.domain import recordings
 from vms.domain.errors import Failure
@@ -34,9 +29,6 @@ router = APIRouter(prefix="/api/v1", tags=["media"])
 StreamQuery = Annotated[Literal["main", "sub"], Query()]
 Height = Annotated[int | None, Query(ge=16, le=4320, description="Scale down to so many pixels of height")]
 LONGEST_TIMELINE_US = 400 * 86_400_000_000
-LARGEST_SDP = 64 * 1024
-_SDP = "application/sdp"
-_TRICKLE = "application/trickle-ice-sdpfrag"
 
 
 @router.post("/cameras/{camera_id}/links")
@@ -70,85 +62,6 @@ def timeline(
     camera = find_camera(part, camera_id)
     span = recordings.span(start, end, longest_us=LONGEST_TIMELINE_US)
     return TimelineAnswer.of(part.archive.timeline(camera.id, span))
-
-
-@router.post("/cameras/{camera_id}/live/whep", status_code=201, response_class=Response)
-async def open_whep(
-    part: ServicesOf,
-    request: Request,
-    camera_id: CameraId,
-    header_token: BearerToken,
-    token: GrantToken = None,
-    stream: Annotated[Literal["main", "sub"] | None, Query()] = None,
-) -> Response:
-    """WHEP: the viewer's offer (application/sdp) for the server's answer; the session is at Location."""
-    return await run_in_threadpool(
-        _open_whep, part, request, await _body(request), camera_id, header_token, token, stream
-    )
-
-
-def _open_whep(
-    part: Services,
-    request: Request,
-    body: bytes,
-    camera_id: str,
-    header_token: str | None,
-    token: str | None,
-    stream: str | None,
-) -> Response:
-    bound = allow_media(part, header_token, token, camera_id, "live", first=True)
-    if bound is not None and stream not in {None, bound}:
-        raise Failure("forbidden", "the link is for another stream", code="link-for-something-else")
-    camera = find_camera(part, camera_id)
-    name = bound or stream or "main"
-    if name not in camera.streams:
-        raise Failure("not_found", f"the camera has no {name} stream", code="stream-not-found")
-    if _media_type(request) != _SDP:
-        return answer(problem(415, "Unsupported media type", f"send an offer as {_SDP}", "unsupported-media-type"))
-    session_id, sdp = part.live.open_whep(camera.id, name, _text(body))
-    location = f"/api/v1/cameras/{camera.id}/live/whep/{session_id}"
-    if token is not None:
-        location += "?" + urlencode({"token": token})
-    return Response(
-        sdp, 201, headers={"Location": location, "ETag": f'"{session_id}"', "Accept-Patch": _TRICKLE}, media_type=_SDP
-    )
-
-
-@router.patch("/cameras/{camera_id}/live/whep/{session_id}", status_code=204, response_class=Response)
-async def patch_whep(
-    part: ServicesOf,
-    request: Request,
-    camera_id: CameraId,
-    session_id: str,
-    header_token: BearerToken,
-    token: GrantToken = None,
-) -> Response:
-    """More candidates of the viewer's (application/trickle-ice-sdpfrag, RFC 8840)."""
-    body = await _body(request)
-
-    def patch() -> Response:
-        allow_media(part, header_token, token, camera_id, "live", first=False)
-        if _media_type(request) != _TRICKLE:
-            detail = f"send candidates as {_TRICKLE}"
-            return answer(problem(415, "Unsupported media type", detail, "unsupported-media-type"))
-        part.live.patch_whep(session_id, _text(body))
-        return Response(status_code=204)
-
-    return await run_in_threadpool(patch)
-
-
-@router.delete("/cameras/{camera_id}/live/whep/{session_id}", status_code=204)
-def close_whep(
-    part: ServicesOf,
-    camera_id: CameraId,
-    session_id: str,
-    header_token: BearerToken,
-    token: GrantToken = None,
-) -> Response:
-    """Ends a live session."""
-    allow_media(part, header_token, token, camera_id, "live", first=False)
-    part.live.close_whep(session_id)
-    return Response(status_code=204)
 
 
 @router.get("/cameras/{camera_id}/snapshot.jpg", response_class=Response)
@@ -229,21 +142,3 @@ def _still_failure(failure: Failure) -> Failure:
 def _jpeg(still: Still, cache: str) -> Response:
     headers = {"Vms-Captured-At": format_time(still.captured_us), "Cache-Control": cache}
     return Response(still.jpeg, media_type="image/jpeg", headers=headers)
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def _body(request: Request) -> bytes:
-    body = await request.body()
-    if len(body) > LARGEST_SDP:
-        raise Failure("malformed", f"a session description has at most {LARGEST_SDP} bytes", code="malformed-sdp")
-    return body
-
-
-def _text(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise Failure("malformed", "a session description is UTF-8 text", code="malformed-sdp") from error

@@ -1,0 +1,151 @@
+"""Live WebRTC: WHEP sessions, and the relays for viewers that reach no address of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from vms.api.dependencies import (
+    BearerToken,
+    CameraId,
+    GrantToken,
+    Services,
+    ServicesOf,
+    allow_media,
+    find_camera,
+    permitted,
+)
+from vms.api.models import IceServersAnswer
+from vms.api.problem_handlers import answer
+from vms.contracts.problems import problem
+from vms.contracts.stream import IceServer
+from vms.domain.errors import Failure
+from vms.domain.permissions import Permission, Principal
+
+router = APIRouter(prefix="/api/v1", tags=["live"])
+LARGEST_SDP = 64 * 1024
+_SDP = "application/sdp"
+_TRICKLE = "application/trickle-ice-sdpfrag"
+
+
+@router.get("/webrtc/ice-servers", response_model_exclude_none=True)
+def ice_servers(
+    part: ServicesOf, principal: Annotated[Principal, Depends(permitted(Permission.WATCH_LIVE))]
+) -> IceServersAnswer:
+    """`iceServers` for an RTCPeerConnection; log-ins at relays last twelve hours."""
+    return IceServersAnswer(ice_servers=list(part.live.ice_servers(principal.name)))
+
+
+@router.post("/cameras/{camera_id}/live/whep", status_code=201, response_class=Response)
+async def open_whep(
+    part: ServicesOf,
+    request: Request,
+    camera_id: CameraId,
+    header_token: BearerToken,
+    token: GrantToken = None,
+    stream: Annotated[Literal["main", "sub"] | None, Query()] = None,
+) -> Response:
+    """WHEP: the viewer's offer (application/sdp) for the server's answer; the session is at Location."""
+    return await run_in_threadpool(
+        _open_whep, part, request, await _body(request), camera_id, header_token, token, stream
+    )
+
+
+def _open_whep(
+    part: Services,
+    request: Request,
+    body: bytes,
+    camera_id: str,
+    header_token: str | None,
+    token: str | None,
+    stream: str | None,
+) -> Response:
+    subject, bound = allow_media(part, header_token, token, camera_id, "live", first=True)
+    if bound is not None and stream not in {None, bound}:
+        raise Failure("forbidden", "the link is for another stream", code="link-for-something-else")
+    camera = find_camera(part, camera_id)
+    name = bound or stream or "main"
+    if name not in camera.streams:
+        raise Failure("not_found", f"the camera has no {name} stream", code="stream-not-found")
+    if _media_type(request) != _SDP:
+        return answer(problem(415, "Unsupported media type", f"send an offer as {_SDP}", "unsupported-media-type"))
+    session_id, sdp = part.live.open_whep(camera.id, name, _text(body))
+    location = f"/api/v1/cameras/{camera.id}/live/whep/{session_id}"
+    if token is not None:
+        location += "?" + urlencode({"token": token})
+    headers = {"Location": location, "ETag": f'"{session_id}"', "Accept-Patch": _TRICKLE}
+    relays = _link_header(part.live.ice_servers(subject))
+    if relays is not None:
+        headers["Link"] = relays
+    return Response(sdp, 201, headers=headers, media_type=_SDP)
+
+
+@router.patch("/cameras/{camera_id}/live/whep/{session_id}", status_code=204, response_class=Response)
+async def patch_whep(
+    part: ServicesOf,
+    request: Request,
+    camera_id: CameraId,
+    session_id: str,
+    header_token: BearerToken,
+    token: GrantToken = None,
+) -> Response:
+    """More candidates of the viewer's (application/trickle-ice-sdpfrag, RFC 8840)."""
+    body = await _body(request)
+
+    def patch() -> Response:
+        allow_media(part, header_token, token, camera_id, "live", first=False)
+        if _media_type(request) != _TRICKLE:
+            detail = f"send candidates as {_TRICKLE}"
+            return answer(problem(415, "Unsupported media type", detail, "unsupported-media-type"))
+        part.live.patch_whep(session_id, _text(body))
+        return Response(status_code=204)
+
+    return await run_in_threadpool(patch)
+
+
+@router.delete("/cameras/{camera_id}/live/whep/{session_id}", status_code=204)
+def close_whep(
+    part: ServicesOf,
+    camera_id: CameraId,
+    session_id: str,
+    header_token: BearerToken,
+    token: GrantToken = None,
+) -> Response:
+    """Ends a live session."""
+    allow_media(part, header_token, token, camera_id, "live", first=False)
+    part.live.close_whep(session_id)
+    return Response(status_code=204)
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _body(request: Request) -> bytes:
+    body = await request.body()
+    if len(body) > LARGEST_SDP:
+        raise Failure("malformed", f"a session description has at most {LARGEST_SDP} bytes", code="malformed-sdp")
+    return body
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Failure("malformed", "a session description is UTF-8 text", code="malformed-sdp") from error
+
+
+def _link_header(servers: Sequence[IceServer]) -> str | None:
+    """The servers as RFC 9725 §4.6 tells players that know nothing else of our interface; None when there are none."""
+    links = []
+    for server in servers:
+        for url in server.urls:
+            link = f'<{url}>; rel="ice-server"'
+            if server.username is not None:
+                link += f'; username="{server.username}"; credential="{server.credential}"; credential-type="password"'
+            links.append(link)
+    return ", ".join(links) or None

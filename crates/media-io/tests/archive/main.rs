@@ -2,9 +2,12 @@
 //! happens in between. Needs ffmpeg and ffprobe; the full-disk tests need root for a small tmpfs.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../media-core/tests/camera_dump/mod.rs"]
+mod camera_dump;
 mod disk;
 mod exports;
 mod feed;
+mod golden;
 mod hls;
 mod killed;
 mod long;

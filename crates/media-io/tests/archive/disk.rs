@@ -3,22 +3,33 @@ use media_io::archive::{Archive, ArchiveOptions, RecordingState};
 use media_io::clock::ManualClock;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A tmpfs of a given size, unmounted at the end.
 pub struct SmallDisk {
-    directory: tempfile::TempDir,
+    path: PathBuf,
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl SmallDisk {
     pub fn new(size: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        mount(directory.path(), Some(&format!("size={size}")), 0);
-        Self { directory }
+        let mut disk = Self::at(directory.path(), size);
+        disk._directory = Some(directory);
+        disk
+    }
+
+    /// Over an existing directory.
+    pub fn at(path: &Path, size: &str) -> Self {
+        mount(path, Some(&format!("size={size}")), 0);
+        Self {
+            path: path.to_owned(),
+            _directory: None,
+        }
     }
 
     pub fn path(&self) -> &Path {
-        self.directory.path()
+        &self.path
     }
 }
 
@@ -28,6 +39,22 @@ impl Drop for SmallDisk {
         // SAFETY: the path ends in a zero byte.
         unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
     }
+}
+
+/// Makes a mounted tmpfs read-only, or writable again.
+fn remount(path: &Path, flags: libc::c_ulong) -> bool {
+    let path = CString::new(path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: all strings end in a zero byte.
+    let answer = unsafe {
+        libc::mount(
+            c"tmpfs".as_ptr(),
+            path.as_ptr(),
+            c"tmpfs".as_ptr(),
+            libc::MS_REMOUNT | flags,
+            std::ptr::null(),
+        )
+    };
+    answer == 0
 }
 
 fn mount(path: &Path, options: Option<&str>, flags: libc::c_ulong) {
@@ -107,30 +134,86 @@ fn a_read_only_disk_is_a_state_and_what_was_recorded_stays() {
     push_video(&*recorder, &a, T0_US, 50, 0);
     recorder.stop();
     // Closed files do not keep a file system from becoming read-only; the lock is only read from now on.
-    let path = CString::new(disk.path().as_os_str().as_bytes()).unwrap();
     drop(archive);
-    let remount = |flags| {
-        // SAFETY: all strings end in a zero byte.
-        unsafe {
-            libc::mount(
-                c"tmpfs".as_ptr(),
-                path.as_ptr(),
-                c"tmpfs".as_ptr(),
-                flags,
-                std::ptr::null(),
-            )
-        }
-    };
-    assert_eq!(remount(libc::MS_REMOUNT | libc::MS_RDONLY), 0);
+    assert!(remount(disk.path(), libc::MS_RDONLY));
     let refused = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock.clone())
         .err()
         .unwrap();
     assert_eq!(refused.kind(), media_core::ErrorKind::Forbidden);
     assert!(refused.message().contains("read-only"), "{refused}");
-    assert_eq!(remount(libc::MS_REMOUNT), 0);
+    assert!(remount(disk.path(), 0));
     let (archive, report) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock).unwrap();
     assert_eq!((report.files_checked, report.files_repaired), (1, 0));
     drop(archive);
+}
+
+#[test]
+fn a_disk_that_turns_read_only_while_recording_is_a_state_and_recording_goes_on_afterwards() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(T0_US);
+    let storage = directory.path().join("storage");
+    let (archive, _) = Archive::open(&storage, ArchiveOptions::default(), clock.clone()).unwrap();
+    // The disk of one camera: the kernel does not turn one read-only on which a file is being written.
+    let camera = storage.join("cameras/1");
+    std::fs::create_dir(&camera).unwrap();
+    let disk = SmallDisk::at(&camera, "4m");
+    assert!(remount(disk.path(), libc::MS_RDONLY));
+    let recorder = archive.recorder("1", "main").unwrap();
+    let a = video_parameters(b"a");
+    push_video(&*recorder, &a, T0_US, 50, 0);
+    archive.flush();
+    assert!(failed_with(recorder.state(), "read-only"), "{:?}", recorder.state());
+    assert!(remount(disk.path(), 0));
+    clock.advance_us(2 * SECOND_US);
+    push_video(&*recorder, &a, T0_US + 2 * SECOND_US, 100, 50);
+    archive.flush();
+    assert_eq!(recorder.state(), RecordingState::Recording);
+    archive.close();
+    let numbers = numbers_in(&videos_of(directory.path(), "1")[0]);
+    assert!(
+        numbers.ends_with(&(63..150).collect::<Vec<_>>()),
+        "what came when the disk could be written"
+    );
+}
+
+#[test]
+fn a_full_disk_at_the_start_leaves_torn_recordings_as_they_are() {
+    let disk = SmallDisk::new("4m");
+    let clock = ManualClock::at(T0_US);
+    let storage = disk.path().join("storage");
+    let (archive, _) = Archive::open(&storage, ArchiveOptions::default(), clock.clone()).unwrap();
+    let recorder = archive.recorder("1", "main").unwrap();
+    push_video(&*recorder, &video_parameters(b"a"), T0_US, 100, 0);
+    archive.flush();
+    // As a kill leaves it, and without its index: a new one needs room.
+    let torn = copy_of(disk.path());
+    archive.close();
+    drop((recorder, archive));
+    std::fs::remove_dir_all(&storage).unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .arg(torn.path().join("storage"))
+        .arg(disk.path())
+        .status();
+    assert!(copied.unwrap().success());
+    let video = videos_of(disk.path(), "1").remove(0);
+    let bytes = std::fs::read(&video).unwrap();
+    std::fs::remove_file(index_of(&video)).unwrap();
+    fill(disk.path());
+    let (archive, report) = Archive::open(&storage, ArchiveOptions::default(), clock.clone()).unwrap();
+    assert!(
+        report
+            .problems
+            .iter()
+            .any(|problem| problem.contains("cannot be repaired now") && problem.contains("disk full")),
+        "{report:?}"
+    );
+    drop(archive);
+    assert_eq!(std::fs::read(&video).unwrap(), bytes);
+    std::fs::remove_file(disk.path().join("filler")).unwrap();
+    let (_archive, report) = Archive::open(&storage, ArchiveOptions::default(), clock).unwrap();
+    assert_eq!((report.files_repaired, report.problems), (1, vec![]));
+    assert!(numbers_in(&video).starts_with(&(0..85).collect::<Vec<_>>()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::cameras::*;
 use media_core::Codec;
 use media_io::ingest::{StreamConfig, StreamState, TransportKind};
-use media_io::simulate::{Fault, SimulatorSettings};
+use media_io::simulate::{Fault, SimulatorSettings, SourceUnit};
 use std::collections::HashSet;
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
@@ -115,6 +115,87 @@ fn missing_parameter_sets_are_named() {
     assert!(viewing.units(0).is_empty());
     simulator.set_fault(0, Fault::default()).unwrap();
     viewing.status_when("frames", |status| status.state == StreamState::Online);
+}
+
+#[test]
+fn corrupt_parameter_sets_are_named() {
+    const NAL_SPS: u8 = 7;
+    let (tracks, units) = small_clip();
+    let mut tracks = tracks.clone();
+    // The configuration starts 1, profile, compatibility, level; the SPS follows 8 bytes in. A chroma format that does
+    // not exist makes it unreadable.
+    let ruin = |sps: &mut [u8]| sps[4..].fill(0);
+    let mut configuration = tracks[0].configuration.to_vec();
+    let sps_bytes = usize::from(u16::from_be_bytes([configuration[6], configuration[7]]));
+    ruin(&mut configuration[8..8 + sps_bytes]);
+    tracks[0].configuration = configuration.into();
+    let units: Vec<_> = units
+        .iter()
+        .map(|unit| {
+            let mut data = unit.data.to_vec();
+            let mut at = 0;
+            while at < data.len() {
+                let size = u32::from_be_bytes(data[at..at + 4].try_into().unwrap()) as usize;
+                let nal = &mut data[at + 4..at + 4 + size];
+                if nal[0] & 31 == NAL_SPS {
+                    ruin(nal);
+                }
+                at += 4 + size;
+            }
+            SourceUnit {
+                data: data.into(),
+                ..unit.clone()
+            }
+        })
+        .collect();
+    let (_simulator, port) = camera_with(SimulatorSettings::default(), &[&(tracks, units)]);
+    let viewing = watch(port, TransportKind::Tcp);
+    let status = viewing.status_when("the error", |status| status.state == StreamState::Error);
+    let reason = status.reason.unwrap();
+    assert!(reason.contains("no usable parameter sets"), "{reason}");
+    assert!(reason.contains("SPS/PPS: "), "and what is wrong with them: {reason}");
+    assert!(viewing.units(0).is_empty());
+}
+
+#[test]
+fn a_camera_that_offers_sound_alone_is_an_error() {
+    let (tracks, units) = clip();
+    let video = video_track(clip());
+    let sound = tracks.iter().position(|track| track.codec == Codec::Aac).unwrap() as u8;
+    let own = units.iter().filter(|unit| unit.track == sound);
+    let units = own.map(|unit| SourceUnit {
+        track: 0,
+        ..unit.clone()
+    });
+    assert_ne!(video, sound);
+    let only_sound = (vec![tracks[usize::from(sound)].clone()], units.collect());
+    let (_simulator, port) = camera_with(SimulatorSettings::default(), &[&only_sound]);
+    let viewing = watch(port, TransportKind::Tcp);
+    let status = viewing.status_when("the error", |status| status.state != StreamState::Connecting);
+    assert_eq!(status.state, StreamState::Error);
+    assert!(status.reason.unwrap().contains("offers no video"));
+}
+
+#[test]
+fn a_host_that_swallows_connections_is_given_up_after_five_seconds() {
+    // A queue of one that nobody accepts from: once it is full, the kernel drops what else comes, as a firewall does.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket
+        .bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let _first = std::net::TcpStream::connect(address).unwrap();
+    let asked = Instant::now();
+    let viewing = Viewing::of(format!("rtsp://{address}/"), TransportKind::Tcp, None);
+    let status = viewing.status_when("the time-out", |status| status.state != StreamState::Connecting);
+    assert!(
+        (4.5..7.5).contains(&asked.elapsed().as_secs_f64()),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert_eq!(status.state, StreamState::Offline);
+    assert!(status.reason.unwrap().contains("does not answer"));
 }
 
 #[test]

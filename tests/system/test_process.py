@@ -120,6 +120,32 @@ def test_a_full_disk_stops_nothing_else_and_recording_resumes(small_disk: Path, 
         assert after[0]["start"] == ranges[0]["start"]
 
 
+def test_a_read_only_disk_is_refused_and_loses_nothing(small_disk: Path, cameras: SimulatedCameras) -> None:
+    data_dir, log = small_disk / "data", small_disk.parent / "read-only.log"
+    with RunningServer(data_dir, log=log) as server:
+        camera_id = server.add_camera("read-only", cameras.url(0))
+        (before,) = server.wait_for_recording(camera_id, 2)
+        assert server.stop() == 0
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        refused = subprocess.run(
+            [sys.executable, "-m", "vms", "serve", "--data-dir", str(data_dir), "--port", str(free_port())],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=30,
+        )
+        assert refused.returncode != 0
+        assert refused.stdout == ""
+        last = refused.stderr.splitlines()[-1]
+        assert str(data_dir) in last and "read-only" in last.lower(), refused.stderr
+        assert "Traceback" not in refused.stderr
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+        server.start()
+        ranges = server.wait_for_recording(camera_id, 3)
+        assert ranges[0]["start"] == before["start"]
+        assert ranges[0]["end"] >= before["end"]
+
+
 def test_metrics_name_every_camera(server: RunningServer, cameras: SimulatedCameras) -> None:
     camera_id = server.add_camera("metrics", cameras.url(0))
     server.wait_for_recording(camera_id, 2)

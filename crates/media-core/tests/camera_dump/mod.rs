@@ -91,3 +91,20 @@ pub fn compare(name: &str, table: &str) {
     }
     assert_eq!(golden.lines().count(), table.lines().count(), "lines of {name}");
 }
+
+/// The folder of a fuzz target's seeds.
+pub fn seeds(target: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../fuzz/seeds")
+        .join(target)
+}
+
+/// Compares a fuzz target's seed that is taken from the golden streams. `UPDATE_GOLDEN=1` writes it instead.
+pub fn compare_seed(target: &str, name: &str, bytes: &[u8]) {
+    let path = seeds(target).join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, bytes).unwrap();
+    }
+    let committed = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert!(committed == bytes, "{} differs", path.display());
+}

@@ -1,9 +1,9 @@
 //! The golden streams as the recorder writes them: the index record by record, and pictures that are the camera's own.
 //! To accept a change on purpose: `UPDATE_GOLDEN=1 cargo test -p media-io --test archive golden`.
 
-use crate::camera_dump::{self, STREAMS, compare, receive};
+use crate::camera_dump::{self, STREAMS, compare, compare_seed, receive};
 use crate::feed::*;
-use media_core::index::{HEADER_BYTES, Header, NO_KEY_OFFSET, RECORD_BYTES, Record};
+use media_core::index::{Fragment, HEADER_BYTES, Header, NO_KEY_OFFSET, RECORD_BYTES, Record};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -102,6 +102,7 @@ fn every_stream_is_recorded_as_the_golden_index_says_and_shows_the_cameras_pictu
         );
         let expected = camera_dump::text(&format!("{name}.pictures"));
         assert_eq!(count.trim(), expected.lines().count().to_string(), "{name}: samples");
+        compare_seeds(name, &videos[0]);
         let (pictures, complaints) = shown(&videos[0]);
         assert_eq!(complaints, "", "{name}");
         assert_eq!(pictures, expected, "{name}");
@@ -128,6 +129,32 @@ fn a_recording_that_joins_in_mid_stream_begins_at_the_entry_and_shows_whole_pict
             "{name}: every picture shown is the camera's own"
         );
     }
+}
+
+/// What fuzzing starts from: the index, the file's beginning, and the fragment after the first.
+fn compare_seeds(name: &str, video: &Path) {
+    let index = std::fs::read(index_of(video)).unwrap();
+    compare_seed("index_reader", name, &index);
+    let file = std::fs::read(video).unwrap();
+    let records: Vec<Fragment> = index[HEADER_BYTES..]
+        .chunks(RECORD_BYTES)
+        .filter_map(|block| match Record::decode(block, 0) {
+            Ok(Record::Fragment(fragment)) => Some(fragment),
+            _ => None,
+        })
+        .collect();
+    let second = &records[1];
+    let begin = second.offset as usize;
+    compare_seed(
+        "fmp4_reader",
+        &format!("{name}.init"),
+        &file[..records[0].offset as usize],
+    );
+    compare_seed(
+        "fmp4_reader",
+        &format!("{name}.fragment"),
+        &file[begin..begin + second.size_bytes as usize],
+    );
 }
 
 fn hashes(pictures: &str) -> Vec<&str> {

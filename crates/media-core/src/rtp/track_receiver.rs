@@ -4,7 +4,7 @@ use super::clock::{Arrival, TrackClock};
 use super::depacketizer::{CodedUnit, Depacketizer};
 use super::packet::RtpPacket;
 use super::reorder::ReorderBuffer;
-use super::rtcp::{RtcpPacket, parse_compound, write_receiver_report, write_source_description};
+use super::rtcp::{RtcpPacket, SenderReport, parse_compound, write_receiver_report, write_source_description};
 use super::sequence::{Place, SequenceCounter};
 use crate::decode_order::DecodeOrder;
 use crate::rtsp::sdp::Media;
@@ -56,6 +56,8 @@ pub struct TrackReceiver {
     /// Timestamps and first arrivals of the unit being received and of the one before.
     arrivals: [(u32, Arrival); 2],
     last_report: Option<(u64, u64)>,
+    /// Came before the first unit, to which it then applies.
+    early_report: Option<(SenderReport, Arrival)>,
     units: Vec<CodedUnit>,
 }
 
@@ -96,6 +98,7 @@ impl TrackReceiver {
             duplicate_packets: 0,
             arrivals: [never; 2],
             last_report: None,
+            early_report: None,
             units: Vec::new(),
         })
     }
@@ -200,6 +203,9 @@ impl TrackReceiver {
                 [(_, first), _] => *first,
             };
             let time = self.clock.stamp(unit.rtp_timestamp, first_arrival);
+            if let Some((report, at)) = self.early_report.take_if(|(report, _)| self.ssrc == Some(report.ssrc)) {
+                self.clock.sender_report(report.ntp, report.rtp_timestamp, at);
+            }
             let order = self.order.get_or_insert_with(|| DecodeOrder::new(&unit.parameters));
             if self
                 .parameters
@@ -238,6 +244,9 @@ impl TrackReceiver {
                 RtcpPacket::SenderReport(report) if self.ssrc.is_none_or(|ssrc| ssrc == report.ssrc) => {
                     self.last_report = Some((report.ntp, arrival.monotonic_us));
                     self.clock.sender_report(report.ntp, report.rtp_timestamp, arrival);
+                    if self.parameters.is_none() {
+                        self.early_report = Some((report, arrival));
+                    }
                 }
                 RtcpPacket::Goodbye { ssrcs } => goodbye |= self.ssrc.is_some_and(|ssrc| ssrcs.contains(&ssrc)),
                 _ => {}

@@ -262,6 +262,10 @@ impl<'a> Session<'a> {
         let Some(track) = self.tracks.get_mut(at) else { return };
         if !rtcp {
             track.receiver.push(bytes, arrival, &mut self.units);
+            // A track begins, or its clock does anew: reports that came before tell its place beside the others.
+            if self.units.iter().any(|unit| unit.discontinuity) {
+                self.align();
+            }
             return;
         }
         match track.receiver.rtcp(bytes, arrival) {

@@ -176,6 +176,29 @@ fn sound_is_brought_in_step_by_sender_reports() {
     assert!(out[2].discontinuity, "its time moved");
 }
 
+#[test]
+fn a_report_before_the_first_packet_counts_from_the_first_unit_on() {
+    for reported_ssrc in [1, 7] {
+        let mut receiver = receiver(0, false);
+        let report = SenderReport {
+            ssrc: reported_ssrc,
+            ntp: unix_us_to_ntp(START_UTC_US + 2_000_000),
+            rtp_timestamp: 3000,
+            packets: 0,
+            bytes: 0,
+            blocks: vec![],
+        };
+        let mut rtcp = Vec::new();
+        write_sender_report(&report, &mut rtcp);
+        receiver.rtcp(&rtcp, at(0)).unwrap();
+        assert_eq!(receiver.clock().report_alignment_us(), None);
+        send(&mut receiver, &[1]);
+        // Of another source it says nothing about this one.
+        let expected = (reported_ssrc == 1).then_some(-2_000_000);
+        assert_eq!(receiver.clock().report_alignment_us(), expected);
+    }
+}
+
 proptest! {
     #[test]
     fn any_datagrams_are_taken(packets in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 0..60), reorder: bool) {

@@ -1,10 +1,10 @@
 //! What healthy cameras send arrives whole, however it is asked for.
 
 use crate::cameras::*;
-use media_core::Codec;
+use media_core::{AccessUnit, Codec, TrackKind};
 use media_io::ingest::{Credentials, StreamState, TransportKind};
 use media_io::simulate::{Fault, Scheme, SimulatorSettings};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 #[test]
 fn over_tcp_every_unit_arrives_as_it_was_sent() {
@@ -250,4 +250,33 @@ fn a_camera_whose_clock_runs_fast_stays_near_the_servers_time() {
         "utc keeps the server's: {server_us} of {elapsed_us} µs"
     );
     viewing.stop();
+}
+
+#[test]
+fn sound_is_in_step_from_the_start_even_with_b_frames() {
+    static CLIP: OnceLock<Clip> = OnceLock::new();
+    let clip = CLIP.get_or_init(|| {
+        encoded(
+            "c.mov",
+            "-f lavfi -i testsrc=s=160x120:r=25 -f lavfi -i sine=r=16000 -t 2 -pix_fmt yuv420p -c:v libx264 \
+             -preset ultrafast -bf 3 -g 25 -x264-params repeat-headers=1:b-adapt=0 -c:a aac -b:a 32k",
+        )
+    });
+    let (_simulator, port) = camera_with(SimulatorSettings::default(), &[clip]);
+    let viewing = watch(port, TransportKind::Tcp);
+    let (video, audio) = (viewing.after_units(0, 20), viewing.after_units(1, 20));
+    viewing.stop();
+    // Times in the clip and times received, of a picture and of the sound: their distances are the same.
+    let sent_us = |unit: &AccessUnit, track: u8| {
+        let source = clip.1.iter().find(|sent| sent.track == track && sent.data == unit.data);
+        source.unwrap().pts * 1_000_000 / i64::from(unit.parameters.clock_rate)
+    };
+    let track_of = |kind| clip.0.iter().position(|track| track.codec.kind() == kind).unwrap() as u8;
+    let late_us = |unit: &AccessUnit, kind| {
+        let received_us = (i128::from(unit.pts) * 1_000_000 / i128::from(unit.parameters.clock_rate)) as i64;
+        received_us - sent_us(unit, track_of(kind))
+    };
+    let picture_us = late_us(&video[19], TrackKind::Video);
+    let apart_us = late_us(&audio[19], TrackKind::Audio) - picture_us;
+    assert!(apart_us.abs() < 40_000, "sound is {apart_us} µs late");
 }

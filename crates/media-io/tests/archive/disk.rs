@@ -1,4 +1,5 @@
 use crate::feed::*;
+use media_core::index::{HEADER_BYTES, RECORD_BYTES};
 use media_io::archive::{Archive, ArchiveOptions, RecordingState};
 use media_io::clock::ManualClock;
 use std::ffi::CString;
@@ -122,6 +123,62 @@ fn a_full_disk_is_a_state_and_recording_goes_on_when_there_is_room() {
     drop(archive);
     let (_archive, report) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock).unwrap();
     assert_eq!((report.files_repaired, report.problems), (0, vec![]));
+}
+
+#[test]
+fn a_fragment_that_a_full_disk_took_in_part_is_cut_off() {
+    let disk = SmallDisk::new("4m");
+    let (archive, _) = open(disk.path());
+    let recorder = archive.recorder("1", "main").unwrap();
+    let a = video_parameters(b"a");
+    push_video(&*recorder, &a, T0_US, 50, 0);
+    archive.flush();
+    fill(disk.path());
+    push_video(&*recorder, &a, T0_US + 2 * SECOND_US, 25, 50);
+    archive.flush();
+    assert!(failed_with(recorder.state(), "disk full"), "{:?}", recorder.state());
+    // It reads to its end: numbers_in panics at half a fragment.
+    let video = videos_of(disk.path(), "1").remove(0);
+    assert_eq!(numbers_in(&video), (0..39).collect::<Vec<_>>());
+    archive.close();
+    drop((recorder, archive));
+    let (_archive, report) = open(disk.path());
+    assert_eq!((report.files_repaired, report.problems), (0, vec![]));
+}
+
+#[test]
+fn records_that_found_no_room_are_written_when_there_is_some() {
+    // With the header, the index's first page holds 63 records: the next needs another page.
+    const FIRST_PAGE_RECORDS: u32 = 63;
+    const UNITS_PER_FRAGMENT: u32 = 13;
+    let disk = SmallDisk::new("4m");
+    let options = ArchiveOptions {
+        sync_ms: 600_000,
+        ..ArchiveOptions::default()
+    };
+    let (archive, _) = Archive::open(&disk.path().join("storage"), options, ManualClock::at(T0_US)).unwrap();
+    let recorder = archive.recorder("1", "main").unwrap();
+    let a = video_parameters(b"a");
+    let fragments = FIRST_PAGE_RECORDS + 2;
+    push_video(&*recorder, &a, T0_US, fragments * UNITS_PER_FRAGMENT + 1, 0);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while archive.write_counters().fragments_written < u64::from(fragments) {
+        assert!(std::time::Instant::now() < end, "the fragments were not written");
+        std::thread::yield_now();
+    }
+    fill(disk.path());
+    archive.flush();
+    assert!(failed_with(recorder.state(), "disk full"), "{:?}", recorder.state());
+    std::fs::remove_file(disk.path().join("filler")).unwrap();
+    archive.flush();
+    let video = videos_of(disk.path(), "1").remove(0);
+    let index = std::fs::read(index_of(&video)).unwrap();
+    assert_eq!(
+        (index.len() - HEADER_BYTES) / RECORD_BYTES,
+        fragments as usize,
+        "every fragment of the file has its record"
+    );
+    archive.close();
 }
 
 #[test]

@@ -99,6 +99,10 @@ fn whatever_byte_the_kill_came_at_the_file_is_sealed_and_plays() {
             "cut {cut}: {report:?}"
         );
         assert!(sealed(copy.path()));
+        assert!(
+            std::fs::metadata(&video).unwrap().len() <= whole - cut,
+            "cut {cut}: nothing is made up for what is missing"
+        );
         assert!(decode(&video) >= 60, "cut {cut}");
     }
 }
@@ -186,6 +190,12 @@ fn a_file_torn_at_its_birth_goes() {
         assert!(!video.exists() && !index_of(&video).exists());
         std::fs::write(index_of(&video), &index).unwrap();
     }
+    // The names came to the disk before anything else did.
+    std::fs::write(&video, b"").unwrap();
+    std::fs::write(index_of(&video), b"").unwrap();
+    let (_archive, report) = open(directory.path());
+    assert_eq!((report.files_repaired, report.problems.len()), (1, 0), "{report:?}");
+    assert!(!video.exists() && !index_of(&video).exists());
 }
 
 #[test]

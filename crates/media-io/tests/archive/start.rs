@@ -108,6 +108,32 @@ fn whatever_byte_the_kill_came_at_the_file_is_sealed_and_plays() {
 }
 
 #[test]
+fn what_an_index_names_beyond_the_files_end_is_not_there() {
+    let directory = killed();
+    let video = videos_of(directory.path(), "1").remove(0);
+    let (archive, _) = open(directory.path());
+    drop(archive);
+    assert!(sealed(directory.path()));
+    for cut in [1, 3_000, 20_000] {
+        let short = std::fs::metadata(&video).unwrap().len() - cut;
+        std::fs::File::options()
+            .write(true)
+            .open(&video)
+            .unwrap()
+            .set_len(short)
+            .unwrap();
+        let (_archive, report) = open(directory.path());
+        assert_eq!((report.files_repaired, report.problems.len()), (1, 0), "{report:?}");
+        assert!(sealed(directory.path()));
+        assert!(
+            std::fs::metadata(&video).unwrap().len() <= short,
+            "nothing is made up for what is missing"
+        );
+        assert!(decode(&video) >= 60, "cut {cut}");
+    }
+}
+
+#[test]
 fn a_lost_or_ruined_index_is_made_anew() {
     let directory = killed();
     let video = videos_of(directory.path(), "1").remove(0);

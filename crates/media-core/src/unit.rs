@@ -22,7 +22,8 @@ pub struct AccessUnit {
     pub utc_us: i64,
     /// Monotonic instant (µs, engine clock) at which the last byte was read from the socket; for delay figures only.
     pub received_us: u64,
-    /// A decoder can start here (IDR, CRA/BLA, recovery point with recovery_frame_cnt 0; every audio frame).
+    /// A decoder can start here (IDR, CRA/BLA, recovery point, after which whole pictures may come some frames later;
+    /// every audio frame).
     pub key: bool,
     /// First unit after a connection, a reconnection or a jump of the camera's clock.
     pub discontinuity: bool,

@@ -16,6 +16,8 @@ mod datagram;
 mod demultiplex;
 mod driver;
 mod feed;
+#[doc(hidden)]
+pub mod fuzzing;
 mod negotiation;
 mod offer;
 mod outside;

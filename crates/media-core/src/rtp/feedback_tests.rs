@@ -149,7 +149,10 @@ fn feedback_that_lacks_its_deltas_or_chunks_is_refused() {
         parse_feedback(&part(205, 15, &body))
     };
     assert!(feedback([0, 3], &[0x20, 3, 1, 1]).is_err(), "a delta is missing");
-    assert!(feedback([0, 4], &[0x20, 3, 0x20, 0, 0x20, 1, 1, 1, 1, 1, 0, 0]).is_err(), "an empty run");
+    assert!(
+        feedback([0, 4], &[0x20, 3, 0x20, 0, 0x20, 1, 1, 1, 1, 1, 0, 0]).is_err(),
+        "an empty run"
+    );
     assert!(feedback([0, 2], &[]).is_err(), "no chunk");
     assert!(feedback([0, 2], &[0x40, 2, 1, 1]).is_err(), "half a large delta");
     let none = feedback([0x20, 0], &[0x1f, 0xff, 0, 1]).unwrap_err();

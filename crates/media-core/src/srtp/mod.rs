@@ -28,6 +28,15 @@ impl SrtpProfile {
     /// All, preferred first.
     pub const ALL: [Self; 3] = [Self::AeadAes256Gcm, Self::AeadAes128Gcm, Self::AesCm128HmacSha1_80];
 
+    /// Its name in statistics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AeadAes256Gcm => "aead_aes_256_gcm",
+            Self::AeadAes128Gcm => "aead_aes_128_gcm",
+            Self::AesCm128HmacSha1_80 => "aes128_cm_sha1_80",
+        }
+    }
+
     /// Length of the master key.
     pub fn key_bytes(self) -> usize {
         match self {

@@ -58,6 +58,11 @@ impl SrtpReceiver {
         })
     }
 
+    /// The profile agreed on.
+    pub fn profile(&self) -> SrtpProfile {
+        self.profile
+    }
+
     /// Appends the RTP packet in `datagram` to `out`, and returns its extended sequence number.
     ///
     /// `Malformed`: too short, a replay, or not authentic. `Exhausted`: too many streams. `out` is then as it was.

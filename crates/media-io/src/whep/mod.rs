@@ -18,6 +18,7 @@ mod driver;
 mod feed;
 #[doc(hidden)]
 pub mod fuzzing;
+pub(crate) mod keys;
 mod negotiation;
 mod offer;
 mod outside;

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from benchmarks import archive, cameras, exporting, ingest, instructions, kills, live, report, seeking
+from benchmarks import archive, cameras, exporting, ingest, instructions, kills, live, live_viewers, report, seeking
 
 bench = typer.Typer(
     help="Measures what the product costs and how fast it answers.",
@@ -56,9 +56,41 @@ def export_command(output: Output = RESULTS) -> None:
 
 
 @bench.command("live")
-def live_command(output: Output = RESULTS) -> None:
-    """Delay inside the server, and the first picture in Chromium."""
-    _publish(output, "live", live.measure())
+def live_command(
+    protocol: Annotated[
+        Literal["whep"] | None, typer.Option(help="Measure many viewers over this protocol instead.")
+    ] = None,
+    viewers: Annotated[int, typer.Option(min=1, max=5000)] = 100,
+    joins_per_second: Annotated[float, typer.Option(min=0.1)] = 50,
+    window_s: Annotated[float, typer.Option(min=1)] = 20,
+    resolution: Annotated[Literal["720p", "1080p"], typer.Option()] = "720p",
+    bitrate: Annotated[int | None, typer.Option(min=100_000, help="Bit/s; by default that of the resolution.")] = None,
+    audio: Annotated[bool, typer.Option(help="Offer to receive sound too.")] = False,
+    stalled: Annotated[int, typer.Option(min=0, help="Further viewers that connect and go silent.")] = 0,
+    hostile: Annotated[int, typer.Option(min=0, help="Further viewers that send garbage and storms of requests.")] = 0,
+    lose_percent: Annotated[float, typer.Option(min=0, max=50, help="Arriving packets to throw away.")] = 0,
+    server_cores: Annotated[str, typer.Option(help="Cores of the server, as taskset writes them.")] = "0",
+    client_core: Annotated[int, typer.Option(min=0, help="Core of the viewers and the camera.")] = 1,
+    output: Output = RESULTS,
+) -> None:
+    """Delay inside the server and the first picture in Chromium; with --protocol, what many viewers cost."""
+    if protocol is None:
+        _publish(output, "live", live.measure())
+        return
+    load = live_viewers.Load(
+        viewers=viewers,
+        joins_per_second=joins_per_second,
+        window_s=window_s,
+        resolution=resolution,
+        bitrate_bps=bitrate,
+        audio=audio,
+        stalled=stalled,
+        hostile=hostile,
+        lose_percent=lose_percent,
+        server_cores=server_cores,
+        client_core=client_core,
+    )
+    _publish(output, f"live-{protocol}-{viewers}", live_viewers.measure(load))
 
 
 @bench.command("kills")

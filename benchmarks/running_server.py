@@ -26,8 +26,17 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
 class RunningServer:
     """Starts on entry, ends by SIGTERM on exit. `client` carries the administrator's token."""
 
-    def __init__(self, data_dir: Path, *, environment: dict[str, str] | None = None, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        environment: dict[str, str] | None = None,
+        log: Path | None = None,
+        cores: str | None = None,
+    ) -> None:
+        """`cores`: the CPU cores that the process is bound to, as `taskset` writes them (`0`, `0-1`)."""
         self.data_dir = data_dir
+        self._prefix = ["taskset", "--cpu-list", cores] if cores else []
         self.password = secrets.token_urlsafe(12)
         self.port = free_port()
         self.log_path = log or data_dir.with_suffix(".log")
@@ -54,7 +63,11 @@ class RunningServer:
         began = time.monotonic()
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "vms", "serve", "--data-dir", str(self.data_dir), "--port", str(self.port)],
+                [
+                    *self._prefix,
+                    *(sys.executable, "-m", "vms", "serve"),
+                    *("--data-dir", str(self.data_dir), "--port", str(self.port)),
+                ],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

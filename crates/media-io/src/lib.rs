@@ -10,3 +10,4 @@ pub mod recordings;
 pub mod simulate;
 pub mod source;
 pub mod whep;
+pub mod whep_load;

@@ -16,6 +16,9 @@ mod datagram;
 mod demultiplex;
 mod driver;
 mod feed;
+#[doc(hidden)]
+pub mod fuzzing;
+pub(crate) mod keys;
 mod negotiation;
 mod offer;
 mod outside;

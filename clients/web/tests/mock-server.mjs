@@ -2,7 +2,7 @@
 // PORT (8080), VMS_MOCK_PASSWORD (mock-password), VMS_MOCK_CAMERAS (7). Live pictures come from a browser that has
 // /mock/publisher.html open; without one, WHEP is answered 409 as for a camera that shows nothing. A test spoils things by
 // the members of a camera in `cameras`: `state`, `reason`, `codec`, `whep` (a refusal: {status, code, detail, retryAfter}),
-// `blocked` (the answer leads nowhere), and by freeze() and restart().
+// `blocked` (the answer leads nowhere), `undecodable` (names of streams), and by freeze() and restart().
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -171,6 +171,13 @@ export async function startMockServer({
           retryAfter ? { "Retry-After": String(retryAfter) } : {},
         );
       }
+      if (camera.undecodable?.includes(stream))
+        return respond.problem(
+          406,
+          "no-common-codec",
+          "Not acceptable",
+          "the offer has no codec of the camera's: H265",
+        );
       if (camera.codec === "h265")
         return respond.problem(422, "unsupported", "Not supported", "the offer has no codec of the camera's: H265");
       if (camera.state !== "online" || Date.now() - offers.seenMs > 30_000) {

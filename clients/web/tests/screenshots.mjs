@@ -51,12 +51,31 @@ const SHOTS = {
       server.freeze(cameras[3], false);
     },
   },
-  maximised: {
+  wallfocus: {
     path: "#/",
     waitMs: 3_000,
     act: async (page) => {
+      await page.keyboard.press("Tab");
+      await page.locator("article button").first().focus();
+      await page.keyboard.press("ArrowRight");
+      await page.waitForTimeout(300);
+    },
+  },
+  wallkeys: {
+    path: "#/",
+    waitMs: 1_500,
+    act: async (page) => {
+      await page.keyboard.press("?");
+      await page.waitForTimeout(500);
+    },
+  },
+  maximised: {
+    path: "#/",
+    waitMs: 3_000,
+    act: async (page, size) => {
       await page.keyboard.press("s");
-      await page.locator("article button").first().dblclick();
+      if (size === "phone") await page.locator("article button").first().tap();
+      else await page.locator("article button").first().dblclick();
       await page.waitForTimeout(9_000);
     },
   },

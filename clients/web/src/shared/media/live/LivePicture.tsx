@@ -92,7 +92,8 @@ export function LivePicture(props: {
       <Show when={dim()}>
         <div
           class="pointer-events-none absolute inset-0 grid place-content-center justify-items-center gap-1 px-4 pb-5 text-center text-white"
-          role="status"
+          // Of a wall's tiles the count in its header is told; sixteen voices at once tell nothing.
+          role={props.compact ? undefined : "status"}
         >
           <Show
             when={caption().busy}

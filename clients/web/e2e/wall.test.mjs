@@ -184,6 +184,7 @@ test("stills stand in where no media passes, and give way when it does", { skip 
 });
 
 test("the other stream stands in where the browser has no decoder for one, else stills", { skip }, async () => {
+  await page.keyboard.press("2");
   cameras[2].undecodable = ["main"];
   cameras[3].undecodable = ["main", "sub"];
   await page.reload();

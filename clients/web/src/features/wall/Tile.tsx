@@ -65,17 +65,18 @@ export function Tile(props: {
   const canHear = () => (view.media()?.getAudioTracks().length ?? 0) > 0;
 
   // A mouse selects with one click and enlarges with two; a key or a finger, which have no hover, enlarge at once.
+  let byFinger = false;
   const click = (event: MouseEvent & { currentTarget: HTMLButtonElement }) => {
     event.currentTarget.focus();
-    const byFinger = event instanceof PointerEvent && event.pointerType === "touch";
-    if (event.detail === 0 || byFinger) props.onToggle();
+    const byKey = event.detail === 0;
+    if (byKey || (byFinger && event.detail === 1)) props.onToggle();
   };
 
   return (
     <article
       ref={root}
-      class="group relative min-h-0 min-w-0 overflow-hidden bg-stage [container-type:size] max-sm:aspect-video"
-      classList={{ hidden: props.hidden }}
+      class="group relative min-h-0 min-w-0 overflow-hidden bg-stage [container-type:size]"
+      classList={{ hidden: props.hidden, "max-sm:aspect-video": !props.maximised }}
       data-camera={props.camera.id}
       data-phase={view.phase()}
       data-state={caption().state}
@@ -91,19 +92,27 @@ export function Tile(props: {
       />
       <button
         type="button"
-        class="absolute inset-0 z-10 focus-visible:outline-[3px] focus-visible:-outline-offset-[3px]"
+        class="peer absolute inset-0 z-10 outline-none"
         tabIndex={props.tabIndex}
         onClick={click}
-        onDblClick={(event) => {
-          if (!(event instanceof PointerEvent) || event.pointerType !== "touch") props.onToggle();
+        onPointerDown={(event) => {
+          byFinger = event.pointerType === "touch";
+        }}
+        onDblClick={() => {
+          if (!byFinger) props.onToggle();
         }}
         onFocus={() => props.onFocus()}
         aria-label={`${props.camera.name}: ${props.maximised ? t("wall.restore") : t("wall.maximise")}`}
       />
+      {/* Over everything else on the picture, and light in both themes, since pictures lie on a dark ground in both. */}
+      <span
+        class="pointer-events-none absolute inset-0 z-30 hidden border-[#8cc3ff] border-[3px] peer-focus-visible:block"
+        aria-hidden="true"
+      />
       <Show when={props.statistics && view.statistics()}>
         {(shown) => <StatisticsPanel statistics={shown()} stream={view.stream()} />}
       </Show>
-      <div class="pointer-events-none absolute inset-x-0 bottom-0 z-20 flex min-h-9 items-end gap-2 bg-gradient-to-t from-black/85 to-transparent px-2.5 pt-5 pb-1.5 text-[13px] text-white leading-5">
+      <div class="pointer-events-none absolute inset-x-0 bottom-0 z-20 flex h-[50px] items-center gap-2 bg-gradient-to-t from-black/85 to-transparent px-2.5 pt-4 pb-1 text-[13px] text-white">
         <RecordingDot recording={status()?.recording ?? false} />
         <span class="truncate font-medium drop-shadow" title={props.camera.name}>
           {props.camera.name}

@@ -246,9 +246,10 @@ export default function WallPage(): JSX.Element {
           class="grid min-h-0 flex-1 gap-[3px] bg-ground p-[3px] max-sm:auto-rows-max max-sm:overflow-y-auto"
           style={{
             "grid-template-columns": `repeat(${maximised() === null ? cells().columns : 1}, minmax(0, 1fr))`,
-            "grid-template-rows": narrow()
-              ? "none"
-              : `repeat(${maximised() === null ? cells().rows : 1}, minmax(0, 1fr))`,
+            "grid-template-rows":
+              narrow() && maximised() === null
+                ? "none"
+                : `repeat(${maximised() === null ? cells().rows : 1}, minmax(0, 1fr))`,
           }}
         >
           <For each={onPage()}>

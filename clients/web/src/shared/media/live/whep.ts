@@ -49,15 +49,19 @@ export async function openWhep(cameraId: string, stream: StreamName, signal: Abo
     });
     await connection.setLocalDescription();
     await gathered(connection, signal);
+    signal.throwIfAborted();
     const query = stream === "main" ? "" : `?stream=${stream}`;
-    const response = await request(`${cameraPath(cameraId, "/live/whep")}${query}`, {
+    // Not cut short by `signal`: the server would keep a session whose address nobody knows.
+    const answering = request(`${cameraPath(cameraId, "/live/whep")}${query}`, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },
       body: connection.localDescription?.sdp ?? "",
-      signal,
     });
-    const resource = response.headers.get("location");
-    if (resource !== null) location = new URL(resource, response.url || window.location.href).pathname;
+    const response = await unlessAborted(answering, signal, (late) => {
+      const resource = locationOf(late);
+      if (resource !== null) void leave(resource);
+    });
+    location = locationOf(response);
     const answer = await response.text();
     signal.throwIfAborted();
     await connection.setRemoteDescription({ type: "answer", sdp: answer });
@@ -69,6 +73,31 @@ export async function openWhep(cameraId: string, stream: StreamName, signal: Abo
     const detail = error instanceof Error ? error.message : String(error);
     throw new Problem(422, "webrtc", "", detail);
   }
+}
+
+/** The address that a new session was given, without its origin: it is asked for at ours. */
+function locationOf(response: Response): string | null {
+  const resource = response.headers.get("location");
+  if (resource === null) return null;
+  const { pathname, search } = new URL(resource, response.url || window.location.href);
+  return pathname + search;
+}
+
+/** The result of `work`, or the reason of `signal` as soon as that is aborted; what then still comes goes to `late`. */
+function unlessAborted<Result>(
+  work: Promise<Result>,
+  signal: AbortSignal,
+  late: (result: Result) => void,
+): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      reject(signal.reason);
+      work.then(late, () => {});
+    };
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 function gathered(connection: RTCPeerConnection, signal: AbortSignal): Promise<void> {

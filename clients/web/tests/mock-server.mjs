@@ -1,8 +1,9 @@
 // A stand-in for the server, for work on the page without one: fake cameras and recordings, and the built page.
 // PORT (8080), VMS_MOCK_PASSWORD (mock-password), VMS_MOCK_CAMERAS (7). Live pictures come from a browser that has
-// /mock/publisher.html open; without one, WHEP is answered 409 as for a camera that shows nothing. A test spoils things by
-// the members of a camera in `cameras`: `state`, `reason`, `codec`, `whep` (a refusal: {status, code, detail, retryAfter}),
-// `blocked` (the answer leads nowhere), `undecodable` (names of streams), and by freeze() and restart().
+// /mock/publisher.html open; without one, WHEP is answered 409 as for a camera that shows nothing. A test spoils things
+// by freeze() and restart() and by the members of a camera in `cameras`: `state`, `reason`, `codec`, `undecodable` (names
+// of streams), `blocked` (the answer leads nowhere), `whep` (a refusal: {status, code, detail, retryAfter}; when it was
+// given is noted in `refusedAtMs`).
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -163,6 +164,7 @@ export async function startMockServer({
       const sdp = await bodyOf(request);
       if (camera.whep) {
         const { status, code, detail, retryAfter } = camera.whep;
+        camera.refusedAtMs = [...(camera.refusedAtMs ?? []), performance.now()];
         return respond.problem(
           status,
           code,

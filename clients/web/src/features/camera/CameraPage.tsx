@@ -59,7 +59,7 @@ export default function CameraPage(): JSX.Element {
     ),
     active: () => isLive() && pageShown(),
     state: () => status()?.state,
-    stillHeightPx: 720,
+    stillHeightPx: () => 720,
   });
   const timeline = createTimelineData(cameraId, view);
 

@@ -59,7 +59,7 @@ export function Tile(props: {
     ),
     active: () => seen() && props.pageShown,
     state: () => status()?.state,
-    stillHeightPx: 360,
+    stillHeightPx: () => (props.maximised ? 720 : 360),
   });
   const caption = createMemo(() => liveCaption(view.state(), status(), view.stillIsOld()));
   const canHear = () => (view.media()?.getAudioTracks().length ?? 0) > 0;

@@ -47,6 +47,7 @@ export const en = {
   "live.whyCodec": "This browser cannot play the camera’s codec",
   "live.whyBlocked": "The network lets no live video through",
   "live.whyBusy": "The server takes no more live viewers now",
+  "live.whyNoPicture": "The camera shows nothing yet",
   "live.whyUnsupported": "This browser has no WebRTC",
   "live.mute": "Mute",
   "live.unmute": "Sound on",

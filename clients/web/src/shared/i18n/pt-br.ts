@@ -49,6 +49,7 @@ export const ptBR: Record<Key, string> = {
   "live.whyCodec": "Este navegador não reproduz o codec da câmera",
   "live.whyBlocked": "A rede não deixa passar vídeo ao vivo",
   "live.whyBusy": "O servidor não aceita mais espectadores agora",
+  "live.whyNoPicture": "A câmera ainda não mostra nada",
   "live.whyUnsupported": "Este navegador não tem WebRTC",
   "live.mute": "Silenciar",
   "live.unmute": "Ativar som",

@@ -25,11 +25,15 @@ describe("what is said of a live picture", () => {
   });
   it("is the viewer's own trouble else", () => {
     expect(liveCaption(live({ phase: "stalled" }), status("online"), false)).toMatchObject({ state: "stalled" });
-    const full = live({ phase: "waiting", problem: new Problem(409, "no-picture", "", "shows nothing yet") });
+    const full = live({ phase: "waiting", problem: new Problem(409, "conflict", "", "shows nothing yet") });
     expect(liveCaption(full, undefined, false)).toMatchObject({ state: "reconnecting", reason: "shows nothing yet" });
     expect(liveCaption(full, status("connecting"), false).key).toBe("live.cameraConnecting");
     expect(liveCaption(live({}), status("connecting"), false).key).toBe("live.cameraConnecting");
     expect(liveCaption(live({}), undefined, false)).toMatchObject({ state: "connecting", key: "live.connecting" });
+  });
+  it("is in the reader's language where the refusal is a known one", () => {
+    const dark = live({ phase: "waiting", problem: new Problem(409, "no-picture", "", "shows nothing yet") });
+    expect(liveCaption(dark, status("online"), false).why).toBe("live.whyNoPicture");
   });
   it("is that the server is away rather than what it last said of the camera", () => {
     const away = live({ phase: "waiting", problem: new Problem(0, "unreachable", "", "") });

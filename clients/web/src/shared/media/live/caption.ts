@@ -23,6 +23,12 @@ const STILLS_WHY: Record<StillsCause, Key> = {
   unsupported: "live.whyUnsupported",
 };
 
+/** Refusals that are told in the reader's language; of others the server's words are shown. */
+const REFUSAL_WHY: Partial<Record<string, Key>> = {
+  unreachable: "problem.unreachable",
+  "no-picture": "live.whyNoPicture",
+};
+
 /**
  * The caption of a picture. Frames that arrive are the truth; else the camera's own trouble comes first, since it
  * explains the viewer's.
@@ -40,7 +46,7 @@ export function liveCaption(live: LiveState, status: CameraStatus | undefined, s
     default:
       break;
   }
-  const unreachable = live.problem?.code === "unreachable";
+  const refusal = live.problem?.code ?? "";
   switch (live.phase) {
     case "stalled":
       return caption("stalled", "live.stalled", "warn", "pause");
@@ -48,12 +54,12 @@ export function liveCaption(live: LiveState, status: CameraStatus | undefined, s
       if (stillIsOld) return caption("stalled", "live.stalled", "warn", "pause");
       return caption("stills", "live.stills", "warn", "photo", { why: live.cause && STILLS_WHY[live.cause] });
     case "waiting":
-      if (status?.state === "connecting" && !unreachable) {
+      if (status?.state === "connecting" && refusal !== "unreachable") {
         return caption("connecting", "live.cameraConnecting", "quiet", "clock", { busy: true, reason });
       }
       return caption("reconnecting", "live.reconnecting", "warn", "clock", {
         busy: true,
-        why: unreachable ? "problem.unreachable" : null,
+        why: REFUSAL_WHY[refusal] ?? null,
         reason: live.problem?.detail || null,
       });
     default:

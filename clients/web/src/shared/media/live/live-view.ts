@@ -54,7 +54,7 @@ export function createLiveView(options: {
   active: Accessor<boolean>;
   /** What the server says of the camera: when it comes back, the next try does not wait. */
   state: Accessor<CameraState | undefined>;
-  stillHeightPx: number;
+  stillHeightPx: Accessor<number>;
 }): LiveView {
   const [state, setState] = createSignal<LiveState>(INITIAL);
   const [media, setMedia] = createSignal<MediaStream | null>(null);
@@ -183,12 +183,13 @@ export function createLiveView(options: {
     if (!needsStill() || (options.state() ?? "online") !== "online") return;
     const repeat = phase() === "stills";
     const name = stream();
+    const heightPx = options.stillHeightPx();
     const aborter = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const load = async () => {
       let waitMs = STILLS_EVERY_MS;
       try {
-        const blob = await snapshot(options.cameraId(), options.stillHeightPx, name, aborter.signal);
+        const blob = await snapshot(options.cameraId(), heightPx, name, aborter.signal);
         if (aborter.signal.aborted) return;
         replaceStill(URL.createObjectURL(blob));
         setStillIsOld(false);

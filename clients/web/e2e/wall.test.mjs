@@ -60,6 +60,8 @@ test("sixteen tiles fill the screen and play the sub streams", { skip }, async (
   const { width, height } = page.viewportSize();
   assert.ok(box.x + box.width > width - 8 && box.y + box.height > height - 8, JSON.stringify(box));
   await sessionsAre((shown) => shown.length === 16 && shown.every((session) => session.stream === "sub"));
+  const servers = await page.evaluate(() => window.openConnections()[0].getConfiguration().iceServers);
+  assert.deepEqual(servers[0].urls, ["stun:127.0.0.1:9"]);
 });
 
 test("a double click enlarges, with the main stream and without a break", { skip }, async () => {
@@ -163,7 +165,7 @@ test("a picture that stands still is said to, and to be live when it moves", { s
 });
 
 test("stills stand in where the server is full, and its Retry-After is honoured", { skip }, async () => {
-  cameras[0].whep = { status: 503, code: "unavailable", detail: "enough viewers are connected", retryAfter: 4 };
+  cameras[0].whep = { status: 503, code: "too-many-viewers", detail: "enough viewers are connected", retryAfter: 4 };
   cameras[0].refusedAtMs = [];
   await page.reload();
   await inState(0, "stills");

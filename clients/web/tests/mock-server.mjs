@@ -228,6 +228,8 @@ export async function startMockServer({
     }
     const parts = url.pathname.slice("/api/v1/".length).split("/");
     if (url.pathname === "/api/v1/auth/logout") return respond.empty();
+    if (url.pathname === "/api/v1/webrtc/ice-servers")
+      return respond.json(200, { ice_servers: [{ urls: ["stun:127.0.0.1:9"] }] });
     if (parts[0] === "exports") return exportRoutes(request, parts, token, respond);
     if (parts[0] !== "cameras") return respond.problem(404, "not-found", "Not found", "nothing is at this path");
     if (parts.length === 1) {

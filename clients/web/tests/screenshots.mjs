@@ -37,7 +37,12 @@ const SHOTS = {
   wallstates: {
     path: "#/",
     before: (cameras) => {
-      cameras[0].whep = { status: 503, code: "unavailable", detail: "enough viewers are connected", retryAfter: 20 };
+      cameras[0].whep = {
+        status: 503,
+        code: "too-many-viewers",
+        detail: "enough viewers are connected",
+        retryAfter: 20,
+      };
       cameras[1].blocked = true;
       cameras[2].whep = { status: 409, code: "no-picture", detail: "the camera shows nothing yet" };
     },

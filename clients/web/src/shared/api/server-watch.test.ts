@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { ServerWatch } from "./server-watch";
 
-it("asks for all until the server answers, and tells each once", async () => {
+it("asks for all until the server answers, and tells each once, unless it never was away", async () => {
   const timers: (() => void)[] = [];
   let up = false;
   let asked = 0;
@@ -28,8 +28,15 @@ it("asks for all until the server answers, and tells each once", async () => {
   expect([asked, told]).toEqual([2, ["first", "second"]]);
   expect(timers.length).toBe(0);
 
-  leave();
   watch.lost();
+  await elapse();
+  expect(told).toEqual(["first", "second"]);
+
+  leave();
+  up = false;
+  watch.lost();
+  await elapse();
+  up = true;
   await elapse();
   expect(told).toEqual(["first", "second", "first"]);
 });

@@ -13,6 +13,7 @@ export interface ServerWatchParts {
 export class ServerWatch {
   private readonly listeners = new Set<() => void>();
   private asking = false;
+  private wasAway = false;
 
   constructor(private readonly parts: ServerWatchParts) {}
 
@@ -26,6 +27,7 @@ export class ServerWatch {
   lost(): void {
     if (this.asking) return;
     this.asking = true;
+    this.wasAway = false;
     this.parts.after(ASK_EVERY_MS, this.ask);
   }
 
@@ -35,10 +37,13 @@ export class ServerWatch {
       return;
     }
     if (!(await this.parts.ask())) {
+      this.wasAway = true;
       this.parts.after(ASK_EVERY_MS, this.ask);
       return;
     }
     this.asking = false;
+    // A server that answers this and not what somebody else asked is not back: their waits are right.
+    if (!this.wasAway) return;
     for (const back of [...this.listeners]) back();
   };
 }

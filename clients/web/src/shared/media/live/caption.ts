@@ -26,6 +26,7 @@ const STILLS_WHY: Record<StillsCause, Key> = {
 /** Refusals that are told in the reader's language; of others the server's words are shown. */
 const REFUSAL_WHY: Partial<Record<string, Key>> = {
   unreachable: "problem.unreachable",
+  unavailable: "problem.unavailable",
   "no-picture": "live.whyNoPicture",
 };
 

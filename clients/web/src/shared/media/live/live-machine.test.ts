@@ -40,7 +40,7 @@ class Player {
 }
 
 const unreachable = new Problem(0, "unreachable", "", "");
-const busy = new Problem(503, "unavailable", "", "enough viewers", 20);
+const busy = new Problem(503, "too-many-viewers", "", "enough viewers", 20);
 
 describe("a live picture", () => {
   it("connects, lives, and knows when its first picture came", () => {
@@ -157,7 +157,8 @@ describe("falling back to stills", () => {
   it("tells a missing decoder, a full server and a browser without WebRTC apart", () => {
     const of = (status: number, code = "") => stillsCause(new Problem(status, code, "", ""));
     expect([406, 415, 422].map((status) => of(status))).toEqual(["codec", "codec", "codec"]);
-    expect(of(503)).toBe("busy");
+    expect([of(503, "too-many-viewers"), of(429, "exhausted"), of(503)]).toEqual(["busy", "busy", "busy"]);
+    expect(of(503, "unavailable")).toBeNull();
     expect(of(0, "no-webrtc")).toBe("unsupported");
     expect([of(422, "webrtc"), of(409, "no-picture"), of(404), of(500), of(0, "unreachable")]).toEqual(
       Array(5).fill(null),

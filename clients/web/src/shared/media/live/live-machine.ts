@@ -107,7 +107,9 @@ export function stillsCause(problem: Problem): StillsCause | null {
   if (problem.code === "no-webrtc") return "unsupported";
   if (problem.code === "webrtc") return null;
   if (problem.status === 406 || problem.status === 415 || problem.status === 422) return "codec";
-  return problem.status === 503 ? "busy" : null;
+  // `unavailable` is a part of the server that does not answer: it makes no stills either.
+  const isFull = problem.status === 429 || problem.status === 503;
+  return isFull && problem.code !== "unavailable" ? "busy" : null;
 }
 
 /** One event, taken at `nowMs`; `random` is uniform in [0, 1). */

@@ -1,12 +1,14 @@
 import { cameraPath } from "@/shared/api/cameras";
 import { request } from "@/shared/api/client";
+import { iceServersNow } from "@/shared/api/ice-servers";
 import { isAbort, Problem } from "@/shared/api/problem";
 import type { StreamName } from "@/shared/api/types";
 
 // How long a farewell may take before the connection is closed all the same.
 const LEAVE_WITHIN_MS = 2_000;
 const CHECK_WITHIN_MS = 3_000;
-// Host candidates are found at once; what is not found by then would come from networks that lead nowhere here.
+// Host candidates are found at once. A relay takes longer and need not be in the offer: the server learns its address
+// from the checks that come through it.
 const GATHERING_MS = 200;
 
 /** One WHEP session: a peer connection that receives a camera's picture and sound. */
@@ -26,7 +28,11 @@ export interface WhepSession {
  */
 export async function openWhep(cameraId: string, stream: StreamName, signal: AbortSignal): Promise<WhepSession> {
   if (typeof RTCPeerConnection === "undefined") throw new Problem(0, "no-webrtc", "", "");
-  const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: await iceServersNow() });
+  if (signal.aborted) {
+    connection.close();
+    throw signal.reason;
+  }
   const media = new MediaStream();
   let location: string | null = null;
   let closed = false;

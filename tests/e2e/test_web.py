@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from benchmarks.simulated_cameras import SimulatedCameras
 
 WEB = Path(__file__).parents[2] / "clients" / "web"
 CLIP = {"width": 640, "height": 360, "fps": 25, "seconds": 10, "bitrate_bps": 800_000, "gop_seconds": 2.0}
+
+WALL_CLIP = {"width": 320, "height": 180, "fps": 12, "seconds": 10, "bitrate_bps": 150_000, "gop_seconds": 2.0}
 
 
 def test_page_in_chromium(tmp_path: Path) -> None:
@@ -39,3 +42,39 @@ def test_page_in_chromium(tmp_path: Path) -> None:
         )
     if run.returncode != 0:
         pytest.fail(f"{run.stdout[-6000:]}\n{run.stderr[-3000:]}")
+
+
+def test_wall_of_sixteen_comes_back_after_a_restart(tmp_path: Path) -> None:
+    """Sixteen tiles play again by themselves within ten seconds of the server being ready."""
+    environment = {"VMS_STATIC_DIR": str(WEB / "dist"), "VMS_ADMIN_PASSWORD": "wall-of-sixteen"}
+    with (
+        SimulatedCameras(16, clips=[WALL_CLIP]) as cameras,
+        RunningServer(tmp_path / "data", environment=environment) as server,
+    ):
+        for number in range(16):
+            server.add_camera(f"Camera {number + 1}", cameras.url(number))
+        viewer = subprocess.Popen(
+            ["node", str(WEB / "e2e" / "wall-restart.mjs")],
+            cwd=WEB,
+            env={**os.environ, "VMS_URL": server.url, "VMS_PASSWORD": server.password, "VMS_TILES": "16"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert viewer.stdin is not None and viewer.stdout is not None
+        try:
+            said = viewer.stdout.readline()
+            assert said == "live\n", said + viewer.stdout.read()
+            server.stop()
+            server.start()
+            viewer.stdin.write("ready\n")
+            viewer.stdin.flush()
+            told = viewer.stdout.read()
+        finally:
+            viewer.kill()
+            viewer.communicate(timeout=10)
+    result = json.loads(told)
+    assert result["backMs"] <= 10_000, result
+    assert "reconnecting" in result["states"] or "stalled" in result["states"], result
+    assert result["faults"] == []

@@ -41,6 +41,8 @@ test("the wall shows moving pictures", async () => {
 
   await page.keyboard.press("ArrowRight");
   await page.locator("article button").first().click();
+  assert.equal(await page.locator("article:visible").count(), tiles);
+  await page.locator("article button").first().dblclick();
   assert.equal(await page.locator("article:visible").count(), 1);
   await page.keyboard.press("Escape");
   assert.equal(await page.locator("article:visible").count(), tiles);

@@ -1,16 +1,20 @@
 // What every spec needs: a browser, a page that is logged in. Without VMS_URL the mock server stands in.
 import { launchChromium } from "./browser.mjs";
 
-/** `{url, password, page(), stop()}`; VMS_URL and VMS_PASSWORD name a running server, VMS_USER (admin) who logs in. */
-export async function openServer() {
+/**
+ * `{url, password, page(), stop()}`; VMS_URL and VMS_PASSWORD name a running server, VMS_USER (admin) who logs in.
+ * `options` are those of the mock server, which is at `mock` then.
+ */
+export async function openServer(options = {}) {
   const browser = await launchChromium();
   const user = process.env.VMS_USER ?? "admin";
   let url = process.env.VMS_URL;
   let password = process.env.VMS_PASSWORD ?? "";
   let stopServer = () => {};
+  let mock = null;
   if (!url) {
     const { startMockServer } = await import("../tests/mock-server.mjs");
-    const mock = await startMockServer({ cameras: 4 });
+    mock = await startMockServer({ cameras: 4, ...options });
     ({ url, password, stop: stopServer } = mock);
     const publisher = await browser.newPage();
     await publisher.goto(`${url}/mock/publisher.html`);
@@ -26,6 +30,7 @@ export async function openServer() {
     url,
     user,
     password,
+    mock,
     /** A fresh page at the log-in, with the problems that it met in `page.faults`. */
     async open() {
       const context = await browser.newContext({

@@ -1,6 +1,9 @@
 // A stand-in for the server, for work on the page without one: fake cameras and recordings, and the built page.
 // PORT (8080), VMS_MOCK_PASSWORD (mock-password), VMS_MOCK_CAMERAS (7). Live pictures come from a browser that has
-// /mock/publisher.html open; without one, WHEP is answered 409 as for a camera that shows nothing.
+// /mock/publisher.html open; without one, WHEP is answered 409 as for a camera that shows nothing. A test spoils things
+// by freeze() and restart() and by the members of a camera in `cameras`: `state`, `reason`, `codec`, `undecodable` (names
+// of streams), `blocked` (the answer leads nowhere), `whep` (a refusal: {status, code, detail, retryAfter}; when it was
+// given is noted in `refusedAtMs`).
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -34,12 +37,16 @@ export async function startMockServer({
   password = "mock-password",
   cameras: cameraCount = 7,
   accessSeconds = 900,
+  allWell = false,
+  withSub = false,
 } = {}) {
   const clips = { h264: clip("h264"), h265: clip("h265") };
   const pictures = stills();
   const cameras = new Map();
   const exports_ = new Map();
   const tokens = { access: new Set(), refresh: new Set() };
+  // Live sessions by identifier: whose, and of which stream.
+  const sessions = new Map();
   const offers = { queue: [], waiting: null, answers: new Map(), seenMs: 0 };
   let wrongTries = 0;
   let blockedUntilMs = 0;
@@ -78,10 +85,13 @@ export async function startMockServer({
     addCamera(
       {
         name,
-        streams: { main: { url: `rtsp://192.0.2.${10 + index}:554/stream1`, transport: "tcp" } },
+        streams: {
+          main: { url: `rtsp://192.0.2.${10 + index}:554/stream1`, transport: "tcp" },
+          sub: withSub ? { url: `rtsp://192.0.2.${10 + index}:554/stream2`, transport: "tcp" } : null,
+        },
         credentials: { username: "viewer" },
       },
-      odd[index] ?? {},
+      (allWell ? null : odd[index]) ?? {},
     );
   }
 
@@ -150,8 +160,26 @@ export async function startMockServer({
         expires_in: accessSeconds,
       });
     },
-    async whep(request, respond, camera) {
+    async whep(request, respond, camera, stream) {
       const sdp = await bodyOf(request);
+      if (camera.whep) {
+        const { status, code, detail, retryAfter } = camera.whep;
+        camera.refusedAtMs = [...(camera.refusedAtMs ?? []), performance.now()];
+        return respond.problem(
+          status,
+          code,
+          "Refused",
+          detail,
+          retryAfter ? { "Retry-After": String(retryAfter) } : {},
+        );
+      }
+      if (camera.undecodable?.includes(stream))
+        return respond.problem(
+          406,
+          "no-common-codec",
+          "Not acceptable",
+          "the offer has no codec of the camera's: H265",
+        );
       if (camera.codec === "h265")
         return respond.problem(422, "unsupported", "Not supported", "the offer has no codec of the camera's: H265");
       if (camera.state !== "online" || Date.now() - offers.seenMs > 30_000) {
@@ -165,13 +193,18 @@ export async function startMockServer({
       const id = randomUUID();
       const answer = await new Promise((resolve) => {
         offers.answers.set(id, resolve);
-        pushOffer({ id, number: camera.number, sdp });
+        // Neither side of a blocked camera's session learns where the other is.
+        const offer = camera.blocked ? sdp.replace(/^a=candidate:.*\r?\n/gm, "") : sdp;
+        pushOffer({ id, number: camera.number, stream, sdp: offer });
         setTimeout(() => resolve(null), 5_000).unref();
       });
       offers.answers.delete(id);
       if (answer === null)
         return respond.problem(503, "unavailable", "Temporarily unavailable", "no publisher answered");
-      return respond.send(201, "application/sdp", answer, {
+      sessions.set(id, { camera: camera.body.id, stream });
+      // Addresses that are set aside for documents (RFC 5737): nothing answers there.
+      const reach = camera.blocked ? answer.replace(/^(a=candidate:(?:\S+ ){4})\S+ \d+/gm, "$1192.0.2.1 9") : answer;
+      return respond.send(201, "application/sdp", reach, {
         Location: `/api/v1/cameras/${camera.body.id}/live/whep/${id}`,
       });
     },
@@ -195,6 +228,8 @@ export async function startMockServer({
     }
     const parts = url.pathname.slice("/api/v1/".length).split("/");
     if (url.pathname === "/api/v1/auth/logout") return respond.empty();
+    if (url.pathname === "/api/v1/webrtc/ice-servers")
+      return respond.json(200, { ice_servers: [{ urls: ["stun:127.0.0.1:9"] }] });
     if (parts[0] === "exports") return exportRoutes(request, parts, token, respond);
     if (parts[0] !== "cameras") return respond.problem(404, "not-found", "Not found", "nothing is at this path");
     if (parts.length === 1) {
@@ -240,9 +275,14 @@ export async function startMockServer({
     if (rest === "") return respond.json(200, camera.body);
     if (rest === "status") return respond.json(200, statusOf(camera));
     if (rest === "timeline") return respond.json(200, timeline(camera, start, end, now));
-    if (rest === "live/whep") return handlers.whep(request, respond, camera);
+    if (rest === "live/whep") return handlers.whep(request, respond, camera, url.searchParams.get("stream") ?? "main");
     if (rest.startsWith("live/whep/")) {
-      pushOffer({ id: parts.at(-1), closed: true });
+      const id = parts.at(-1);
+      if (!sessions.has(id)) return respond.problem(404, "session-not-found", "Not found", "no such session");
+      if (request.method === "DELETE") {
+        sessions.delete(id);
+        pushOffer({ id, closed: true });
+      }
       return respond.empty();
     }
     if (rest === "snapshot.jpg") {
@@ -323,17 +363,34 @@ export async function startMockServer({
   const server = createServer((request, response) => {
     const url = new URL(request.url, "http://mock");
     const respond = responder(response);
+    if (url.pathname === "/healthz") return void respond.json(200, { status: "ok" });
     const handle = url.pathname.startsWith("/api/") ? api : url.pathname.startsWith("/mock/") ? mock : page;
     Promise.resolve(handle(request, url, respond)).catch((error) => {
       console.error(error);
       respond.problem(500, "internal", "Internal error", String(error));
     });
   });
-  await new Promise((resolve) => server.listen(port, "127.0.0.1", resolve));
+  const listen = (at) => new Promise((resolve) => server.listen(at, "127.0.0.1", resolve));
+  await listen(port);
+  const boundPort = server.address().port;
   return {
-    url: `http://127.0.0.1:${server.address().port}`,
+    url: `http://127.0.0.1:${boundPort}`,
     password,
     cameras,
+    sessions,
+    /** Stops or goes on with a camera's picture while its sessions stay. */
+    freeze: (camera, frozen) => pushOffer({ number: camera.number, frozen }),
+    /** As a server that is restarted: no answers for `downMs`, every live session is forgotten. */
+    async restart(downMs) {
+      pushOffer({ closed: true });
+      // The publisher is on its way to close the sessions.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      sessions.clear();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      await new Promise((resolve) => setTimeout(resolve, downMs));
+      await listen(boundPort);
+    },
     stop: () => {
       server.closeAllConnections();
       server.close();

@@ -8,7 +8,7 @@ import { startMockServer } from "./mock-server.mjs";
 const OUT = fileURLToPath(new URL("../screenshots/", import.meta.url));
 mkdirSync(OUT, { recursive: true });
 const wanted = process.argv.slice(2);
-const server = await startMockServer({});
+const server = await startMockServer({ cameras: Number(process.env.VMS_MOCK_CAMERAS ?? 7) });
 const browser = await launchChromium();
 const publisher = await browser.newPage();
 await publisher.goto(`${server.url}/mock/publisher.html`);
@@ -26,12 +26,62 @@ const hoursAgo = (hours) =>
 const SHOTS = {
   login: { loggedOut: true },
   wall: { path: "#/", waitMs: 4_500, act: async (page, size) => size === "wide" && page.hover("article") },
-  maximised: {
+  wallstatistics: {
     path: "#/",
     waitMs: 3_000,
     act: async (page) => {
-      await page.click("article button");
-      await page.waitForTimeout(1_200);
+      await page.keyboard.press("s");
+      await page.waitForTimeout(6_000);
+    },
+  },
+  wallstates: {
+    path: "#/",
+    before: (cameras) => {
+      cameras[0].whep = {
+        status: 503,
+        code: "too-many-viewers",
+        detail: "enough viewers are connected",
+        retryAfter: 20,
+      };
+      cameras[1].blocked = true;
+      cameras[2].whep = { status: 409, code: "no-picture", detail: "the camera shows nothing yet" };
+    },
+    waitMs: 8_000,
+    act: async (page) => {
+      server.freeze([...server.cameras.values()][3], true);
+      await page.waitForTimeout(4_500);
+    },
+    after: (cameras) => {
+      for (const camera of cameras) Object.assign(camera, { whep: null, blocked: false });
+      server.freeze(cameras[3], false);
+    },
+  },
+  wallfocus: {
+    path: "#/",
+    waitMs: 3_000,
+    act: async (page) => {
+      await page.keyboard.press("Tab");
+      await page.locator("article button").first().focus();
+      await page.keyboard.press("ArrowRight");
+      await page.waitForTimeout(300);
+    },
+  },
+  wallkeys: {
+    path: "#/",
+    waitMs: 1_500,
+    act: async (page) => {
+      await page.keyboard.press("?");
+      await page.waitForTimeout(500);
+    },
+  },
+  maximised: {
+    path: "#/",
+    waitMs: 3_000,
+    act: async (page, size) => {
+      await page.keyboard.press("s");
+      if (size === "phone") await page.locator("article button").first().tap();
+      else await page.locator("article button").first().dblclick();
+      await page.waitForTimeout(9_000);
     },
   },
   live: { path: "#/cameras/cam0001", waitMs: 4_500 },
@@ -103,6 +153,7 @@ for (const [name, shot] of Object.entries(SHOTS)) {
     const page = await context.newPage();
     page.on("console", (message) => ["error", "warning"].includes(message.type()) && console.log(file, message.text()));
     page.on("pageerror", (error) => console.log(file, "PAGE ERROR", error.message));
+    shot.before?.([...server.cameras.values()]);
     if (shot.loggedOut) await page.goto(server.url);
     else {
       await page.goto(server.url);
@@ -118,6 +169,7 @@ for (const [name, shot] of Object.entries(SHOTS)) {
     if (shot.act) await shot.act(page, size);
     await page.screenshot({ path: `${OUT}${file}` });
     await context.close();
+    shot.after?.([...server.cameras.values()]);
     console.log(file);
   }
 }

@@ -7,6 +7,7 @@ import { regional, t } from "@/shared/i18n";
 import { problemText } from "@/shared/i18n/problems";
 import { LivePicture } from "@/shared/media/live/LivePicture";
 import { createLiveView, createPageShown } from "@/shared/media/live/live-view";
+import { streamPreference } from "@/shared/media/live/stream-choice";
 import { bitrateText } from "@/shared/time/format";
 import { formatInstant, HOUR_MS, type InstantMs, parseInstant } from "@/shared/time/instant";
 import { createNow } from "@/shared/time/now";
@@ -53,10 +54,12 @@ export default function CameraPage(): JSX.Element {
   const position = () => playback.at() ?? now();
   const live = createLiveView({
     cameraId,
-    stream: () => "main",
+    streams: createMemo(() =>
+      streamPreference({ hasSub: Boolean(camera()?.streams.sub), tilesShown: 1, enlarged: true }),
+    ),
     active: () => isLive() && pageShown(),
     state: () => status()?.state,
-    stillHeightPx: 720,
+    stillHeightPx: () => 720,
   });
   const timeline = createTimelineData(cameraId, view);
 

@@ -1,6 +1,6 @@
 import { createSignal, For, type JSX, Show } from "solid-js";
 import { regional, t } from "@/shared/i18n";
-import type { LivePhase } from "@/shared/media/live/live-session";
+import type { LivePhase } from "@/shared/media/live/live-machine";
 import { clockTime, clockTimeWithMs, longDate, utcText, zoneName } from "@/shared/time/format";
 import { fromLocalInput, type InstantMs, toLocalInput } from "@/shared/time/instant";
 import { Button, IconButton } from "@/shared/ui/Button";

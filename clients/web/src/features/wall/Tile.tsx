@@ -1,12 +1,14 @@
 import { createMemo, createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
-import type { Camera, StreamName } from "@/shared/api/types";
+import type { Camera } from "@/shared/api/types";
 import { statusOf, watchStatus } from "@/shared/cameras/directory";
-import { regional, t } from "@/shared/i18n";
-import { LivePicture } from "@/shared/media/live/LivePicture";
+import { t } from "@/shared/i18n";
+import { liveCaption } from "@/shared/media/live/caption";
+import { LiveBadge, LivePicture } from "@/shared/media/live/LivePicture";
 import { createLiveView } from "@/shared/media/live/live-view";
-import { bitrateText } from "@/shared/time/format";
-import { Icon } from "@/shared/ui/Icon";
+import { streamPreference } from "@/shared/media/live/stream-choice";
+import { Icon, type IconName } from "@/shared/ui/Icon";
 import { RecordingDot } from "@/shared/ui/StatePill";
+import { StatisticsPanel } from "./StatisticsPanel";
 
 // A tile that scrolls out and in again, or that another one covers for a moment, keeps its connection.
 const LEAVE_AFTER_MS = 4_000;
@@ -18,12 +20,11 @@ export function Tile(props: {
   maximised: boolean;
   hidden: boolean;
   pageShown: boolean;
-  stream: StreamName;
+  tilesShown: number;
+  statistics: boolean;
   tabIndex: number;
   onToggle: () => void;
-  onOpen: () => void;
   onFocus: () => void;
-  ref: (element: HTMLElement) => void;
 }): JSX.Element {
   let root: HTMLElement | undefined;
   const [seen, setSeen] = createSignal(false);
@@ -49,30 +50,38 @@ export function Tile(props: {
 
   const view = createLiveView({
     cameraId: () => props.camera.id,
-    stream: () => props.stream,
+    streams: createMemo(() =>
+      streamPreference({
+        hasSub: Boolean(props.camera.streams.sub),
+        tilesShown: props.tilesShown,
+        enlarged: props.maximised,
+      }),
+    ),
     active: () => seen() && props.pageShown,
     state: () => status()?.state,
-    stillHeightPx: 360,
+    stillHeightPx: () => (props.maximised ? 720 : 360),
   });
-  const figures = createMemo(() => {
-    const shown = view.figures();
-    if (!shown || view.phase() !== "live") return null;
-    const rate = bitrateText(shown.bitrateBps, regional());
-    return `${Math.round(shown.fps)} fps · ${rate} · ${shown.width}×${shown.height}`;
-  });
+  const caption = createMemo(() => liveCaption(view.state(), status(), view.stillIsOld()));
   const canHear = () => (view.media()?.getAudioTracks().length ?? 0) > 0;
+
+  // A mouse selects with one click and enlarges with two; a key or a finger, which have no hover, enlarge at once.
+  let byFinger = false;
+  const click = (event: MouseEvent & { currentTarget: HTMLButtonElement }) => {
+    event.currentTarget.focus();
+    const byKey = event.detail === 0;
+    if (byKey || (byFinger && event.detail === 1)) props.onToggle();
+  };
 
   return (
     <article
-      ref={(element) => {
-        root = element;
-        props.ref(element);
-      }}
-      class="group relative min-h-0 min-w-0 overflow-hidden bg-stage max-sm:aspect-video"
-      classList={{ hidden: props.hidden }}
+      ref={root}
+      class="group relative min-h-0 min-w-0 overflow-hidden bg-stage [container-type:size]"
+      classList={{ hidden: props.hidden, "max-sm:aspect-video": !props.maximised }}
       data-camera={props.camera.id}
       data-phase={view.phase()}
-      aria-label={props.camera.name}
+      data-state={caption().state}
+      data-stream={view.stream()}
+      aria-label={`${props.camera.name}, ${t(caption().key)}`}
     >
       <LivePicture
         view={view}
@@ -83,45 +92,78 @@ export function Tile(props: {
       />
       <button
         type="button"
-        class="absolute inset-0 z-10 cursor-zoom-in focus-visible:-outline-offset-2"
-        classList={{ "cursor-zoom-out": props.maximised }}
+        class="peer absolute inset-0 z-10 outline-none"
         tabIndex={props.tabIndex}
-        onClick={() => props.onToggle()}
-        onDblClick={() => props.onOpen()}
+        onClick={click}
+        onPointerDown={(event) => {
+          byFinger = event.pointerType === "touch";
+        }}
+        onDblClick={() => {
+          if (!byFinger) props.onToggle();
+        }}
         onFocus={() => props.onFocus()}
         aria-label={`${props.camera.name}: ${props.maximised ? t("wall.restore") : t("wall.maximise")}`}
       />
-      <Show when={figures()}>
-        <p class="pointer-events-none absolute top-2 left-2 z-20 rounded-md bg-black/65 px-2 py-0.5 text-[12px] text-white tabular-nums opacity-0 transition-opacity group-focus-within:opacity-100 group-hover:opacity-100">
-          {figures()}
-        </p>
+      {/* Over everything else on the picture, and light in both themes, since pictures lie on a dark ground in both. */}
+      <span
+        class="pointer-events-none absolute inset-0 z-30 hidden border-[#8cc3ff] border-[3px] peer-focus-visible:block"
+        aria-hidden="true"
+      />
+      <Show when={props.statistics && view.statistics()}>
+        {(shown) => <StatisticsPanel statistics={shown()} stream={view.stream()} />}
       </Show>
-      <div class="pointer-events-none absolute inset-x-0 bottom-0 z-20 flex items-center gap-2 bg-gradient-to-t from-black/80 to-transparent px-2.5 pt-6 pb-1.5 text-[13px] text-white">
+      <div class="pointer-events-none absolute inset-x-0 bottom-0 z-20 flex h-[50px] items-center gap-2 bg-gradient-to-t from-black/85 to-transparent px-2.5 pt-4 pb-1 text-[13px] text-white">
         <RecordingDot recording={status()?.recording ?? false} />
-        <span class="truncate font-medium drop-shadow">{props.camera.name}</span>
-        <span class="pointer-events-auto ml-auto flex items-center gap-1 opacity-0 transition-opacity group-focus-within:opacity-100 group-hover:opacity-100 pointer-coarse:opacity-100">
-          <Show when={props.maximised && canHear()}>
-            <button
-              type="button"
-              class="grid h-8 w-8 place-items-center rounded-md hover:bg-white/20"
-              aria-label={audible() ? t("live.mute") : t("live.unmute")}
-              title={audible() ? t("live.mute") : t("live.unmute")}
-              onClick={() => setAudible(!audible())}
-            >
-              <Icon name={audible() ? "sound" : "mute"} size={18} />
-            </button>
+        <span class="truncate font-medium drop-shadow" title={props.camera.name}>
+          {props.camera.name}
+        </span>
+        <span class="ml-auto flex shrink-0 items-center gap-2">
+          {/* Every other state is said in the middle of the picture. */}
+          <Show when={caption().state === "live" || caption().state === "stills"}>
+            <LiveBadge caption={caption()} />
           </Show>
-          <a
-            href={`#/cameras/${encodeURIComponent(props.camera.id)}`}
-            class="grid h-8 w-8 place-items-center rounded-md hover:bg-white/20"
-            tabIndex={props.tabIndex}
-            aria-label={t("wall.openCamera", { name: props.camera.name })}
-            title={t("wall.openCamera", { name: props.camera.name })}
-          >
-            <Icon name="clock" size={18} />
-          </a>
+          <span class="pointer-events-auto hidden items-center gap-0.5 group-focus-within:flex group-hover:flex">
+            <Show when={props.maximised && canHear()}>
+              <TileButton
+                icon={audible() ? "sound" : "mute"}
+                label={audible() ? t("live.mute") : t("live.unmute")}
+                tabIndex={props.tabIndex}
+                onClick={() => setAudible(!audible())}
+              />
+            </Show>
+            <a
+              href={`#/cameras/${encodeURIComponent(props.camera.id)}`}
+              class="grid h-7 w-7 place-items-center rounded-md hover:bg-white/20"
+              tabIndex={props.tabIndex}
+              aria-label={t("wall.openCamera", { name: props.camera.name })}
+              title={t("wall.openCamera", { name: props.camera.name })}
+            >
+              <Icon name="clock" size={17} />
+            </a>
+            <TileButton
+              icon={props.maximised ? "minimize" : "maximize"}
+              label={`${props.camera.name}: ${props.maximised ? t("wall.restore") : t("wall.maximise")}`}
+              tabIndex={-1}
+              onClick={() => props.onToggle()}
+            />
+          </span>
         </span>
       </div>
     </article>
+  );
+}
+
+function TileButton(props: { icon: IconName; label: string; tabIndex: number; onClick: () => void }): JSX.Element {
+  return (
+    <button
+      type="button"
+      class="grid h-7 w-7 place-items-center rounded-md hover:bg-white/20"
+      tabIndex={props.tabIndex}
+      aria-label={props.label}
+      title={props.label}
+      onClick={() => props.onClick()}
+    >
+      <Icon name={props.icon} size={17} />
+    </button>
   );
 }

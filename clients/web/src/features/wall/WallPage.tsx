@@ -25,9 +25,9 @@ export default function WallPage(): JSX.Element {
   const [maximised, setMaximised] = createSignal<string | null>(null);
   const [focus, setFocus] = createSignal(0);
   const [help, setHelp] = createSignal(false);
+  const [statistics, setStatistics] = createSignal(false);
   const [narrow, setNarrow] = createSignal(window.matchMedia("(max-width: 639px)").matches);
   let stage: HTMLDivElement | undefined;
-  const tiles = new Map<string, HTMLElement>();
 
   const count = () => directory.cameras.length;
   const size = createMemo((): Size => {
@@ -67,14 +67,20 @@ export default function WallPage(): JSX.Element {
     const camera = onPage()[index];
     if (!camera) return;
     setFocus(index);
-    tiles.get(camera.id)?.querySelector("button")?.focus();
+    // After the tile is shown: what is hidden takes no focus.
+    queueMicrotask(() => stage?.querySelector<HTMLElement>(`[data-camera="${CSS.escape(camera.id)}"] button`)?.focus());
   };
-  const toggle = (cameraId: string) => setMaximised((shown) => (shown === cameraId ? null : cameraId));
+  const enlarge = (cameraId: string | null) => {
+    const index = onPage().findIndex((camera) => camera.id === (cameraId ?? maximised()));
+    setMaximised(cameraId);
+    focusTile(Math.max(0, index));
+  };
+  const toggle = (cameraId: string) => enlarge(maximised() === cameraId ? null : cameraId);
   const step = (by: number) => {
     const shown = onPage();
     const index = shown.findIndex((camera) => camera.id === maximised());
     const next = shown[(index + by + shown.length) % shown.length];
-    if (next) setMaximised(next.id);
+    if (next) enlarge(next.id);
   };
 
   onMount(() => {
@@ -90,16 +96,20 @@ export default function WallPage(): JSX.Element {
         } else {
           focusTile(moveFocus(focus(), event.key, cells().columns, onPage().length));
         }
-      } else if (event.key === "Escape" && maximised() !== null) setMaximised(null);
-      else if (event.key === "PageDown" || event.key === "n") turn(1);
+      } else if (event.key === "Escape" && maximised() !== null) enlarge(null);
+      else if (event.key === "Enter" && event.target === document.body) {
+        const id = maximised() ?? onPage()[focus()]?.id;
+        if (id !== undefined) toggle(id);
+      } else if (event.key === "PageDown" || event.key === "n") turn(1);
       else if (event.key === "PageUp" || event.key === "p") turn(-1);
       else if (event.key === "0") choose("auto");
       else if (["1", "2", "3", "4"].includes(event.key)) choose(SIZES[Number(event.key) - 1] ?? "auto");
-      else if (event.key === "f") void fullScreen();
+      else if (event.key === "f" || event.key === "F") void fullScreen();
+      else if (event.key === "s" || event.key === "S") setStatistics((shown) => !shown);
       else if (event.key === "o") {
         const id = maximised() ?? onPage()[focus()]?.id;
         if (id !== undefined) navigate(`/cameras/${encodeURIComponent(id)}`);
-      } else if (event.key === "?") setHelp(true);
+      } else if (event.key === "?") void openHelp();
       else return;
       event.preventDefault();
     };
@@ -110,6 +120,11 @@ export default function WallPage(): JSX.Element {
     });
   });
 
+  const openHelp = async () => {
+    // The full screen shows the tiles alone, without what is laid over the page.
+    if (document.fullscreenElement) await document.exitFullscreen();
+    setHelp(true);
+  };
   const fullScreen = async () => {
     try {
       if (document.fullscreenElement) await document.exitFullscreen();
@@ -133,7 +148,7 @@ export default function WallPage(): JSX.Element {
   return (
     <div class="flex h-full flex-col">
       <header class="flex min-h-12 flex-wrap items-center gap-x-4 gap-y-1 border-line border-b bg-surface px-3 py-1 sm:px-4">
-        <h1 class="font-semibold text-[15px]">{t("wall.title")}</h1>
+        <h1 class="font-semibold text-[15px] max-sm:sr-only">{t("wall.title")}</h1>
         <p class="flex items-center gap-3 text-[13px] text-muted" aria-live="polite">
           <Show when={directory.loaded}>
             <span class="inline-flex items-center gap-1.5">
@@ -181,17 +196,24 @@ export default function WallPage(): JSX.Element {
                   title={`${entry === "auto" ? t("wall.auto") : tn("wall.tiles", entry)} (${index()})`}
                   onClick={() => choose(entry)}
                 >
-                  {entry === "auto" ? t("wall.auto") : entry}
+                  {entry === "auto" ? t("wall.auto") : `${Math.sqrt(entry)}×${Math.sqrt(entry)}`}
                 </button>
               )}
             </For>
           </fieldset>
           <IconButton
+            icon="chart"
+            label={t("stats.title")}
+            shortcut="S"
+            active={statistics()}
+            onClick={() => setStatistics((shown) => !shown)}
+          />
+          <IconButton
             class="max-sm:hidden"
             icon="keyboard"
             label={t("keys.title")}
             shortcut="?"
-            onClick={() => setHelp(true)}
+            onClick={() => void openHelp()}
           />
           <IconButton icon="maximize" label={t("wall.fullScreen")} shortcut="F" onClick={() => void fullScreen()} />
         </div>
@@ -224,9 +246,10 @@ export default function WallPage(): JSX.Element {
           class="grid min-h-0 flex-1 gap-[3px] bg-ground p-[3px] max-sm:auto-rows-max max-sm:overflow-y-auto"
           style={{
             "grid-template-columns": `repeat(${maximised() === null ? cells().columns : 1}, minmax(0, 1fr))`,
-            "grid-template-rows": narrow()
-              ? "none"
-              : `repeat(${maximised() === null ? cells().rows : 1}, minmax(0, 1fr))`,
+            "grid-template-rows":
+              narrow() && maximised() === null
+                ? "none"
+                : `repeat(${maximised() === null ? cells().rows : 1}, minmax(0, 1fr))`,
           }}
         >
           <For each={onPage()}>
@@ -237,12 +260,12 @@ export default function WallPage(): JSX.Element {
                 maximised={maximised() === camera.id}
                 hidden={maximised() !== null && maximised() !== camera.id}
                 pageShown={pageShown()}
-                stream={camera.streams.sub && size() > 4 && maximised() !== camera.id ? "sub" : "main"}
+                // The tiles of a telephone are small however many there are.
+                tilesShown={narrow() ? 16 : size()}
+                statistics={statistics()}
                 tabIndex={index() === focus() ? 0 : -1}
                 onToggle={() => toggle(camera.id)}
-                onOpen={() => navigate(`/cameras/${encodeURIComponent(camera.id)}`)}
                 onFocus={() => setFocus(index())}
-                ref={(element) => tiles.set(camera.id, element)}
               />
             )}
           </For>
@@ -261,6 +284,7 @@ export default function WallPage(): JSX.Element {
                 ["0 1 2 3 4", t("keys.layout")],
                 ["PgUp PgDn", t("keys.page")],
                 ["F", t("wall.fullScreen")],
+                ["S", t("stats.title")],
               ] as const
             }
           >

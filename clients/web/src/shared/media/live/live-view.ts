@@ -2,21 +2,30 @@ import { type Accessor, createEffect, createMemo, createSignal, on, onCleanup, u
 import { snapshot } from "@/shared/api/cameras";
 import { Problem } from "@/shared/api/problem";
 import type { CameraState, StreamName } from "@/shared/api/types";
-import { type LiveFigures, type LivePhase, LiveSession } from "./live-session";
+import { INITIAL, type LivePhase, type LiveState } from "./live-machine";
+import { LiveSession } from "./live-session";
+import type { LiveStatistics } from "./statistics";
 
 export interface LiveView {
+  state: Accessor<LiveState>;
   phase: Accessor<LivePhase>;
-  problem: Accessor<Problem | null>;
   media: Accessor<MediaStream | null>;
-  figures: Accessor<LiveFigures | null>;
+  /** Of the last second; null while nothing is received. */
+  statistics: Accessor<LiveStatistics | null>;
+  /** The stream that is shown or asked for. */
+  stream: Accessor<StreamName>;
   /** A still to show while there is no moving picture; an object URL. */
   still: Accessor<string | null>;
+  /** Whether the newest still could not be had, so that the one shown is old. */
+  stillIsOld: Accessor<boolean>;
   /** The video element shows frames. */
   shown: () => void;
 }
 
-// Where the browser cannot decode the camera's codec, the server makes stills, each of which costs it a decoder.
+// The server makes each still with a decoder of its own.
 const STILLS_EVERY_MS = 2_000;
+// A moving picture is usually there sooner than a still could be made.
+const FIRST_STILL_AFTER_MS = 1_500;
 // A tab in the background keeps its pictures this long, so that a glance elsewhere does not cost them.
 const HIDDEN_GRACE_MS = 20_000;
 
@@ -40,88 +49,169 @@ export function createPageShown(): Accessor<boolean> {
 /** A camera's live picture for as long as `active` says so and the owner lives. */
 export function createLiveView(options: {
   cameraId: Accessor<string>;
-  stream: Accessor<StreamName>;
+  /** The streams that would do, the best first. */
+  streams: Accessor<readonly StreamName[]>;
   active: Accessor<boolean>;
   /** What the server says of the camera: when it comes back, the next try does not wait. */
   state: Accessor<CameraState | undefined>;
-  stillHeightPx: number;
+  stillHeightPx: Accessor<number>;
 }): LiveView {
-  const [phase, setPhase] = createSignal<LivePhase>("connecting");
-  const [problem, setProblem] = createSignal<Problem | null>(null);
+  const [state, setState] = createSignal<LiveState>(INITIAL);
   const [media, setMedia] = createSignal<MediaStream | null>(null);
-  const [figures, setFigures] = createSignal<LiveFigures | null>(null);
+  const [statistics, setStatistics] = createSignal<LiveStatistics | null>(null);
   const [still, setStill] = createSignal<string | null>(null);
-  let session: LiveSession | null = null;
+  const [stillIsOld, setStillIsOld] = createSignal(false);
+  const [undecodable, setUndecodable] = createSignal<readonly StreamName[]>([]);
+  const phase = createMemo(() => state().phase);
+  const stream = createMemo(
+    () => options.streams().find((name) => !undecodable().includes(name)) ?? options.streams()[0] ?? "main",
+  );
 
   // A camera that is known to be down is not asked for; a picture that was there stays, greyed, until it is back.
   const wanted = createMemo(() => {
     if (!options.active()) return false;
-    const state = options.state();
-    const isDown = state === "offline" || state === "unauthorized" || state === "error";
+    const camera = options.state();
+    const isDown = camera === "offline" || camera === "unauthorized" || camera === "error";
     const shown = untrack(phase);
     return !isDown || shown === "live" || shown === "stalled";
   });
 
-  createEffect(
-    on([options.cameraId, options.stream, wanted], ([cameraId, stream, active]) => {
-      setPhase("connecting");
-      setProblem(null);
-      setFigures(null);
-      if (!active) return;
-      const started = new LiveSession(cameraId, stream, {
-        phase: (next, cause) => {
-          setPhase(next);
-          setProblem(cause);
-          if (next === "waiting") setFigures(null);
-        },
-        media: setMedia,
-        figures: setFigures,
-      });
-      session = started;
-      started.start();
-      onCleanup(() => {
-        started.stop();
-        session = null;
-      });
-    }),
-  );
+  // What is shown, and, while another stream of the camera is being fetched, what will replace it: the picture moves on
+  // until the better one has arrived.
+  let front: LiveSession | null = null;
+  let next: LiveSession | null = null;
+  let nextMedia: MediaStream | null = null;
+  let nextState: LiveState = INITIAL;
 
-  createEffect(
-    on(options.state, (state, before) => {
-      if (state === "online" && before !== undefined && before !== "online") session?.retryNow();
-    }),
-  );
-
-  const needsStill = () => options.active() && phase() !== "live" && phase() !== "stalled";
-  createEffect(() => {
-    if (!needsStill() || (options.state() ?? "online") !== "online") return;
-    const repeat = phase() === "unplayable";
-    const aborter = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const load = async () => {
-      try {
-        const blob = await snapshot(options.cameraId(), options.stillHeightPx, "main", aborter.signal);
-        replaceStill(URL.createObjectURL(blob));
-      } catch (error) {
-        // No still: the state that stands beside it says why there is no picture.
-        if (!(error instanceof Problem) && !(error instanceof DOMException)) throw error;
-      }
-      if (repeat && !aborter.signal.aborted) timer = setTimeout(() => void load(), STILLS_EVERY_MS);
-    };
-    if (repeat || untrack(still) === null) void load();
-    onCleanup(() => {
-      clearTimeout(timer);
-      aborter.abort();
+  const begin = (cameraId: string, name: StreamName): LiveSession => {
+    const started: LiveSession = new LiveSession(cameraId, name, {
+      state: (now) => {
+        if (started === front) {
+          setState(now);
+          if (now.phase !== "live" && next !== null) promote();
+        } else if (started === next) {
+          nextState = now;
+          if (now.phase === "live") promote();
+        }
+        if (now.cause === "codec" && !untrack(undecodable).includes(name)) {
+          // Not at once: this is the middle of that session's step.
+          queueMicrotask(() => setUndecodable((known) => (known.includes(name) ? known : [...known, name])));
+        }
+      },
+      media: (now) => {
+        if (started === front) setMedia(now);
+        else if (started === next) nextMedia = now;
+      },
+      statistics: (now) => {
+        if (started === front) setStatistics(now);
+      },
     });
-  });
+    return started;
+  };
+  const promote = () => {
+    const before = front;
+    front = next;
+    next = null;
+    setState(nextState);
+    if (nextMedia !== null) setMedia(nextMedia);
+    setStatistics(null);
+    before?.stop();
+  };
+  const dropNext = () => {
+    const dropped = next;
+    next = null;
+    nextMedia = null;
+    nextState = INITIAL;
+    dropped?.stop();
+  };
+
+  createEffect(
+    on([options.cameraId, wanted], ([cameraId, active]) => {
+      setState(INITIAL);
+      setStatistics(null);
+      setUndecodable([]);
+      if (!active) return;
+      front = begin(cameraId, untrack(stream));
+      front.start();
+      onCleanup(() => {
+        dropNext();
+        const ended = front;
+        front = null;
+        ended?.stop();
+        setMedia(null);
+      });
+    }),
+  );
+  createEffect(
+    on(
+      stream,
+      (name) => {
+        if (front === null || next?.stream === name) return;
+        dropNext();
+        if (front.stream === name) return;
+        const cameraId = options.cameraId();
+        if (untrack(phase) === "live") {
+          next = begin(cameraId, name);
+          next.start();
+          return;
+        }
+        const before = front;
+        front = begin(cameraId, name);
+        before.stop();
+        front.start();
+      },
+      { defer: true },
+    ),
+  );
+
+  createEffect(
+    on(options.state, (camera, before) => {
+      if (camera === "online" && before !== undefined && before !== "online") {
+        front?.cameraIsBack();
+        next?.cameraIsBack();
+      }
+    }),
+  );
 
   const replaceStill = (url: string | null) => {
     const before = untrack(still);
     setStill(url);
     if (before !== null) URL.revokeObjectURL(before);
   };
+  const needsStill = createMemo(() => options.active() && phase() !== "live" && phase() !== "stalled");
+  createEffect(() => {
+    if (!needsStill() || (options.state() ?? "online") !== "online") return;
+    const repeat = phase() === "stills";
+    const name = stream();
+    const heightPx = options.stillHeightPx();
+    const aborter = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const load = async () => {
+      let waitMs = STILLS_EVERY_MS;
+      try {
+        const blob = await snapshot(options.cameraId(), heightPx, name, aborter.signal);
+        if (aborter.signal.aborted) return;
+        replaceStill(URL.createObjectURL(blob));
+        setStillIsOld(false);
+      } catch (error) {
+        if (aborter.signal.aborted) return;
+        // No still: the state that stands beside it says why there is no picture.
+        if (!(error instanceof Problem) && !(error instanceof DOMException)) throw error;
+        setStillIsOld(true);
+        if (error instanceof Problem) waitMs = Math.max(waitMs, (error.retryAfterS ?? 0) * 1_000);
+      }
+      if (repeat) timer = setTimeout(() => void load(), waitMs);
+    };
+    setStillIsOld(false);
+    if (repeat) void load();
+    else if (untrack(still) === null) timer = setTimeout(() => void load(), FIRST_STILL_AFTER_MS);
+    onCleanup(() => {
+      clearTimeout(timer);
+      aborter.abort();
+    });
+  });
   createEffect(on(options.cameraId, () => replaceStill(null), { defer: true }));
   onCleanup(() => replaceStill(null));
 
-  return { phase, problem, media, figures, still, shown: () => session?.shown() };
+  return { state, phase, media, statistics, stream, still, stillIsOld, shown: () => front?.shown() };
 }

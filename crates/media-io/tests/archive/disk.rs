@@ -45,17 +45,25 @@ impl Drop for SmallDisk {
 /// Makes a mounted tmpfs read-only, or writable again.
 fn remount(path: &Path, flags: libc::c_ulong) -> bool {
     let path = CString::new(path.as_os_str().as_bytes()).unwrap();
-    // SAFETY: all strings end in a zero byte.
-    let answer = unsafe {
-        libc::mount(
-            c"tmpfs".as_ptr(),
-            path.as_ptr(),
-            c"tmpfs".as_ptr(),
-            libc::MS_REMOUNT | flags,
-            std::ptr::null(),
-        )
-    };
-    answer == 0
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    loop {
+        // SAFETY: all strings end in a zero byte.
+        let answer = unsafe {
+            libc::mount(
+                c"tmpfs".as_ptr(),
+                path.as_ptr(),
+                c"tmpfs".as_ptr(),
+                libc::MS_REMOUNT | flags,
+                std::ptr::null(),
+            )
+        };
+        // As with the archive's lock: a program being started may have copies of descriptors for a moment.
+        let busy = std::io::Error::last_os_error().raw_os_error() == Some(libc::EBUSY);
+        if answer == 0 || !busy || std::time::Instant::now() > end {
+            return answer == 0;
+        }
+        std::thread::yield_now();
+    }
 }
 
 fn mount(path: &Path, options: Option<&str>, flags: libc::c_ulong) {
@@ -93,7 +101,7 @@ fn failed_with(state: RecordingState, words: &str) -> bool {
 fn a_full_disk_is_a_state_and_recording_goes_on_when_there_is_room() {
     let disk = SmallDisk::new("4m");
     let clock = ManualClock::at(T0_US);
-    let (archive, _) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock.clone()).unwrap();
+    let (archive, _) = open_with(disk.path(), ArchiveOptions::default(), clock.clone());
     let recorder = archive.recorder("1", "main").unwrap();
     let a = video_parameters(b"a");
     push_video(&*recorder, &a, T0_US, 50, 0);
@@ -121,7 +129,7 @@ fn a_full_disk_is_a_state_and_recording_goes_on_when_there_is_room() {
         "what came when there was room"
     );
     drop(archive);
-    let (_archive, report) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock).unwrap();
+    let (_archive, report) = open_with(disk.path(), ArchiveOptions::default(), clock);
     assert_eq!((report.files_repaired, report.problems), (0, vec![]));
 }
 
@@ -156,7 +164,7 @@ fn records_that_found_no_room_are_written_when_there_is_some() {
         sync_ms: 600_000,
         ..ArchiveOptions::default()
     };
-    let (archive, _) = Archive::open(&disk.path().join("storage"), options, ManualClock::at(T0_US)).unwrap();
+    let (archive, _) = open_with(disk.path(), options, ManualClock::at(T0_US));
     let recorder = archive.recorder("1", "main").unwrap();
     let a = video_parameters(b"a");
     let fragments = FIRST_PAGE_RECORDS + 2;
@@ -185,7 +193,7 @@ fn records_that_found_no_room_are_written_when_there_is_some() {
 fn a_read_only_disk_is_a_state_and_what_was_recorded_stays() {
     let disk = SmallDisk::new("4m");
     let clock = ManualClock::at(T0_US);
-    let (archive, _) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock.clone()).unwrap();
+    let (archive, _) = open_with(disk.path(), ArchiveOptions::default(), clock.clone());
     let recorder = archive.recorder("1", "main").unwrap();
     let a = video_parameters(b"a");
     push_video(&*recorder, &a, T0_US, 50, 0);
@@ -199,7 +207,7 @@ fn a_read_only_disk_is_a_state_and_what_was_recorded_stays() {
     assert_eq!(refused.kind(), media_core::ErrorKind::Forbidden);
     assert!(refused.message().contains("read-only"), "{refused}");
     assert!(remount(disk.path(), 0));
-    let (archive, report) = Archive::open(&disk.path().join("storage"), ArchiveOptions::default(), clock).unwrap();
+    let (archive, report) = open_with(disk.path(), ArchiveOptions::default(), clock);
     assert_eq!((report.files_checked, report.files_repaired), (1, 0));
     drop(archive);
 }
@@ -209,7 +217,7 @@ fn a_disk_that_turns_read_only_while_recording_is_a_state_and_recording_goes_on_
     let directory = tempfile::tempdir().unwrap();
     let clock = ManualClock::at(T0_US);
     let storage = directory.path().join("storage");
-    let (archive, _) = Archive::open(&storage, ArchiveOptions::default(), clock.clone()).unwrap();
+    let (archive, _) = open_with(directory.path(), ArchiveOptions::default(), clock.clone());
     // The disk of one camera: the kernel does not turn one read-only on which a file is being written.
     let camera = storage.join("cameras/1");
     std::fs::create_dir(&camera).unwrap();
@@ -238,7 +246,7 @@ fn a_full_disk_at_the_start_leaves_torn_recordings_as_they_are() {
     let disk = SmallDisk::new("4m");
     let clock = ManualClock::at(T0_US);
     let storage = disk.path().join("storage");
-    let (archive, _) = Archive::open(&storage, ArchiveOptions::default(), clock.clone()).unwrap();
+    let (archive, _) = open_with(disk.path(), ArchiveOptions::default(), clock.clone());
     let recorder = archive.recorder("1", "main").unwrap();
     push_video(&*recorder, &video_parameters(b"a"), T0_US, 100, 0);
     archive.flush();
@@ -257,7 +265,7 @@ fn a_full_disk_at_the_start_leaves_torn_recordings_as_they_are() {
     let bytes = std::fs::read(&video).unwrap();
     std::fs::remove_file(index_of(&video)).unwrap();
     fill(disk.path());
-    let (archive, report) = Archive::open(&storage, ArchiveOptions::default(), clock.clone()).unwrap();
+    let (archive, report) = open_with(disk.path(), ArchiveOptions::default(), clock.clone());
     assert!(
         report
             .problems
@@ -268,7 +276,7 @@ fn a_full_disk_at_the_start_leaves_torn_recordings_as_they_are() {
     drop(archive);
     assert_eq!(std::fs::read(&video).unwrap(), bytes);
     std::fs::remove_file(disk.path().join("filler")).unwrap();
-    let (_archive, report) = Archive::open(&storage, ArchiveOptions::default(), clock).unwrap();
+    let (_archive, report) = open_with(disk.path(), ArchiveOptions::default(), clock);
     assert_eq!((report.files_repaired, report.problems), (1, vec![]));
     assert!(numbers_in(&video).starts_with(&(0..85).collect::<Vec<_>>()));
 }

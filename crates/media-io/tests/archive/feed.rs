@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use media_core::fmp4::{FragmentRead, read_fragment_header, read_init};
 use media_core::recording::fragmenter::rescale;
-use media_core::{AccessUnit, Codec, TrackParameters};
+use media_core::{AccessUnit, Codec, ErrorKind, TrackParameters};
 use media_io::archive::{Archive, ArchiveOptions, RepairReport};
 use media_io::clock::ManualClock;
 use media_io::hub::Sink;
@@ -16,12 +16,19 @@ pub const T0_US: i64 = 1_795_392_000_000_000 + 10 * 3_600_000_000;
 pub const SECOND_US: i64 = 1_000_000;
 
 pub fn open(directory: &Path) -> (Arc<Archive>, RepairReport) {
-    Archive::open(
-        &directory.join("storage"),
-        ArchiveOptions::default(),
-        ManualClock::at(T0_US),
-    )
-    .unwrap()
+    open_with(directory, ArchiveOptions::default(), ManualClock::at(T0_US))
+}
+
+/// Opens an archive that may just have been closed: a program that another test starts has copies of all descriptors,
+/// the lock's too, until it is executed.
+pub fn open_with(directory: &Path, options: ArchiveOptions, clock: Arc<ManualClock>) -> (Arc<Archive>, RepairReport) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    loop {
+        match Archive::open(&directory.join("storage"), options, clock.clone()) {
+            Err(e) if e.kind() == ErrorKind::Conflict && std::time::Instant::now() < end => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 pub fn video_parameters(configuration: &'static [u8]) -> Arc<TrackParameters> {

@@ -101,6 +101,7 @@ def kills_command(
 ) -> None:
     """What SIGKILL at random instants costs."""
     _publish(output, "kills", kills.measure(count, camera_count))
+    _publish(output, "repair", kills.measure_repair())
 
 
 @bench.command("instructions")
@@ -143,6 +144,7 @@ def all_command(output: Output = RESULTS) -> None:
         ("export", exporting.measure),
         ("live", live.measure),
         ("kills", kills.measure),
+        ("repair", kills.measure_repair),
     ]
     for name, measure in benches:
         typer.echo(f"measuring {name} …")

@@ -58,6 +58,29 @@ def measure(kills: int = 50, cameras: int = 4, *, seed: int = 1) -> list[Figure]
     ]
 
 
+def measure_repair(cameras: int = 50, *, recorded_s: float = 10) -> list[Figure]:
+    """What the start after a kill costs a server that was recording `cameras` cameras."""
+    with SimulatedCameras(cameras) as simulator, tempfile.TemporaryDirectory() as directory:
+        data_dir = Path(directory) / "data"
+        server = RunningServer(data_dir)
+        server.start()
+        ids = [server.add_camera(f"camera {n}", simulator.url(n)) for n in range(cameras)]
+        for camera_id in ids:
+            server.wait_for_recording(camera_id, 1)
+        time.sleep(recorded_s)
+        server.kill()
+        server.start()
+        opened = server.logged("archive opened")
+        unreadable = sum(not _readable(path) for path in data_dir.rglob("video_*.mp4"))
+        server.stop()
+    return [
+        Figure(f"recordings repaired after a kill with {cameras} cameras", opened["files_repaired"], "files"),
+        Figure("their repair", opened["duration_us"] / 1e6, "s", 2.0),
+        Figure("start until ready, repair included", server.start_s, "s"),
+        Figure("files unreadable after it", unreadable, "files", 0),
+    ]
+
+
 def _newest(data_dir: Path, camera_id: str) -> Path | None:
     files = (data_dir / "storage" / "cameras" / camera_id).rglob("video_*.mp4")
     return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)

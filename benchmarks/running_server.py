@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import signal
@@ -99,6 +100,14 @@ class RunningServer:
         status = self.process.wait(timeout_s)
         self._forget()
         return status
+
+    def logged(self, event: str) -> dict[str, Any]:
+        """The newest log entry of that event."""
+        for line in reversed(self.log_path.read_text().splitlines()):
+            entry: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
+            if entry.get("event") == event:
+                return entry
+        raise LookupError(f"{self.log_path} tells of no {event!r}")
 
     def kill(self) -> None:
         """SIGKILL, as a crash."""

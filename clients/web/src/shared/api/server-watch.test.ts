@@ -3,6 +3,7 @@ import { ServerWatch } from "./server-watch";
 
 it("asks for all until the server answers, and tells each once, unless it never was away", async () => {
   const timers: (() => void)[] = [];
+  let nowMs = 0;
   let up = false;
   let asked = 0;
   const watch = new ServerWatch({
@@ -11,6 +12,7 @@ it("asks for all until the server answers, and tells each once, unless it never 
       return up;
     },
     after: (_ms, then) => timers.push(then),
+    nowMs: () => nowMs,
   });
   const told: string[] = [];
   const elapse = async () => {
@@ -28,6 +30,12 @@ it("asks for all until the server answers, and tells each once, unless it never 
   expect([asked, told]).toEqual([2, ["first", "second"]]);
   expect(timers.length).toBe(0);
 
+  // Whose request was under way at that moment hears of it too.
+  nowMs = 10_000;
+  watch.lost();
+  await elapse();
+  expect(told.splice(2)).toEqual(["first", "second"]);
+  nowMs = 20_000;
   watch.lost();
   await elapse();
   expect(told).toEqual(["first", "second"]);
@@ -50,6 +58,7 @@ it("stops asking when nobody waits", async () => {
       return false;
     },
     after: (_ms, then) => timers.push(then),
+    nowMs: () => 0,
   });
   watch.lost();
   timers.shift()?.();

@@ -1,5 +1,7 @@
 const ASK_EVERY_MS = 1_500;
 const ANSWER_WITHIN_MS = 3_000;
+// A request that was under way when the server came back may fail as late as this.
+const LATE_MS = 15_000;
 
 /** What the watch needs of the world. */
 export interface ServerWatchParts {
@@ -7,6 +9,7 @@ export interface ServerWatchParts {
   ask: () => Promise<boolean>;
   /** Calls back after so many milliseconds. */
   after: (ms: number, then: () => void) => void;
+  nowMs: () => number;
 }
 
 /** Asks on behalf of everybody whether a server that did not answer is back, and tells it once when it is. */
@@ -14,6 +17,7 @@ export class ServerWatch {
   private readonly listeners = new Set<() => void>();
   private asking = false;
   private wasAway = false;
+  private backAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly parts: ServerWatchParts) {}
 
@@ -42,8 +46,9 @@ export class ServerWatch {
       return;
     }
     this.asking = false;
+    if (this.wasAway) this.backAtMs = this.parts.nowMs();
     // A server that answers this and not what somebody else asked is not back: their waits are right.
-    if (!this.wasAway) return;
+    if (this.parts.nowMs() - this.backAtMs > LATE_MS) return;
     for (const back of [...this.listeners]) back();
   };
 }
@@ -58,4 +63,5 @@ export const serverWatch = new ServerWatch({
     }
   },
   after: (ms, then) => void setTimeout(then, ms),
+  nowMs: () => performance.now(),
 });

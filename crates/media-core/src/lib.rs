@@ -13,6 +13,7 @@ pub mod playlist;
 pub mod recording;
 pub mod rtp;
 pub mod rtsp;
+pub mod srtp;
 pub mod stamp;
 pub mod track;
 pub mod unit;

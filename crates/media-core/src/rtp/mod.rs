@@ -4,6 +4,7 @@ pub mod aac_depacketizer;
 pub mod av1_depacketizer;
 pub mod clock;
 pub mod depacketizer;
+pub mod feedback;
 pub mod g711_depacketizer;
 pub mod h264_depacketizer;
 pub mod h265_depacketizer;

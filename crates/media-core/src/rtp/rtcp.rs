@@ -5,10 +5,10 @@ use crate::{Error, Result};
 /// Seconds from the NTP epoch (1900) to the Unix epoch (1970).
 const NTP_TO_UNIX_S: i64 = 2_208_988_800;
 
-const SENDER_REPORT: u8 = 200;
-const RECEIVER_REPORT: u8 = 201;
+pub(super) const SENDER_REPORT: u8 = 200;
+pub(super) const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
-const GOODBYE: u8 = 203;
+pub(super) const GOODBYE: u8 = 203;
 
 /// One packet of a compound.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,37 +94,86 @@ pub fn unix_us_to_ntp(unix_us: i64) -> u64 {
 
 /// Reads a compound packet. Trailing bytes that are no RTCP end the list; a packet that contradicts its own length is
 /// `Malformed`.
-pub fn parse_compound(mut bytes: &[u8]) -> Result<Vec<RtcpPacket>> {
-    let mut packets = Vec::new();
-    while let [first, packet_type, high, low, rest @ ..] = bytes {
-        if first >> 6 != 2 {
-            if packets.is_empty() {
-                return Err(Error::malformed(format!("RTCP version {}, not 2", first >> 6)));
-            }
-            break;
+pub fn parse_compound(bytes: &[u8]) -> Result<Vec<RtcpPacket>> {
+    CompoundParts::new(bytes)
+        .map(|part| {
+            let part = part?;
+            parse_one(part.packet_type, part.count, part.body).ok_or_else(|| part.cut_short())
+        })
+        .collect()
+}
+
+/// One packet of a compound, before its type is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CompoundPart<'a> {
+    pub(super) packet_type: u8,
+    /// The five bits that count blocks or name the format of feedback.
+    pub(super) count: usize,
+    /// What follows the first word, without padding.
+    pub(super) body: &'a [u8],
+}
+
+impl CompoundPart<'_> {
+    pub(super) fn cut_short(&self) -> Error {
+        Error::malformed(format!("RTCP packet type {} is cut short", self.packet_type))
+    }
+}
+
+/// The packets of a compound, one after the other. Ends after the first error.
+pub(super) struct CompoundParts<'a> {
+    rest: &'a [u8],
+    first: bool,
+}
+
+impl<'a> CompoundParts<'a> {
+    pub(super) fn new(compound: &'a [u8]) -> Self {
+        Self {
+            rest: compound,
+            first: true,
         }
+    }
+
+    fn split(&mut self) -> Result<Option<CompoundPart<'a>>> {
+        let [head, packet_type, high, low, rest @ ..] = std::mem::take(&mut self.rest) else {
+            return match self.first {
+                true => Err(Error::malformed("RTCP datagram shorter than a header")),
+                false => Ok(None),
+            };
+        };
+        if head >> 6 != 2 {
+            return match self.first {
+                true => Err(Error::malformed(format!("RTCP version {}, not 2", head >> 6))),
+                false => Ok(None),
+            };
+        }
+        self.first = false;
         let body_bytes = usize::from(u16::from_be_bytes([*high, *low])) * 4;
         let (mut body, next) = rest
             .split_at_checked(body_bytes)
             .ok_or_else(|| Error::malformed(format!("RTCP packet type {packet_type} longer than its datagram")))?;
-        if first & 0x20 != 0 {
+        if head & 0x20 != 0 {
             let padding_bytes = usize::from(body.last().copied().unwrap_or(0));
             body = body.get(..body.len().saturating_sub(padding_bytes)).unwrap_or(body);
         }
-        let count = usize::from(first & 0x1f);
-        packets.push(
-            parse_one(*packet_type, count, body)
-                .ok_or_else(|| Error::malformed(format!("RTCP packet type {packet_type} is cut short")))?,
-        );
-        bytes = next;
+        self.rest = next;
+        Ok(Some(CompoundPart {
+            packet_type: *packet_type,
+            count: usize::from(head & 0x1f),
+            body,
+        }))
     }
-    if packets.is_empty() {
-        return Err(Error::malformed(format!(
-            "RTCP datagram of {} bytes, shorter than a header",
-            bytes.len()
-        )));
+}
+
+impl<'a> Iterator for CompoundParts<'a> {
+    type Item = Result<CompoundPart<'a>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let part = self.split().transpose();
+        if let Some(Err(_)) = part {
+            self.first = false;
+        }
+        part
     }
-    Ok(packets)
 }
 
 fn parse_one(packet_type: u8, count: usize, body: &[u8]) -> Option<RtcpPacket> {
@@ -154,12 +203,12 @@ fn parse_one(packet_type: u8, count: usize, body: &[u8]) -> Option<RtcpPacket> {
     })
 }
 
-fn word(body: &[u8], at: usize) -> Option<u32> {
+pub(super) fn word(body: &[u8], at: usize) -> Option<u32> {
     body.get(at..at + 4)
         .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
 }
 
-fn blocks(body: &[u8], count: usize) -> Vec<ReportBlock> {
+pub(super) fn blocks(body: &[u8], count: usize) -> Vec<ReportBlock> {
     body.chunks_exact(24)
         .take(count)
         .filter_map(|b| {

@@ -310,10 +310,7 @@ mod tests {
             hub.publish(&unit(0, pts, false, 1 << 20, false));
             assert!(bench.feed.inlet.state.lock().bytes <= INLET_BYTES);
         }
-        assert!(
-            bench.take().is_empty(),
-            "overflown: nothing up to the next key frame"
-        );
+        assert!(bench.take().is_empty(), "overflown: nothing up to the next key frame");
         assert_eq!(bench.counters.read(0).units_dropped, 100);
         hub.publish(&unit(0, 200, true, 1 << 20, false));
         for pts in 201..300 {

@@ -52,7 +52,7 @@ fn chromium_gets_the_closest_profile_that_it_offers() {
     ] {
         let agreed = agree(CHROMIUM_VIDEO, &h264(profile, constraints), None).unwrap();
         assert_eq!(
-            *agreed.video.payload_type, expected,
+            agreed.video.payload_type, expected,
             "profile {profile:x}{constraints:02x}"
         );
         let video = section(&agreed.answer, 0);
@@ -78,7 +78,7 @@ fn audio_passes_where_both_have_it_and_is_refused_elsewhere() {
     ] {
         let agreed = agree(CHROMIUM, &video, Some(&audio)).unwrap();
         assert_eq!(
-            agreed.audio.as_ref().map(|audio| *audio.payload_type),
+            agreed.audio.as_ref().map(|audio| audio.payload_type),
             payload_type,
             "{audio:?}"
         );
@@ -143,16 +143,16 @@ fn firefox_and_gstreamer() {
     let audio = track(Codec::PcmU, 8000, 1, &[]);
     let agreed = agree(FIREFOX, &h264(0x64, 0), Some(&audio)).unwrap();
     // Profiles 42e01f (126) and 42001f (105): baseline is the nearer one to high.
-    assert_eq!(*agreed.video.payload_type, 105);
+    assert_eq!(agreed.video.payload_type, 105);
     assert_eq!(
-        agreed.audio.map(|audio| *audio.payload_type),
+        agreed.audio.map(|audio| audio.payload_type),
         Some(0),
         "a bundle-only section is not a refused one"
     );
     assert!(section(&agreed.answer, 1)[0].starts_with("audio 9 "));
 
     let agreed = agree(GSTREAMER, &h264(0x64, 0), Some(&audio)).unwrap();
-    assert_eq!((*agreed.video.payload_type, agreed.audio.is_none()), (96, true));
+    assert_eq!((agreed.video.payload_type, agreed.audio.is_none()), (96, true));
     assert!(
         !agreed.answer.contains("a=group"),
         "no bundle was offered: {}",
@@ -171,7 +171,7 @@ fn h265_where_it_is_offered() {
     let mut hvcc = vec![1u8, 2];
     hvcc.resize(23, 0);
     let agreed = agree(&offer, &track(Codec::H265, 90_000, 0, &hvcc), None).unwrap();
-    assert_eq!(*agreed.video.payload_type, 102, "main 10 goes out as what is offered");
+    assert_eq!(agreed.video.payload_type, 102, "main 10 goes out as what is offered");
 }
 
 #[test]

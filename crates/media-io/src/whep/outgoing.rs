@@ -242,7 +242,10 @@ impl Outgoing {
         let Some((timestamp, seen_us)) = self.newest else {
             return;
         };
-        let since = now_us.saturating_sub(seen_us).saturating_mul(u64::from(self.agreed.clock_rate)) / 1_000_000;
+        let since = now_us
+            .saturating_sub(seen_us)
+            .saturating_mul(u64::from(self.agreed.clock_rate))
+            / 1_000_000;
         let report = SenderReport {
             ssrc: self.agreed.ssrc,
             ntp,

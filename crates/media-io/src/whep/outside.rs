@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use media_core::rtp::rtcp::unix_us_to_ntp;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Sockets, clocks and counters shared by the reception and all shards.
 pub(super) struct Outside {
@@ -36,6 +36,11 @@ impl Outside {
     /// µs since the start, for pacing and timestamps.
     pub(super) fn us(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.origin).as_micros() as u64
+    }
+
+    /// The instant `us` µs after the start.
+    pub(super) fn instant(&self, us: u64) -> Instant {
+        self.origin + Duration::from_micros(us)
     }
 
     /// The path of datagrams from the local address `source`, None when no socket has it.

@@ -98,7 +98,8 @@ impl History {
         if self.allowance_bytes < size_bytes as i64 {
             return None;
         }
-        let just_now = |(number, at_us): &(u64, u64)| *number == sequence && now_us.saturating_sub(*at_us) < AGAIN_AFTER_US;
+        let just_now =
+            |(number, at_us): &(u64, u64)| *number == sequence && now_us.saturating_sub(*at_us) < AGAIN_AFTER_US;
         if self.recent.iter().any(just_now) {
             return None;
         }
@@ -189,7 +190,10 @@ mod tests {
             }
         }
         let limit = sent_bytes / 2 + MAX_ALLOWANCE_BYTES as usize;
-        assert!((sent_bytes / 3..=limit).contains(&again_bytes), "{again_bytes} of {sent_bytes}");
+        assert!(
+            (sent_bytes / 3..=limit).contains(&again_bytes),
+            "{again_bytes} of {sent_bytes}"
+        );
     }
 
     #[test]

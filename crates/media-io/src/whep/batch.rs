@@ -101,6 +101,23 @@ impl Batch {
         self.ended_units_us.push(received_us);
     }
 
+    /// What waits, one datagram after the other.
+    #[cfg(test)]
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        let of = |message: &Message| (message.start, message.length, message.segment);
+        self.messages
+            .iter()
+            .map(of)
+            .flat_map(|(start, length, segment)| self.bytes[start..start + length].chunks(segment))
+    }
+
+    /// Forgets what waits.
+    #[cfg(test)]
+    pub(super) fn clear(&mut self) {
+        self.messages.clear();
+        self.bytes.clear();
+    }
+
     /// Sends everything once there is enough for a call.
     pub(super) fn flush_when_full(&mut self, outside: &Outside) {
         if self.messages.len() >= MAX_MESSAGES {

@@ -231,12 +231,6 @@ impl Outgoing {
         self.acknowledged = true;
     }
 
-    /// Number of packets sent and not repeated.
-    #[cfg(test)]
-    pub(super) fn sequence(&self) -> u64 {
-        self.sequence
-    }
-
     /// Appends a sender report for the instant `now_us`, which is `ntp`; nothing before the first packet.
     pub(super) fn report(&self, ntp: u64, now_us: u64, out: &mut Vec<u8>) {
         let Some((timestamp, seen_us)) = self.newest else {

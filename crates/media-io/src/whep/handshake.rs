@@ -123,3 +123,11 @@ impl Handshake {
 fn broken() -> Error {
     Error::new(ErrorKind::Internal, "the WebRTC handshake failed")
 }
+
+#[cfg(test)]
+impl Handshake {
+    /// The DTLS instance, whatever its state.
+    pub(super) fn into_dtls(self) -> Dtls {
+        self.dtls
+    }
+}

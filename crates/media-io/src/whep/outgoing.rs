@@ -192,6 +192,11 @@ impl Outgoing {
         )
     }
 
+    /// Whether nothing can be repeated until more was sent.
+    pub(super) fn is_spent(&self) -> bool {
+        self.history.is_spent()
+    }
+
     /// Adds the packet numbered `sequence` to `batch` once more, when it is known and allowed; whether it was.
     pub(super) fn repeat(
         &mut self,

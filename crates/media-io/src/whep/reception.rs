@@ -42,6 +42,9 @@ const SILENT_AFTER: Duration = Duration::from_secs(10);
 const MOVED_AFTER: Duration = Duration::from_secs(3);
 /// Addresses that one viewer may send from: interfaces of its machine, before ICE has chosen.
 const MAX_ADDRESSES: usize = 16;
+/// RTCP datagrams of one viewer that reach its shard, per second and at once. Chromium sends some twenty a second, and
+/// one per lost packet when it loses many.
+const FEEDBACK_PER_S: u64 = 200;
 /// Viewers by which a shard that shows a camera already may exceed the emptiest, before a second one shows it too.
 const UNEVEN_VIEWERS: usize = 32;
 
@@ -102,8 +105,26 @@ struct Connected {
     path: Path,
     /// When a signed request last came from where the media goes.
     path_heard: Instant,
+    /// How many more RTCP datagrams its shard takes, as of an instant.
+    feedback_credit: u64,
+    feedback_since: Instant,
     /// When the viewer last proved to be there, in µs since the start; the shard knows of its reports.
     heard_us: Arc<AtomicU64>,
+}
+
+impl Connected {
+    /// Whether one more RTCP datagram is passed on: a viewer gone mad shall not keep its shard busy.
+    fn takes_feedback(&mut self, now: Instant) -> bool {
+        let passed_ms = now.saturating_duration_since(self.feedback_since).as_millis() as u64;
+        let earned = passed_ms.min(1000) * FEEDBACK_PER_S / 1000;
+        if earned > 0 {
+            self.feedback_credit = (self.feedback_credit + earned).min(FEEDBACK_PER_S);
+            self.feedback_since = now;
+        }
+        let takes = self.feedback_credit > 0;
+        self.feedback_credit -= u64::from(takes);
+        takes
+    }
 }
 
 impl Session {
@@ -251,7 +272,7 @@ impl Reception {
         self.by_id.insert(session.id.clone(), key);
         self.by_ufrag.insert(session.ufrag.clone(), key);
         self.sessions.insert(key, session);
-        self.tick(key);
+        self.tick(key, Instant::now());
     }
 
     fn receive(&mut self) {
@@ -299,7 +320,13 @@ impl Reception {
             }
             State::Connected(connected) => match datagram {
                 // RFC 7983 §7 and RFC 5761 §4.
-                [128..=191, 192..=223, ..] => self.feedback[connected.shard].push((key, datagram.into())),
+                [128..=191, 192..=223, ..] => {
+                    if connected.takes_feedback(now) {
+                        self.feedback[connected.shard].push((key, datagram.into()));
+                    } else {
+                        count(&self.outside.counters.feedback_refused, 1);
+                    }
+                }
                 [20..=63, ..] => {
                     let path = self.outside.path(destination, source);
                     let send = |reply: &[u8]| self.outside.send(reply, path);
@@ -377,14 +404,13 @@ impl Reception {
                 && session.scheduled == Some(at)
             {
                 session.scheduled = None;
-                self.tick(key);
+                self.tick(key, now);
             }
         }
     }
 
     /// Whatever is due for a session: str0m's timers, silence.
-    fn tick(&mut self, key: u64) {
-        let now = Instant::now();
+    fn tick(&mut self, key: u64, now: Instant) {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
@@ -451,6 +477,8 @@ impl Reception {
             shard,
             path,
             path_heard: now,
+            feedback_credit: FEEDBACK_PER_S,
+            feedback_since: now,
             heard_us,
         });
         count(&self.outside.counters.connected, 1);

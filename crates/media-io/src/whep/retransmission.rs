@@ -20,6 +20,8 @@ const MAX_RECENT: usize = 64;
 /// Retransmissions may be this share of what was sent (1/2), so that a viewer who asks for everything always gets half
 /// as much again and never more.
 const SHARE: i64 = 2;
+/// What asking for a packet that cannot be had costs: looking for it is work too.
+const VAIN_BYTES: i64 = 32;
 /// What may be asked for at once: two large key frames.
 const MAX_ALLOWANCE_BYTES: i64 = 512 << 10;
 
@@ -84,20 +86,38 @@ impl History {
             named,
             sent_us: now_us,
         });
-        self.allowance_bytes = (self.allowance_bytes + cut.size_bytes() as i64 / SHARE).min(MAX_ALLOWANCE_BYTES);
+        let earned = cut.size_bytes() as i64 / SHARE;
+        self.allowance_bytes = (self.allowance_bytes + earned).min(MAX_ALLOWANCE_BYTES);
+    }
+
+    /// Whether nothing can be had until more was sent.
+    pub(super) fn is_spent(&self) -> bool {
+        self.allowance_bytes <= 0
     }
 
     /// The packet that had `sequence`, when it may be sent again. `next` is the number that no packet has had yet.
     pub(super) fn grant(&mut self, sequence: u16, next: u64, now_us: u64) -> Option<Sent> {
+        let granted = self.find(sequence, next, now_us);
+        match &granted {
+            Some((_, size_bytes)) => self.allowance_bytes -= *size_bytes as i64,
+            // What was asked in vain leaves no debt.
+            None => self.allowance_bytes = (self.allowance_bytes - VAIN_BYTES).max(self.allowance_bytes.min(0)),
+        }
+        granted.map(|(sent, _)| sent)
+    }
+
+    /// The packet and its size in bytes.
+    fn find(&mut self, sequence: u16, next: u64, now_us: u64) -> Option<(Sent, usize)> {
+        if self.is_spent() {
+            return None;
+        }
         let behind = (next as u16).wrapping_sub(sequence);
         let sequence = next.checked_sub(u64::from(behind)).filter(|_| behind > 0)?;
         // The last run that begins before it: where a unit was abandoned half sent, the next took over its numbers.
-        let run = self.runs.iter().rev().find(|run| run.first <= sequence)?;
+        let after = self.runs.partition_point(|run| run.first <= sequence);
+        let run = self.runs.get(after.checked_sub(1)?)?;
         let index = (sequence - run.first) as usize;
         let size_bytes = run.cut.payload(index)?.bytes.len();
-        if self.allowance_bytes < size_bytes as i64 {
-            return None;
-        }
         let just_now =
             |(number, at_us): &(u64, u64)| *number == sequence && now_us.saturating_sub(*at_us) < AGAIN_AFTER_US;
         if self.recent.iter().any(just_now) {
@@ -107,14 +127,14 @@ impl History {
             self.recent.pop_front();
         }
         self.recent.push_back((sequence, now_us));
-        self.allowance_bytes -= size_bytes as i64;
-        Some(Sent {
+        let sent = Sent {
             sequence,
             cut: run.cut.clone(),
             index,
             timestamp: run.timestamp,
             named: run.named,
-        })
+        };
+        Some((sent, size_bytes))
     }
 }
 

@@ -51,6 +51,8 @@ pub struct WhepStats {
     pub retransmissions_refused: u64,
     /// Receiver reports of viewers.
     pub receiver_reports: u64,
+    /// RTCP datagrams of viewers that sent too many.
+    pub feedback_refused: u64,
     /// Viewers that were followed to another address.
     pub moves: u64,
     /// Threads that serve viewers.
@@ -101,6 +103,7 @@ pub(super) struct Counters {
     pub(super) retransmissions: AtomicU64,
     pub(super) retransmissions_refused: AtomicU64,
     pub(super) receiver_reports: AtomicU64,
+    pub(super) feedback_refused: AtomicU64,
     pub(super) moves: AtomicU64,
     pub(super) delay: DelayHistogram,
 }
@@ -138,6 +141,7 @@ impl Counters {
             retransmissions: of(&self.retransmissions),
             retransmissions_refused: of(&self.retransmissions_refused),
             receiver_reports: of(&self.receiver_reports),
+            feedback_refused: of(&self.feedback_refused),
             moves: of(&self.moves),
             shards: 0,
             send_method: "",

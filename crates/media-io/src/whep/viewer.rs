@@ -328,7 +328,11 @@ impl Viewer {
         let Some(stream) = stream else {
             return;
         };
-        for sequence in sequences {
+        for (index, sequence) in sequences.iter().enumerate() {
+            if stream.is_spent() {
+                let rest = sequences.len() - index;
+                return count(&turn.outside.counters.retransmissions_refused, rest as u64);
+            }
             let repeated = stream.repeat(*sequence, &mut self.srtp_out, turn.batch, &self.path, turn.now_us);
             match repeated {
                 Ok(true) => count(&turn.outside.counters.retransmissions, 1),

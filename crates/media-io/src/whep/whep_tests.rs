@@ -324,9 +324,11 @@ async fn plays(profile: SrtpProfile, send_path: SendPath) {
     let hub = camera.hub.clone();
     let running = tokio::spawn(camera.run());
     let mut viewer = Viewer::open_with(&whep, &hub, forced_for_viewer(profile)).await;
-    // In the live part: str0m asks for no more than a hundred packets back, less than a burst.
-    viewer.loses = |arrived| arrived > 320 && arrived % 20 == 0;
-    let played = viewer.watch(5 * SECOND, |viewer| viewer.pictures().len() > 70).await;
+    // str0m asks for no more than the last hundred packets, less than a burst: losses come after it.
+    let played = viewer.watch(8 * SECOND, |viewer| viewer.pictures().len() > 45).await;
+    assert!(played, "{profile} {send_path:?}: {:?}", whep.stats());
+    viewer.loses = |arrived| arrived % 20 == 0;
+    let played = viewer.watch(8 * SECOND, |viewer| viewer.pictures().len() > 75).await;
     assert!(played, "{profile} {send_path:?}: {:?}", whep.stats());
     viewer.loses = |_| false;
     viewer.watch(SECOND / 2, |viewer| gaps(viewer) == NONE).await;
@@ -411,5 +413,35 @@ async fn viewers_on_several_shards_see_the_same() {
         assert_eq!(result.unwrap(), (true, NONE.to_vec()));
     }
     assert_eq!(whep.stats().shards, 3);
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_that_fall_silent_disturb_nobody_and_are_forgotten() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 40);
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let holders = Arc::strong_count(&hub);
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut silent = Viewer::open(&whep, &hub).await;
+        assert!(silent.watch(5 * SECOND, |silent| !silent.got.is_empty()).await);
+        stalled.push(silent);
+    }
+    let mut viewer = Viewer::open(&whep, &hub).await;
+    assert!(viewer.watch(5 * SECOND, |viewer| !viewer.got.is_empty()).await);
+    // Nobody reads their sockets any more, and nobody answers for them.
+    let gone = viewer.watch(14 * SECOND, |_| whep.stats().viewers == 1).await;
+    assert!(gone, "{:?}", whep.stats());
+    assert_eq!((whep.stats().timed_out, whep.stats().connected), (20, 1));
+    assert_eq!(gaps(&viewer), NONE);
+    drop(stalled);
+    whep.close(&viewer.session).unwrap();
+    viewer.watch(SECOND, |viewer| viewer.closed).await;
+    viewer.watch(SECOND, |_| Arc::strong_count(&hub) == holders).await;
+    assert_eq!(Arc::strong_count(&hub), holders, "nothing holds on to the camera");
     running.abort();
 }

@@ -107,14 +107,16 @@ impl Identity {
         let agreed_video = agreed_stream(&mut rtc, &video);
         let agreed_audio = audio.as_ref().and_then(|audio| agreed_stream(&mut rtc, audio));
         let video = agreed_video.ok_or_else(|| Error::malformed("SDP offer contradicts itself about its video"))?;
-        let cname = rtc
-            .media(Mid::from(video.mid.as_str()))
-            .map(|media| media.cname().to_owned());
+        let names = SourceNames::of(&answer, &video.mid);
+        let answer = match &agreed_audio {
+            Some(audio) => in_step(&answer, &names, &SourceNames::of(&answer, &audio.mid)),
+            None => answer,
+        };
         Ok(Agreed {
             answer: finish_answer(&answer, offer.bundle().is_some()),
             rtc,
             dtls,
-            cname: cname.unwrap_or_default(),
+            cname: names.cname,
             video,
             audio: agreed_audio,
         })
@@ -154,6 +156,43 @@ impl Identity {
         let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| refused(&e))?;
         Ok((rtc, dtls, answer.to_sdp_string()))
     }
+}
+
+/// What an answer calls the source of a stream, and the group of streams that it belongs to.
+#[derive(Debug, Default)]
+struct SourceNames {
+    cname: String,
+    group: String,
+}
+
+impl SourceNames {
+    /// The names in section `mid` of an answer, empty where it has none.
+    fn of(answer: &str, mid: &str) -> Self {
+        let line = format!("a=mid:{mid}");
+        let mut sections = answer.split("\nm=");
+        let section = sections.find(|section| section.lines().any(|l| l == line));
+        let lines = || section.into_iter().flat_map(str::lines);
+        let cname = lines().find_map(|line| line.strip_prefix("a=ssrc:")?.split_once(" cname:"));
+        let group = lines().find_map(|line| line.strip_prefix("a=msid:")?.split_once(' '));
+        Self {
+            cname: cname.map_or("", |(_, name)| name).to_owned(),
+            group: group.map_or("", |(group, _)| group).to_owned(),
+        }
+    }
+}
+
+/// str0m names sound and picture as if they came from two sources; browsers then do not keep them in step. The sound
+/// takes the picture's names, which like all of them are long and random.
+fn in_step(answer: &str, picture: &SourceNames, sound: &SourceNames) -> String {
+    let named = |names: &SourceNames| !names.cname.is_empty() && !names.group.is_empty();
+    if !named(picture) || !named(sound) {
+        return answer.to_owned();
+    }
+    let twice = format!("WMS {0} {0}", picture.group);
+    answer
+        .replace(&sound.cname, &picture.cname)
+        .replace(&sound.group, &picture.group)
+        .replace(&twice, &format!("WMS {}", picture.group))
 }
 
 /// What str0m has agreed on for `choice`.

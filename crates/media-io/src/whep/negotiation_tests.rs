@@ -256,3 +256,42 @@ fn one_payload_type_for_two_codecs_is_malformed() {
     let error = agree(&offer, &h264(0x4d, 0), Some(&audio)).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
 }
+#[test]
+fn sound_and_picture_have_one_source_so_that_they_are_shown_in_step() {
+    let agreed = agree(CHROMIUM, &h264(0x42, 0xc0), Some(&track(Codec::PcmA, 8000, 1, &[]))).unwrap();
+    let of = |section_index: usize, start: &str| {
+        let lines = section(&agreed.answer, section_index);
+        let words = lines
+            .iter()
+            .filter(|line| line.starts_with("a=ssrc:") || line.starts_with("a=msid:"))
+            .filter_map(|line| line.split_once(start))
+            .filter_map(|(_, rest)| rest.split(' ').next());
+        let mut words: Vec<String> = words.map(str::to_owned).collect();
+        words.dedup();
+        words
+    };
+    assert_eq!(of(0, "cname:"), [agreed.cname.clone()]);
+    assert_eq!(of(1, "cname:"), [agreed.cname.clone()]);
+    assert_eq!(of(0, "msid:"), of(1, "msid:"));
+    assert_eq!(of(1, "msid:").len(), 1);
+    let semantic = format!("a=msid-semantic: WMS {}", of(0, "msid:")[0]);
+    assert!(agreed.answer.lines().any(|line| line == semantic), "{}", agreed.answer);
+}
+
+#[test]
+fn what_packets_need_is_as_the_answer_says() {
+    let agreed = agree(CHROMIUM, &h264(0x42, 0xc0), Some(&track(Codec::PcmA, 8000, 1, &[]))).unwrap();
+    let (video, audio) = (agreed.video, agreed.audio.unwrap());
+    let says = |line: String| assert!(agreed.answer.contains(&line), "{line} in {}", agreed.answer);
+    let (repeats_type, repeats_ssrc) = video.repeats.unwrap();
+    says(format!("a=ssrc-group:FID {} {repeats_ssrc}\r\n", video.ssrc));
+    says(format!("a=fmtp:{repeats_type} apt={}\r\n", video.payload_type));
+    says(format!("a=ssrc:{} cname:{}\r\n", audio.ssrc, agreed.cname));
+    says(format!(
+        "a=extmap:{} urn:ietf:params:rtp-hdrext:sdes:mid\r\n",
+        video.mid_id.unwrap()
+    ));
+    let delay = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+    says(format!("a=extmap:{} {delay}\r\n", video.playout_delay_id.unwrap()));
+    assert_eq!((audio.playout_delay_id, audio.repeats), (None, None));
+}

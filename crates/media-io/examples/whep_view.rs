@@ -1,8 +1,10 @@
-//! Shows a looped H.264 clip in a browser: `whep_view CLIP.h264 [HTTP_ADDRESS [UDP_ADDRESS [PTS_FILE]]]`.
+//! Shows a looped H.264 clip in a browser:
+//! `whep_view CLIP.h264 [HTTP_ADDRESS [UDP_ADDRESS [PTS_FILE [SHARDS [SEND_METHOD]]]]]`.
 //!
 //! The clip is Annex B with access unit delimiters:
 //! `ffmpeg -i IN -c:v libx264 -bf 0 -g 60 -bsf:v h264_metadata=aud=insert CLIP.h264`. With B-frames, PTS_FILE holds
-//! the presentation times in decoding order, one per line in frames. `/` is a page that plays, `POST /whep` the
+//! the presentation times in decoding order, one per line in frames (`-` for none). SEND_METHOD is `segmented`, `batched`
+//! or `single`. `/` is a page that plays, `POST /whep` the
 //! endpoint, `/stats` the counters. A-law audio (a tone) goes along.
 
 use bytes::Bytes;
@@ -15,7 +17,7 @@ use media_core::codec::{h264, nal};
 use media_core::{AccessUnit, Codec, ErrorKind, TrackParameters};
 use media_io::clock::{Clock, SystemClock};
 use media_io::hub::{GOP_CACHE_BYTES, Hub};
-use media_io::whep::{Limits, Whep};
+use media_io::whep::{Limits, SendMethod, SendPath, Whep};
 use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
@@ -193,17 +195,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let argument = |index: usize, default: &str| arguments.get(index).map_or(default, String::as_str).to_owned();
     let (units, parameters) = clip(&argument(0, "clip.h264"))?;
     let pts: Vec<i64> = match arguments.get(3) {
-        Some(path) => std::fs::read_to_string(path)?
+        Some(path) if path != "-" => std::fs::read_to_string(path)?
             .lines()
             .map(str::parse)
             .collect::<Result<_, _>>()?,
-        None => Vec::new(),
+        _ => Vec::new(),
     };
     let clock = SystemClock::new();
     let hub = Hub::new("clip/main", GOP_CACHE_BYTES);
     let runtime = tokio::runtime::Handle::current();
     let udp = argument(2, "0.0.0.0:8189").parse()?;
-    let whep = Whep::start(&runtime, &[udp], Limits { max_viewers: 2000 }, clock.clone())?;
+    let limits = Limits { max_viewers: 2000 };
+    let methods = [SendMethod::Segmented, SendMethod::Batched, SendMethod::Single];
+    let send_path = SendPath {
+        shards: arguments.get(4).map(|shards| shards.parse()).transpose()?,
+        method: arguments
+            .get(5)
+            .and_then(|name| methods.into_iter().find(|method| method.as_str() == name)),
+    };
+    let whep = Whep::start_with(&runtime, &[udp], limits, clock.clone(), send_path)?;
     let listener = tokio::net::TcpListener::bind(argument(1, "127.0.0.1:8090")).await?;
     eprintln!(
         "http://{} · {} units, {:?}",

@@ -4,6 +4,7 @@
 //! `0.0.0.0` does not tell which that was. So the kernel is asked for it with every datagram (IP_PKTINFO) and told it
 //! with every answer.
 
+use super::batch::Message;
 use media_core::{Error, ErrorKind, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -11,14 +12,18 @@ use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::AsRawFd;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 /// Wanted socket buffers; the kernel gives what net.core.{r,w}mem_max allow. A key frame for every viewer of a port is
 /// written in one go.
-const BUFFER_BYTES: usize = 4 << 20;
-/// Room for one control message with an `in6_pktinfo`, aligned as `cmsghdr` must be.
+const BUFFER_BYTES: libc::c_int = 4 << 20;
+/// Messages in one `sendmmsg`.
+const MAX_MESSAGES: usize = 64;
+/// Room for control messages with an `in6_pktinfo` (40 bytes) and a segment size (24), aligned as `cmsghdr` must be.
 #[repr(C, align(8))]
+#[derive(Clone, Copy)]
 struct Control([u8; 64]);
 
 /// One UDP socket, IPv4 or IPv6 only.
@@ -38,10 +43,16 @@ impl DatagramSocket {
                 socket.set_only_v6(true)?;
                 (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
             };
-            set_option(&socket, level, option)?;
-            // Refused by tight limits: smaller buffers still work.
-            let _ = socket.set_send_buffer_size(BUFFER_BYTES);
-            let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+            set_option(&socket, level, option, 1)?;
+            // Refused by tight limits: smaller buffers still work. Privileged processes may exceed the limits.
+            for (option, forced) in [
+                (libc::SO_SNDBUF, libc::SO_SNDBUFFORCE),
+                (libc::SO_RCVBUF, libc::SO_RCVBUFFORCE),
+            ] {
+                if set_option(&socket, libc::SOL_SOCKET, forced, BUFFER_BYTES).is_err() {
+                    let _ = set_option(&socket, libc::SOL_SOCKET, option, BUFFER_BYTES);
+                }
+            }
             socket.set_nonblocking(true)?;
             socket.bind(&address.into())?;
             let socket = UdpSocket::from_std(socket.into())?;
@@ -100,12 +111,7 @@ impl DatagramSocket {
     }
 
     /// Sends one datagram from the local address `source`. `WouldBlock` when the socket's buffer is full.
-    pub(super) fn send(&self, bytes: &[u8], source: IpAddr, destination: SocketAddr) -> io::Result<()> {
-        self.socket
-            .try_io(Interest::WRITABLE, || self.send_now(bytes, source, destination))
-    }
-
-    fn send_now(&self, bytes: &[u8], source: IpAddr, destination: SocketAddr) -> io::Result<()> {
+    pub(super) fn send_now(&self, bytes: &[u8], source: IpAddr, destination: SocketAddr) -> io::Result<()> {
         let to = socket2::SockAddr::from(destination);
         let mut control = Control([0; 64]);
         // SAFETY: all-zero is a valid msghdr.
@@ -122,7 +128,7 @@ impl DatagramSocket {
         message.msg_controllen = control.0.len();
         // SAFETY: `control` has room for the one message written; the kernel only reads what `message` points to.
         let sent = unsafe {
-            message.msg_controllen = write_source(&message, source);
+            message.msg_controllen = write_control(&message, Some(source), None);
             libc::sendmsg(self.socket.as_raw_fd(), &raw const message, 0)
         };
         if sent < 0 {
@@ -131,15 +137,112 @@ impl DatagramSocket {
             Ok(())
         }
     }
+
+    /// Sends the first `messages`, whose bytes lie in `bytes`, in one call; how many. `WouldBlock` when the socket's
+    /// buffer is full before the first. An error is about the first message.
+    pub(super) fn send_many(&self, bytes: &[u8], messages: &[Message]) -> io::Result<usize> {
+        let messages = &messages[..messages.len().min(MAX_MESSAGES)];
+        // A socket bound to one address sends from nowhere else: the kernel need not be told.
+        let told = self.local.ip().is_unspecified();
+        let mut controls = [Control([0; 64]); MAX_MESSAGES];
+        // SAFETY: all-zero is a valid value of these C structures.
+        let (mut headers, mut parts, mut names): (
+            [libc::mmsghdr; MAX_MESSAGES],
+            [libc::iovec; MAX_MESSAGES],
+            [Name; MAX_MESSAGES],
+        ) = unsafe { (zeroed(), zeroed(), zeroed()) };
+        for (index, message) in messages.iter().enumerate() {
+            let datagrams = &bytes[message.start..message.start + message.length];
+            parts[index] = libc::iovec {
+                iov_base: datagrams.as_ptr().cast_mut().cast(),
+                iov_len: datagrams.len(),
+            };
+            let header = &mut headers[index].msg_hdr;
+            header.msg_namelen = names[index].write(message.path.destination);
+            header.msg_name = (&raw mut names[index]).cast();
+            header.msg_iov = &raw mut parts[index];
+            header.msg_iovlen = 1;
+            let source = told.then_some(message.path.source);
+            let segment = (message.length > message.segment).then_some(message.segment as u16);
+            if source.is_some() || segment.is_some() {
+                header.msg_control = controls[index].0.as_mut_ptr().cast();
+                header.msg_controllen = controls[index].0.len();
+                // SAFETY: the control buffer is alive, aligned and 64 bytes long.
+                header.msg_controllen = unsafe { write_control(header, source, segment) };
+            }
+        }
+        // SAFETY: the kernel only reads what the headers point to, all of it alive, and writes lengths into them.
+        let sent = unsafe {
+            libc::sendmmsg(
+                self.socket.as_raw_fd(),
+                headers.as_mut_ptr(),
+                messages.len() as libc::c_uint,
+                0,
+            )
+        };
+        if sent < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(sent as usize)
+        }
+    }
+
+    /// Waits until the socket's buffer has room, at most for `limit`; how long it took.
+    pub(super) fn wait_writable(&self, limit: Duration) -> Duration {
+        let start = Instant::now();
+        let mut wanted = libc::pollfd {
+            fd: self.socket.as_raw_fd(),
+            events: libc::POLLOUT,
+            revents: 0,
+        };
+        // SAFETY: one live pollfd.
+        unsafe { libc::poll(&raw mut wanted, 1, limit.as_millis().max(1) as libc::c_int) };
+        // Never nothing, so that a wait in steps ends.
+        start.elapsed().max(Duration::from_micros(10))
+    }
 }
 
-/// Sets an integer option to 1.
-fn set_option(socket: &Socket, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
+/// A socket address in the kernel's form: the larger of the two has room for both.
+#[repr(C)]
+#[derive(Clone, Copy)]
+union Name {
+    v4: libc::sockaddr_in,
+    v6: libc::sockaddr_in6,
+}
+
+impl Name {
+    /// Writes `address`; its length.
+    fn write(&mut self, address: SocketAddr) -> libc::socklen_t {
+        match address {
+            SocketAddr::V4(address) => {
+                // SAFETY: all-zero is a valid sockaddr_in.
+                let mut v4: libc::sockaddr_in = unsafe { zeroed() };
+                v4.sin_family = libc::AF_INET as libc::sa_family_t;
+                v4.sin_port = address.port().to_be();
+                v4.sin_addr.s_addr = u32::from(*address.ip()).to_be();
+                self.v4 = v4;
+                size_of::<libc::sockaddr_in>() as libc::socklen_t
+            }
+            SocketAddr::V6(address) => {
+                // SAFETY: all-zero is a valid sockaddr_in6.
+                let mut v6: libc::sockaddr_in6 = unsafe { zeroed() };
+                v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                v6.sin6_port = address.port().to_be();
+                v6.sin6_addr.s6_addr = address.ip().octets();
+                v6.sin6_scope_id = address.scope_id();
+                self.v6 = v6;
+                size_of::<libc::sockaddr_in6>() as libc::socklen_t
+            }
+        }
+    }
+}
+
+/// Sets an integer option.
+fn set_option(socket: &Socket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     // SAFETY: the value is a c_int of the length given, alive during the call.
     let set = unsafe {
         let length = size_of::<libc::c_int>() as libc::socklen_t;
-        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const on).cast(), length)
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length)
     };
     if set < 0 {
         Err(io::Error::last_os_error())
@@ -195,36 +298,53 @@ unsafe fn destination_of(message: &libc::msghdr) -> Option<IpAddr> {
     None
 }
 
-/// Writes the control message that makes a datagram leave from `source`; its length.
+/// Writes the control messages that make a datagram leave from `source` and cut it into segments; their length.
 ///
 /// # Safety
 /// The control buffer of `message` is writable, aligned and holds at least 64 bytes.
-unsafe fn write_source(message: &libc::msghdr, source: IpAddr) -> usize {
-    // SAFETY: the first header lies at the start of the buffer, which has room for either structure after it.
+unsafe fn write_control(message: &libc::msghdr, source: Option<IpAddr>, segment: Option<u16>) -> usize {
+    let mut used = 0;
+    // SAFETY: there is room for both, an address (40 bytes at most) and a segment size (24).
     unsafe {
-        let Some(header) = libc::CMSG_FIRSTHDR(message).as_mut() else {
-            return 0;
-        };
-        let (level, kind, length) = match source {
-            IpAddr::V4(ip) => {
+        match source {
+            Some(IpAddr::V4(ip)) => {
                 let mut info: libc::in_pktinfo = zeroed();
                 info.ipi_spec_dst.s_addr = u32::from(ip).to_be();
-                libc::CMSG_DATA(header).cast::<libc::in_pktinfo>().write_unaligned(info);
-                (libc::IPPROTO_IP, libc::IP_PKTINFO, size_of::<libc::in_pktinfo>())
+                used += append_control(message, used, libc::IPPROTO_IP, libc::IP_PKTINFO, info);
             }
-            IpAddr::V6(ip) => {
+            Some(IpAddr::V6(ip)) => {
                 let mut info: libc::in6_pktinfo = zeroed();
                 info.ipi6_addr.s6_addr = ip.octets();
-                libc::CMSG_DATA(header)
-                    .cast::<libc::in6_pktinfo>()
-                    .write_unaligned(info);
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, size_of::<libc::in6_pktinfo>())
+                used += append_control(message, used, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, info);
             }
-        };
-        header.cmsg_level = level;
-        header.cmsg_type = kind;
-        header.cmsg_len = libc::CMSG_LEN(length as u32) as usize;
-        libc::CMSG_SPACE(length as u32) as usize
+            None => {}
+        }
+        if let Some(segment) = segment {
+            used += append_control(message, used, libc::SOL_UDP, libc::UDP_SEGMENT, segment);
+        }
+    }
+    used
+}
+
+/// Writes one control message at `used`; the room it takes.
+///
+/// # Safety
+/// The control buffer of `message` is writable, aligned, and has the room from `used` on.
+unsafe fn append_control<T>(
+    message: &libc::msghdr,
+    used: usize,
+    level: libc::c_int,
+    kind: libc::c_int,
+    value: T,
+) -> usize {
+    // SAFETY: by the contract above; headers lie at multiples of their alignment because lengths are CMSG_SPACEs.
+    unsafe {
+        let header = message.msg_control.cast::<u8>().add(used).cast::<libc::cmsghdr>();
+        (*header).cmsg_level = level;
+        (*header).cmsg_type = kind;
+        (*header).cmsg_len = libc::CMSG_LEN(size_of::<T>() as u32) as usize;
+        libc::CMSG_DATA(header).cast::<T>().write_unaligned(value);
+        libc::CMSG_SPACE(size_of::<T>() as u32) as usize
     }
 }
 
@@ -247,7 +367,7 @@ mod tests {
             (&buffer[..length], source, destination),
             (&b"question"[..], client.local_addr().unwrap(), target)
         );
-        socket.send(b"answer", destination.ip(), source).unwrap();
+        socket.send_now(b"answer", destination.ip(), source).unwrap();
         let (length, from) = client.recv_from(&mut buffer).await.unwrap();
         assert_eq!(
             (&buffer[..length], from),

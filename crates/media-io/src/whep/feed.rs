@@ -1,7 +1,8 @@
-//! One camera stream on its way to its viewers: what the hub hands over, the current GOP, who watches.
+//! One camera stream on its way to the viewers of one shard: what the hub hands over, cut once, and the current GOP.
 
-use super::driver::Command;
+use super::packets::{CutUnit, Cutter};
 use super::picture::DisplayOrder;
+use super::shard::Command;
 use super::stats::{Counters, count};
 use crate::hub::{GOP_CACHE_BYTES, Hub, Sink};
 use media_core::AccessUnit;
@@ -9,19 +10,19 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::mpsc::UnboundedSender;
+use std::sync::mpsc::Sender;
 
 /// Video and audio; the hub's metadata is of no use to a browser's media stack.
 const TRACKS: u8 = 2;
-/// What may wait for the driver: a whole GOP is handed over when the first viewer joins, and as much may follow.
+/// What may wait for the shard: a whole GOP is handed over when the first viewer joins, and as much may follow.
 const INLET_BYTES: usize = 2 * GOP_CACHE_BYTES;
 
-/// The sink of a feed: takes units on the ingest task and wakes the driver, which serves many.
+/// The sink of a feed: takes units on the ingest task and wakes the shard, which serves many.
 pub(super) struct Inlet {
     feed: usize,
     state: Mutex<InletState>,
     closed: AtomicBool,
-    wake: UnboundedSender<Command>,
+    wake: Sender<Command>,
     counters: Arc<Counters>,
 }
 
@@ -30,7 +31,7 @@ struct InletState {
     queue: VecDeque<Arc<AccessUnit>>,
     bytes: usize,
     waiting_for_key: bool,
-    /// The driver knows and has not come yet: one wake is enough.
+    /// The shard knows and has not come yet: one wake is enough.
     woken: bool,
 }
 
@@ -68,7 +69,7 @@ impl Sink for Inlet {
         state.bytes += unit.data.len();
         state.queue.push_back(unit.clone());
         if !std::mem::replace(&mut state.woken, true) {
-            // The driver is gone when this fails; then the hub may forget this sink.
+            // The shard is gone when this fails; then the hub may forget this sink.
             return self.wake.send(Command::Ready(self.feed)).is_ok();
         }
         true
@@ -79,12 +80,10 @@ impl Sink for Inlet {
 
 /// The feed of one hub while it has viewers.
 pub(super) struct Feed {
-    pub(super) hub: Arc<Hub>,
-    /// Sessions that get this stream, by their key in the driver.
-    pub(super) viewers: Vec<u64>,
+    hub: Arc<Hub>,
     inlet: Arc<Inlet>,
     sink: Arc<dyn Sink>,
-    gop: Vec<Arc<AccessUnit>>,
+    gop: Vec<Arc<CutUnit>>,
     gop_bytes: usize,
     order: DisplayOrder,
     /// After a discontinuity that is no key frame there is nothing to refer to.
@@ -98,7 +97,7 @@ pub(super) fn feed_of(hub: &Arc<Hub>) -> usize {
 
 impl Feed {
     /// Attaches to `hub`, whose current GOP is handed over at once.
-    pub(super) fn attach(hub: Arc<Hub>, wake: UnboundedSender<Command>, counters: Arc<Counters>) -> Self {
+    pub(super) fn attach(hub: Arc<Hub>, wake: Sender<Command>, counters: Arc<Counters>) -> Self {
         let inlet = Arc::new(Inlet {
             feed: feed_of(&hub),
             state: Mutex::default(),
@@ -110,7 +109,6 @@ impl Feed {
         hub.attach_at_key(sink.clone());
         Self {
             hub,
-            viewers: Vec::new(),
             inlet,
             sink,
             gop: Vec::new(),
@@ -120,14 +118,29 @@ impl Feed {
         }
     }
 
-    /// What the hub has handed over since the last call, in decoding order, less the pictures that cannot be shown.
-    pub(super) fn take(&mut self, counters: &Counters) -> Vec<Arc<AccessUnit>> {
-        let mut units = Vec::from(self.inlet.take_all());
-        units.retain(|unit| unit.track != 0 || self.admits(unit, counters));
-        units
+    /// What the hub has handed over since the last call, cut, in decoding order, less the pictures that cannot be
+    /// shown.
+    pub(super) fn take(&mut self, cutter: &mut Cutter, counters: &Counters) -> Vec<Arc<CutUnit>> {
+        let units = self.inlet.take_all();
+        let mut taken = Vec::with_capacity(units.len());
+        for unit in units {
+            if unit.track == 0 && !self.admits(&unit, counters) {
+                continue;
+            }
+            let Ok(cut) = cutter.cut(&unit) else {
+                count(&counters.units_malformed, 1);
+                continue;
+            };
+            let cut = Arc::new(cut);
+            if unit.track == 0 {
+                self.keep(&cut);
+            }
+            taken.push(cut);
+        }
+        taken
     }
 
-    fn admits(&mut self, unit: &Arc<AccessUnit>, counters: &Counters) -> bool {
+    fn admits(&mut self, unit: &AccessUnit, counters: &Counters) -> bool {
         if unit.discontinuity || unit.key {
             self.gop.clear();
             self.gop_bytes = 0;
@@ -140,18 +153,22 @@ impl Feed {
             count(&counters.reordered_units_dropped, 1);
             return false;
         }
-        // Past the cap the GOP cannot be given whole any more; who joins then waits for the next key frame.
-        self.gop_bytes += unit.data.len();
-        if self.gop_bytes > GOP_CACHE_BYTES {
-            self.gop.clear();
-        } else {
-            self.gop.push(unit.clone());
-        }
         true
     }
 
+    /// Adds a unit to the GOP. Past the cap the GOP cannot be given whole any more; who joins then waits for the next
+    /// key frame.
+    fn keep(&mut self, cut: &Arc<CutUnit>) {
+        self.gop_bytes += cut.size_bytes();
+        if self.gop_bytes > GOP_CACHE_BYTES {
+            self.gop.clear();
+        } else {
+            self.gop.push(cut.clone());
+        }
+    }
+
     /// The key frame and what followed it up to the live edge, video only; empty when none is kept.
-    pub(super) fn gop(&self) -> &[Arc<AccessUnit>] {
+    pub(super) fn gop(&self) -> &[Arc<CutUnit>] {
         &self.gop
     }
 }
@@ -169,10 +186,14 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use media_core::{Codec, TrackParameters};
-    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+    use std::sync::mpsc::{Receiver, channel};
 
     fn unit(track: u8, pts: i64, key: bool, size: usize, discontinuity: bool) -> Arc<AccessUnit> {
         let codec = [Codec::H264, Codec::PcmA, Codec::OnvifMetadata][usize::from(track)];
+        let mut data = vec![0x41u8; size];
+        if track == 0 {
+            data[..4].copy_from_slice(&(size as u32 - 4).to_be_bytes());
+        }
         let parameters = TrackParameters {
             codec,
             clock_rate: 90_000,
@@ -192,18 +213,40 @@ mod tests {
             key,
             discontinuity,
             lost_packets: 0,
-            data: vec![0u8; size].into(),
+            data: data.into(),
             parameters: Arc::new(parameters),
         })
     }
 
-    fn feed(hub: &Arc<Hub>) -> (Feed, UnboundedReceiver<Command>, Arc<Counters>) {
-        let (wake, woken) = unbounded_channel();
-        let counters = Arc::new(Counters::default());
-        (Feed::attach(hub.clone(), wake, counters.clone()), woken, counters)
+    struct Bench {
+        feed: Feed,
+        woken: Receiver<Command>,
+        counters: Arc<Counters>,
+        cutter: Cutter,
     }
 
-    fn times(units: &[Arc<AccessUnit>]) -> Vec<i64> {
+    impl Bench {
+        fn new(hub: &Arc<Hub>) -> Self {
+            let (wake, woken) = channel();
+            let counters = Arc::new(Counters::default());
+            Self {
+                feed: Feed::attach(hub.clone(), wake, counters.clone()),
+                woken,
+                counters,
+                cutter: Cutter::default(),
+            }
+        }
+
+        fn take(&mut self) -> Vec<i64> {
+            times(&self.feed.take(&mut self.cutter, &self.counters))
+        }
+
+        fn gop(&self) -> Vec<i64> {
+            times(self.feed.gop())
+        }
+    }
+
+    fn times(units: &[Arc<CutUnit>]) -> Vec<i64> {
         units.iter().map(|unit| unit.pts).collect()
     }
 
@@ -213,25 +256,25 @@ mod tests {
         for (track, pts, key) in [(0, 1, false), (0, 2, true), (1, 3, true), (0, 4, false), (2, 5, true)] {
             hub.publish(&unit(track, pts, key, 10, false));
         }
-        let (mut feed, mut woken, counters) = feed(&hub);
+        let mut bench = Bench::new(&hub);
         hub.publish(&unit(0, 6, false, 10, false));
-        assert!(matches!(woken.try_recv().unwrap(), Command::Ready(id) if id == feed_of(&hub)));
-        assert!(woken.try_recv().is_err());
-        assert_eq!(times(&feed.take(&counters)), [2, 3, 4, 6]);
-        assert_eq!(times(feed.gop()), [2, 4, 6]);
+        assert!(matches!(bench.woken.try_recv().unwrap(), Command::Ready(id) if id == feed_of(&hub)));
+        assert!(bench.woken.try_recv().is_err());
+        assert_eq!(bench.take(), [2, 3, 4, 6]);
+        assert_eq!(bench.gop(), [2, 4, 6]);
         hub.publish(&unit(0, 5, false, 10, false));
-        assert!(woken.try_recv().is_ok(), "woken again");
-        assert!(feed.take(&counters).is_empty(), "a B picture");
-        assert_eq!(counters.read(0).reordered_units_dropped, 1);
+        assert!(bench.woken.try_recv().is_ok(), "woken again");
+        assert!(bench.take().is_empty(), "a B picture");
+        assert_eq!(bench.counters.read(0).reordered_units_dropped, 1);
         hub.publish(&unit(0, 7, true, 10, false));
-        feed.take(&counters);
-        assert_eq!(times(feed.gop()), [7]);
+        bench.take();
+        assert_eq!(bench.gop(), [7]);
     }
 
     #[test]
     fn a_discontinuity_waits_for_a_key_frame() {
         let hub = Hub::new("a/main", GOP_CACHE_BYTES);
-        let (mut feed, _woken, counters) = feed(&hub);
+        let mut bench = Bench::new(&hub);
         for (pts, key, discontinuity) in [
             (1, true, false),
             (9, false, true),
@@ -240,39 +283,50 @@ mod tests {
         ] {
             hub.publish(&unit(0, pts, key, 10, discontinuity));
         }
-        assert_eq!(times(&feed.take(&counters)), [1, 11]);
-        assert_eq!(times(feed.gop()), [11]);
+        assert_eq!(bench.take(), [1, 11]);
+        assert_eq!(bench.gop(), [11]);
+    }
+
+    #[test]
+    fn units_that_break_their_form_are_skipped() {
+        let hub = Hub::new("a/main", GOP_CACHE_BYTES);
+        let mut bench = Bench::new(&hub);
+        hub.publish(&unit(0, 1, true, 100, false));
+        let mut torn = AccessUnit::clone(&unit(0, 2, false, 100, false));
+        torn.data = torn.data.slice(..50);
+        hub.publish(&Arc::new(torn));
+        hub.publish(&unit(0, 3, false, 100, false));
+        assert_eq!(bench.take(), [1, 3]);
+        assert_eq!(bench.gop(), [1, 3]);
+        assert_eq!(bench.counters.read(0).units_malformed, 1);
     }
 
     #[test]
     fn memory_is_bounded_when_nobody_takes_and_when_a_gop_never_ends() {
         let hub = Hub::new("a/main", GOP_CACHE_BYTES);
-        let (mut feed, _woken, counters) = feed(&hub);
+        let mut bench = Bench::new(&hub);
         hub.publish(&unit(0, 0, true, 1 << 20, false));
         for pts in 1..100 {
             hub.publish(&unit(0, pts, false, 1 << 20, false));
-            assert!(feed.inlet.state.lock().bytes <= INLET_BYTES);
+            assert!(bench.feed.inlet.state.lock().bytes <= INLET_BYTES);
         }
-        assert!(
-            feed.take(&counters).is_empty(),
-            "overflown: nothing up to the next key frame"
-        );
-        assert_eq!(counters.read(0).units_dropped, 100);
+        assert!(bench.take().is_empty(), "overflown: nothing up to the next key frame");
+        assert_eq!(bench.counters.read(0).units_dropped, 100);
         hub.publish(&unit(0, 200, true, 1 << 20, false));
         for pts in 201..300 {
             hub.publish(&unit(0, pts, false, 1 << 20, false));
-            assert_eq!(feed.take(&counters).len(), if pts == 201 { 2 } else { 1 });
-            assert!(feed.gop().len() <= 16);
+            assert_eq!(bench.take().len(), if pts == 201 { 2 } else { 1 });
+            assert!(bench.gop().len() <= 16);
         }
-        assert!(feed.gop().is_empty(), "a GOP beyond the cap is not given in part");
+        assert!(bench.gop().is_empty(), "a GOP beyond the cap is not given in part");
     }
 
     #[test]
     fn a_dropped_feed_leaves_the_hub() {
         let hub = Hub::new("a/main", GOP_CACHE_BYTES);
-        let (feed, _woken, _counters) = feed(&hub);
-        let inlet = Arc::downgrade(&feed.inlet);
-        drop(feed);
+        let bench = Bench::new(&hub);
+        let inlet = Arc::downgrade(&bench.feed.inlet);
+        drop(bench.feed);
         assert!(inlet.upgrade().is_none());
     }
 }

@@ -88,14 +88,14 @@ impl Dtls {
     }
 
     /// Hands a datagram of the viewer to DTLS and gives each answer to `send`. True when the viewer said goodbye.
-    pub(crate) fn receive(&self, datagram: &[u8], send: impl FnMut(&[u8])) -> bool {
+    pub(super) fn receive(&self, datagram: &[u8], send: impl FnMut(&[u8])) -> bool {
         // What is no DTLS of this session (anyone can forge it) is without effect.
         let _ = self.0.instance.lock().handle_packet(datagram);
         self.drain(send)
     }
 
     /// Says goodbye (close_notify).
-    pub(crate) fn close(&self, send: impl FnMut(&[u8])) {
+    pub(super) fn close(&self, send: impl FnMut(&[u8])) {
         let _ = self.0.instance.lock().close();
         self.drain(send);
     }
@@ -127,6 +127,13 @@ pub(crate) fn crypto_provider() -> CryptoProvider {
     static WATCHED: OnceLock<WatchedProvider> = OnceLock::new();
     let mut provider = str0m::crypto::from_feature_flags();
     provider.dtls_provider = WATCHED.get_or_init(|| WatchedProvider(provider.dtls_provider));
+    provider
+}
+
+/// `provider` with DTLS instances that can be watched.
+#[cfg(test)]
+pub(super) fn watched(mut provider: CryptoProvider) -> CryptoProvider {
+    provider.dtls_provider = Box::leak(Box::new(WatchedProvider(provider.dtls_provider)));
     provider
 }
 

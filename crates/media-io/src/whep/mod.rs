@@ -1,52 +1,72 @@
 //! Live video to browsers: WHEP sessions over one UDP port for all viewers.
 //!
 //! ```text
-//! hub ──units──▶ feed (one per watched stream: GOP, display order) ──cut once──▶ session (one per viewer) ──▶ socket
+//! hub ──units──▶ feed (GOP, display order, cut once) ──▶ viewer: header + SRTP ──▶ batch ──sendmmsg, GSO──▶ socket
+//!                └───────────────────── shard, a thread ─────────────────────────────────┘                 │
+//!                          ▲ connected viewers, their RTCP                                                  │
+//! reception, a task: ICE, DTLS (str0m) ◀──────────────────────────datagrams─────────────────────────────────┘
 //! ```
 //!
-//! One driver task owns the sockets, all sessions and all feeds, so nothing here is locked per packet. A first
-//! datagram finds its session by the ufrag in its STUN request, later ones by their address. str0m does ICE (lite),
-//! DTLS, SRTP, retransmission and reports; packets, sequence numbers and timestamps are made here.
+//! The reception reads the sockets. A first datagram finds its session by the ufrag in its STUN request, later ones by
+//! their address. str0m does SDP, ICE (lite) and DTLS until a viewer is connected; its keys are taken from the
+//! handshake (`keys`), its state is dropped, and a shard gets the viewer. From then on the reception answers ICE
+//! requests (`consent`), which are also what proves a viewer to be alive and where it is.
+//!
+//! Shards send. A unit is cut into RTP payloads once per shard; per viewer there is a header, one SRTP protection into
+//! a batch (`outgoing`), and, for a whole picture, most often one message to the kernel (`batch`). Retransmissions
+//! (`retransmission`), reports and requests for key frames are answered by the shard too. Nothing is locked and nothing
+//! is allocated per packet, and no viewer has a timer or a wakeup of its own.
 //!
 //! A viewer starts at the last key frame: the GOP so far is sent as a paced burst (see `timeline` for its timestamps),
 //! and what happens meanwhile follows behind it.
 
 mod addresses;
+mod batch;
+mod consent;
 mod datagram;
 mod demultiplex;
-mod driver;
 mod feed;
 #[doc(hidden)]
 pub mod fuzzing;
 pub(crate) mod keys;
+mod handshake;
 mod negotiation;
 mod offer;
+mod outgoing;
 mod outside;
 mod pacing;
 mod packets;
 mod picture;
-mod session;
+mod reception;
+mod retransmission;
+mod send_method;
+mod shard;
 mod stats;
 mod timeline;
+mod viewer;
 
+pub use send_method::SendMethod;
 pub use stats::{DelayStats, WhepStats};
 
 use crate::clock::Clock;
 use crate::hub::Hub;
 use datagram::DatagramSocket;
-use driver::{Command, Driver, OpenSessions};
+use handshake::Handshake;
 use media_core::{Error, ErrorKind, Result};
 use negotiation::Identity;
+use outgoing::Outgoing;
 use outside::Outside;
 use parking_lot::Mutex;
-use session::{Origins, Session};
+use reception::{Command, OpenSessions, Reception, Session};
+use shard::Shard;
 use stats::{Counters, count};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
+use viewer::Streams;
 
 /// The name of a session in its URL: 32 hexadecimal digits (128 random bits). Who knows it may end it.
 pub type SessionId = String;
@@ -58,6 +78,17 @@ pub struct Limits {
     pub max_viewers: usize,
 }
 
+/// How viewers are served. The default finds out what the machine can do.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SendPath {
+    /// Threads that serve viewers; None: one per core, four at most.
+    pub shards: Option<usize>,
+    /// How datagrams are handed to the kernel; None: the best that it does.
+    pub method: Option<SendMethod>,
+}
+
+/// More shards than this only help machines that serve nothing but viewers.
+const MAX_DEFAULT_SHARDS: usize = 4;
 /// How long `shutdown` waits for the goodbyes to be sent.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(2);
 /// A trickle of candidates is some hundred bytes each.
@@ -71,32 +102,78 @@ pub struct Whep {
     open: OpenSessions,
     counters: Arc<Counters>,
     commands: UnboundedSender<Command>,
-    driver: Mutex<Option<JoinHandle<()>>>,
+    running: Mutex<Option<Running>>,
+    shards: usize,
+    method: SendMethod,
+}
+
+/// What `shutdown` waits for.
+struct Running {
+    reception: JoinHandle<()>,
+    /// Closed when every shard has ended.
+    shards: Receiver<()>,
 }
 
 impl Whep {
-    /// Binds the UDP sockets (`0.0.0.0:8189`, `[::]:8189`; port 0 takes any) and starts the driver on `runtime`.
+    /// Binds the UDP sockets (`0.0.0.0:8189`, `[::]:8189`; port 0 takes any), starts the reception on `runtime` and the
+    /// shards on threads of their own.
     pub fn start(runtime: &Handle, bind: &[SocketAddr], limits: Limits, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        Self::start_with(runtime, bind, limits, clock, SendPath::default())
+    }
+
+    /// `start` with a choice of how viewers are served.
+    pub fn start_with(
+        runtime: &Handle,
+        bind: &[SocketAddr],
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        send_path: SendPath,
+    ) -> Result<Arc<Self>> {
+        Self::start_as(Identity::new()?, runtime, bind, limits, clock, send_path)
+    }
+
+    fn start_as(
+        identity: Identity,
+        runtime: &Handle,
+        bind: &[SocketAddr],
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        send_path: SendPath,
+    ) -> Result<Arc<Self>> {
         let _inside = runtime.enter();
         let sockets = bind
             .iter()
             .map(|address| DatagramSocket::bind(*address))
             .collect::<Result<Vec<_>>>()?;
         let bound = sockets.iter().map(DatagramSocket::local).collect();
+        let method = send_path.method.unwrap_or_else(SendMethod::find);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = send_path.shards.unwrap_or(cores.min(MAX_DEFAULT_SHARDS)).max(1);
+        tracing::info!(?bound, shards, method = method.as_str(), "WebRTC output");
         let counters = Arc::new(Counters::default());
         let open = OpenSessions::default();
         let (commands, received) = unbounded_channel();
-        let outside = Outside::new(sockets, counters.clone(), clock);
-        let driver = Driver::new(outside, received, commands.clone(), open.clone());
-        let driver = Mutex::new(Some(runtime.spawn(driver.run())));
+        let outside = Arc::new(Outside::new(sockets, counters.clone(), clock));
+        let (ended, all_ended) = tokio::sync::mpsc::channel(1);
+        let started = (0..shards)
+            .map(|number| Shard::start(number, outside.clone(), method, commands.clone(), ended.clone()))
+            .collect::<Result<Vec<_>>>()?;
+        let hmac = identity.sha1_hmac();
+        let reception = Reception::new(outside, hmac, received, open.clone(), started);
+        let running = Running {
+            reception: runtime.spawn(reception.run()),
+            shards: all_ended,
+        };
         Ok(Arc::new(Self {
-            identity: Identity::new()?,
+            identity,
             limits,
             bound,
             open,
             counters,
             commands,
-            driver,
+            running: Mutex::new(Some(running)),
+            shards,
+            method,
         }))
     }
 
@@ -137,9 +214,23 @@ impl Whep {
         let agreed = self
             .identity
             .agree(hub.name(), offer_sdp, &video, audio.as_deref(), &candidates, now);
-        let sent = agreed.and_then(|mut agreed| {
-            let answer = std::mem::take(&mut agreed.answer);
-            let session = Session::new(id.clone(), hub, agreed, origins, now);
+        let sent = agreed.and_then(|agreed| {
+            let answer = agreed.answer;
+            let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
+            let stream = |agreed, at: usize| {
+                Outgoing::new(
+                    agreed,
+                    origins.timestamps[at],
+                    origins.sequences[at],
+                    origins.sequences[at + 2],
+                )
+            };
+            let streams = Streams {
+                video: stream(agreed.video, 0),
+                audio: agreed.audio.map(|audio| stream(audio, 1)),
+                cname: agreed.cname,
+            };
+            let session = Session::new(id.clone(), hub, handshake, streams, now);
             let gone = |_| Error::new(ErrorKind::Unavailable, "the WebRTC output is shut down");
             self.commands.send(Command::Open(Box::new(session))).map_err(gone)?;
             Ok(answer)
@@ -189,7 +280,7 @@ impl Whep {
     /// Ends a session; the viewer is told. `NotFound` when there is none of that id.
     pub fn close(&self, session: &str) -> Result<()> {
         self.known(session)?;
-        // A driver that is gone has ended it.
+        // A reception that is gone has ended it.
         let _ = self.commands.send(Command::Close(session.to_owned()));
         Ok(())
     }
@@ -216,17 +307,31 @@ impl Whep {
 
     /// All counters.
     pub fn stats(&self) -> WhepStats {
-        self.counters.read(self.viewers() as u64)
+        WhepStats {
+            shards: self.shards as u64,
+            send_method: self.method.as_str(),
+            ..self.counters.read(self.viewers() as u64)
+        }
     }
 
     /// Ends all sessions, tells their viewers and gives the port back. Later offers are `Unavailable`.
     pub async fn shutdown(&self) {
         let _ = self.commands.send(Command::Shutdown);
-        let driver = self.driver.lock().take();
-        if let Some(mut driver) = driver
-            && tokio::time::timeout(SHUTDOWN_WITHIN, &mut driver).await.is_err()
-        {
-            driver.abort();
+        let running = self.running.lock().take();
+        let Some(Running {
+            mut reception,
+            mut shards,
+        }) = running
+        else {
+            return;
+        };
+        let ended = async {
+            let _ = (&mut reception).await;
+            // Nothing is ever sent: the channel closes with the last shard.
+            shards.recv().await;
+        };
+        if tokio::time::timeout(SHUTDOWN_WITHIN, ended).await.is_err() {
+            reception.abort();
         }
     }
 }
@@ -237,9 +342,18 @@ impl Drop for Whep {
     }
 }
 
+/// Random numbers that a session starts with (RFC 3550 §5.1).
+#[derive(Debug, Clone, Copy)]
+struct Origins {
+    /// First timestamps of video and audio.
+    timestamps: [u32; 2],
+    /// First sequence numbers of video, audio, and the repeats of either.
+    sequences: [u16; 4],
+}
+
 /// A new session's name and where its streams begin.
 fn random_start() -> Result<(SessionId, Origins)> {
-    let mut random = [0u8; 28];
+    let mut random = [0u8; 32];
     let failed = |_| Error::new(ErrorKind::Internal, "no random numbers from the system");
     aws_lc_rs::rand::fill(&mut random).map_err(failed)?;
     let (name, rest) = random.split_at(16);
@@ -250,7 +364,7 @@ fn random_start() -> Result<(SessionId, Origins)> {
         id,
         Origins {
             timestamps: [word(0), word(4)],
-            sequences: [half(8), half(10)],
+            sequences: [half(8), half(10), half(12), half(14)],
         },
     ))
 }

@@ -1,5 +1,6 @@
 //! From an offer and what the camera sends to an answer and a WebRTC session that has not met its viewer yet.
 
+use super::keys::{Dtls, crypto_provider};
 use super::offer::{Format, Offer, Section, SectionKind, parameter};
 use media_core::{Codec, Error, ErrorKind, Result, TrackParameters};
 use std::cmp::Reverse;
@@ -9,13 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 use str0m::change::SdpOffer;
 use str0m::config::{CryptoProvider, DtlsCert};
+use str0m::crypto::Sha1HmacProvider;
 use str0m::format::{Codec as WireCodec, CodecConfig, CodecSpec, FormatParams, PayloadParams};
 use str0m::media::{Frequency, Mid, Pt};
 use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc};
-
-/// Packets kept for retransmission per viewer: 5 s of a 4 Mbit/s stream. Payloads are shared between viewers.
-const RETRANSMISSION_PACKETS: usize = 2048;
 
 /// What all sessions have in common: one certificate, so that its fingerprint and its cost exist once.
 pub(super) struct Identity {
@@ -26,15 +25,25 @@ pub(super) struct Identity {
 /// One direction of media agreed on.
 #[derive(Debug, Clone)]
 pub(super) struct AgreedStream {
-    pub(super) mid: Mid,
-    pub(super) payload_type: Pt,
+    /// The section's name, 1 to 16 letters and digits.
+    pub(super) mid: String,
+    pub(super) payload_type: u8,
     pub(super) codec: Codec,
     pub(super) clock_rate: u32,
+    pub(super) ssrc: u32,
+    /// Payload type and SSRC of retransmissions (RFC 4588), where the viewer takes them.
+    pub(super) repeats: Option<(u8, u32)>,
+    /// Identifiers of the header extensions that the viewer reads.
+    pub(super) mid_id: Option<u8>,
+    pub(super) playout_delay_id: Option<u8>,
 }
 
 /// A session ready for its viewer.
 pub(super) struct Agreed {
     pub(super) rtc: Rtc,
+    pub(super) dtls: Dtls,
+    /// Names the source of all streams in reports.
+    pub(super) cname: String,
     pub(super) answer: String,
     pub(super) video: AgreedStream,
     pub(super) audio: Option<AgreedStream>,
@@ -52,13 +61,22 @@ struct Choice<'a> {
 impl Identity {
     /// Makes a certificate.
     pub(super) fn new() -> Result<Self> {
-        let provider = str0m::crypto::from_feature_flags();
+        Self::with(crypto_provider())
+    }
+
+    /// Makes a certificate for sessions that use `provider`, whose DTLS can be watched.
+    pub(super) fn with(provider: CryptoProvider) -> Result<Self> {
         let certificate = provider.dtls_provider.generate_certificate();
         let certificate = certificate.ok_or_else(|| Error::new(ErrorKind::Internal, "no DTLS certificate was made"))?;
         Ok(Self {
             provider: Arc::new(provider),
             certificate,
         })
+    }
+
+    /// What signs and checks ICE messages.
+    pub(super) fn sha1_hmac(&self) -> &'static dyn Sha1HmacProvider {
+        self.provider.sha1_hmac_provider
     }
 
     /// Agrees on a session for `offer_sdp` that shows `video` and, where the offer allows, `audio` of `camera`.
@@ -84,32 +102,21 @@ impl Identity {
         let accepted = catch_unwind(AssertUnwindSafe(|| {
             self.accept(&narrowed, &video, audio.as_ref(), candidates, now)
         }));
-        let (rtc, answer) = accepted.unwrap_or_else(|_| Err(Error::malformed("SDP offer contradicts itself")))?;
-        let stream = |choice: &Choice<'_>| {
-            let wire = wire_codec(choice.codec)?;
-            let mid = Mid::from(choice.mid);
-            let payload_type = rtc
-                .codec_config()
-                .params()
-                .iter()
-                .find(|p| p.spec().codec == wire)?
-                .pt();
-            rtc.media(mid)?
-                .remote_pts()
-                .contains(&payload_type)
-                .then_some(AgreedStream {
-                    mid,
-                    payload_type,
-                    codec: choice.codec,
-                    clock_rate: choice.format.clock_rate,
-                })
-        };
-        let agreed_video = stream(&video);
-        let agreed_audio = audio.as_ref().and_then(stream);
+        let (mut rtc, dtls, answer) =
+            accepted.unwrap_or_else(|_| Err(Error::malformed("SDP offer contradicts itself")))?;
+        let agreed_video = agreed_stream(&mut rtc, &video);
+        let agreed_audio = audio.as_ref().and_then(|audio| agreed_stream(&mut rtc, audio));
         let video = agreed_video.ok_or_else(|| Error::malformed("SDP offer contradicts itself about its video"))?;
+        let names = SourceNames::of(&answer, &video.mid);
+        let answer = match &agreed_audio {
+            Some(audio) => in_step(&answer, &names, &SourceNames::of(&answer, &audio.mid)),
+            None => answer,
+        };
         Ok(Agreed {
             answer: finish_answer(&answer, offer.bundle().is_some()),
             rtc,
+            dtls,
+            cname: names.cname,
             video,
             audio: agreed_audio,
         })
@@ -122,7 +129,7 @@ impl Identity {
         audio: Option<&Choice<'_>>,
         candidates: &[SocketAddr],
         now: Instant,
-    ) -> Result<(Rtc, String)> {
+    ) -> Result<(Rtc, Dtls, String)> {
         let refused = |e: &dyn std::fmt::Display| Error::malformed(format!("SDP offer: {e}"));
         let offer = SdpOffer::from_sdp_string(offer).map_err(|e| refused(&e))?;
         let mut config = Rtc::builder()
@@ -130,7 +137,6 @@ impl Identity {
             .set_dtls_cert(self.certificate.clone())
             .set_ice_lite(true)
             .set_rtp_mode(true)
-            .set_send_buffer_video(RETRANSMISSION_PACKETS)
             .clear_extension_map()
             .set_extension(4, Extension::RtpMid)
             .set_extension(5, Extension::PlayoutDelay);
@@ -140,15 +146,80 @@ impl Identity {
             .filter_map(payload_params)
             .collect();
         *config.codec_config() = CodecConfig::new_from_payload_params(params);
-        let mut rtc = config.build(now);
+        let (mut rtc, dtls) = Dtls::watch(|| config.build(now));
+        let dtls = dtls.ok_or_else(|| Error::new(ErrorKind::Internal, "a session without DTLS"))?;
         for address in candidates {
             if let Ok(candidate) = Candidate::host(*address, "udp") {
                 rtc.add_local_candidate(candidate);
             }
         }
         let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| refused(&e))?;
-        Ok((rtc, answer.to_sdp_string()))
+        Ok((rtc, dtls, answer.to_sdp_string()))
     }
+}
+
+/// What an answer calls the source of a stream, and the group of streams that it belongs to.
+#[derive(Debug, Default)]
+struct SourceNames {
+    cname: String,
+    group: String,
+}
+
+impl SourceNames {
+    /// The names in section `mid` of an answer, empty where it has none.
+    fn of(answer: &str, mid: &str) -> Self {
+        let line = format!("a=mid:{mid}");
+        let mut sections = answer.split("\nm=");
+        let section = sections.find(|section| section.lines().any(|l| l == line));
+        let lines = || section.into_iter().flat_map(str::lines);
+        let cname = lines().find_map(|line| line.strip_prefix("a=ssrc:")?.split_once(" cname:"));
+        let group = lines().find_map(|line| line.strip_prefix("a=msid:")?.split_once(' '));
+        Self {
+            cname: cname.map_or("", |(_, name)| name).to_owned(),
+            group: group.map_or("", |(group, _)| group).to_owned(),
+        }
+    }
+}
+
+/// str0m names sound and picture as if they came from two sources; browsers then do not keep them in step. The sound
+/// takes the picture's names, which like all of them are long and random.
+fn in_step(answer: &str, picture: &SourceNames, sound: &SourceNames) -> String {
+    let named = |names: &SourceNames| !names.cname.is_empty() && !names.group.is_empty();
+    if !named(picture) || !named(sound) {
+        return answer.to_owned();
+    }
+    let twice = format!("WMS {0} {0}", picture.group);
+    answer
+        .replace(&sound.cname, &picture.cname)
+        .replace(&sound.group, &picture.group)
+        .replace(&twice, &format!("WMS {}", picture.group))
+}
+
+/// What str0m has agreed on for `choice`.
+fn agreed_stream(rtc: &mut Rtc, choice: &Choice<'_>) -> Option<AgreedStream> {
+    let wire = wire_codec(choice.codec)?;
+    let mid = Mid::from(choice.mid);
+    let params = rtc.codec_config().params().iter().find(|p| p.spec().codec == wire)?;
+    let (payload_type, repeats_type) = (params.pt(), params.resend());
+    let media = rtc.media(mid)?;
+    if !media.remote_pts().contains(&payload_type) {
+        return None;
+    }
+    let extensions = media.remote_extmap();
+    let mid_id = extensions.id_of(Extension::RtpMid);
+    let playout_delay_id = extensions.id_of(Extension::PlayoutDelay);
+    let mut api = rtc.direct_api();
+    let stream = api.stream_tx_by_mid(mid, None)?;
+    Some(AgreedStream {
+        mid: choice.mid.to_owned(),
+        payload_type: *payload_type,
+        codec: choice.codec,
+        clock_rate: choice.format.clock_rate,
+        ssrc: *stream.ssrc(),
+        repeats: repeats_type.zip(stream.rtx()).map(|(pt, ssrc)| (*pt, *ssrc)),
+        mid_id,
+        playout_delay_id,
+    })
 }
 
 /// The codec in str0m's words; None for what has no WebRTC form here.

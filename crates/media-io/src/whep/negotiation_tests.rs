@@ -52,7 +52,7 @@ fn chromium_gets_the_closest_profile_that_it_offers() {
     ] {
         let agreed = agree(CHROMIUM_VIDEO, &h264(profile, constraints), None).unwrap();
         assert_eq!(
-            *agreed.video.payload_type, expected,
+            agreed.video.payload_type, expected,
             "profile {profile:x}{constraints:02x}"
         );
         let video = section(&agreed.answer, 0);
@@ -78,7 +78,7 @@ fn audio_passes_where_both_have_it_and_is_refused_elsewhere() {
     ] {
         let agreed = agree(CHROMIUM, &video, Some(&audio)).unwrap();
         assert_eq!(
-            agreed.audio.as_ref().map(|audio| *audio.payload_type),
+            agreed.audio.as_ref().map(|audio| audio.payload_type),
             payload_type,
             "{audio:?}"
         );
@@ -143,16 +143,16 @@ fn firefox_and_gstreamer() {
     let audio = track(Codec::PcmU, 8000, 1, &[]);
     let agreed = agree(FIREFOX, &h264(0x64, 0), Some(&audio)).unwrap();
     // Profiles 42e01f (126) and 42001f (105): baseline is the nearer one to high.
-    assert_eq!(*agreed.video.payload_type, 105);
+    assert_eq!(agreed.video.payload_type, 105);
     assert_eq!(
-        agreed.audio.map(|audio| *audio.payload_type),
+        agreed.audio.map(|audio| audio.payload_type),
         Some(0),
         "a bundle-only section is not a refused one"
     );
     assert!(section(&agreed.answer, 1)[0].starts_with("audio 9 "));
 
     let agreed = agree(GSTREAMER, &h264(0x64, 0), Some(&audio)).unwrap();
-    assert_eq!((*agreed.video.payload_type, agreed.audio.is_none()), (96, true));
+    assert_eq!((agreed.video.payload_type, agreed.audio.is_none()), (96, true));
     assert!(
         !agreed.answer.contains("a=group"),
         "no bundle was offered: {}",
@@ -171,7 +171,7 @@ fn h265_where_it_is_offered() {
     let mut hvcc = vec![1u8, 2];
     hvcc.resize(23, 0);
     let agreed = agree(&offer, &track(Codec::H265, 90_000, 0, &hvcc), None).unwrap();
-    assert_eq!(*agreed.video.payload_type, 102, "main 10 goes out as what is offered");
+    assert_eq!(agreed.video.payload_type, 102, "main 10 goes out as what is offered");
 }
 
 #[test]
@@ -255,4 +255,43 @@ fn one_payload_type_for_two_codecs_is_malformed() {
     let audio = track(Codec::PcmA, 8000, 1, &[]);
     let error = agree(&offer, &h264(0x4d, 0), Some(&audio)).map(|_| ()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
+}
+#[test]
+fn sound_and_picture_have_one_source_so_that_they_are_shown_in_step() {
+    let agreed = agree(CHROMIUM, &h264(0x42, 0xc0), Some(&track(Codec::PcmA, 8000, 1, &[]))).unwrap();
+    let of = |section_index: usize, start: &str| {
+        let lines = section(&agreed.answer, section_index);
+        let words = lines
+            .iter()
+            .filter(|line| line.starts_with("a=ssrc:") || line.starts_with("a=msid:"))
+            .filter_map(|line| line.split_once(start))
+            .filter_map(|(_, rest)| rest.split(' ').next());
+        let mut words: Vec<String> = words.map(str::to_owned).collect();
+        words.dedup();
+        words
+    };
+    assert_eq!(of(0, "cname:"), [agreed.cname.clone()]);
+    assert_eq!(of(1, "cname:"), [agreed.cname.clone()]);
+    assert_eq!(of(0, "msid:"), of(1, "msid:"));
+    assert_eq!(of(1, "msid:").len(), 1);
+    let semantic = format!("a=msid-semantic: WMS {}", of(0, "msid:")[0]);
+    assert!(agreed.answer.lines().any(|line| line == semantic), "{}", agreed.answer);
+}
+
+#[test]
+fn what_packets_need_is_as_the_answer_says() {
+    let agreed = agree(CHROMIUM, &h264(0x42, 0xc0), Some(&track(Codec::PcmA, 8000, 1, &[]))).unwrap();
+    let (video, audio) = (agreed.video, agreed.audio.unwrap());
+    let says = |line: String| assert!(agreed.answer.contains(&line), "{line} in {}", agreed.answer);
+    let (repeats_type, repeats_ssrc) = video.repeats.unwrap();
+    says(format!("a=ssrc-group:FID {} {repeats_ssrc}\r\n", video.ssrc));
+    says(format!("a=fmtp:{repeats_type} apt={}\r\n", video.payload_type));
+    says(format!("a=ssrc:{} cname:{}\r\n", audio.ssrc, agreed.cname));
+    says(format!(
+        "a=extmap:{} urn:ietf:params:rtp-hdrext:sdes:mid\r\n",
+        video.mid_id.unwrap()
+    ));
+    let delay = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+    says(format!("a=extmap:{} {delay}\r\n", video.playout_delay_id.unwrap()));
+    assert_eq!((audio.playout_delay_id, audio.repeats), (None, None));
 }

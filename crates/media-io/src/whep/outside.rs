@@ -1,71 +1,93 @@
 //! What sessions reach of the world: sockets, clocks, counters.
 
+use super::batch::Path;
 use super::datagram::DatagramSocket;
+use super::packets::CutUnit;
 use super::stats::{Counters, count};
 use crate::clock::Clock;
-use media_core::AccessUnit;
-use std::io;
+use media_core::rtp::rtcp::unix_us_to_ntp;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Sockets, clocks and counters shared by all sessions of a driver.
+/// Sockets, clocks and counters shared by the reception and all shards.
 pub(super) struct Outside {
     pub(super) sockets: Vec<DatagramSocket>,
     pub(super) counters: Arc<Counters>,
     clock: Arc<dyn Clock>,
     origin: Instant,
+    origin_utc_us: i64,
 }
 
 /// Older than this, a picture's own time says more about a wrong clock than about the picture.
-const MAX_AGE: Duration = Duration::from_secs(2);
+const MAX_AGE_US: u64 = 2_000_000;
 
 impl Outside {
     pub(super) fn new(sockets: Vec<DatagramSocket>, counters: Arc<Counters>, clock: Arc<dyn Clock>) -> Self {
         Self {
             sockets,
             counters,
-            clock,
             origin: Instant::now(),
+            origin_utc_us: clock.utc_us(),
+            clock,
         }
     }
 
-    /// µs since the driver's start, for pacing and timestamps.
+    /// µs since the start, for pacing and timestamps.
     pub(super) fn us(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.origin).as_micros() as u64
     }
 
-    /// Sends one datagram from `source`. What the system refuses is lost, as on any network, and counted.
-    pub(super) fn send(&self, bytes: &[u8], source: SocketAddr, destination: SocketAddr) {
-        let fits = |socket: &&DatagramSocket| {
+    /// The instant `us` µs after the start.
+    pub(super) fn instant(&self, us: u64) -> Instant {
+        self.origin + Duration::from_micros(us)
+    }
+
+    /// The path of datagrams from the local address `source`, None when no socket has it.
+    pub(super) fn path(&self, source: SocketAddr, destination: SocketAddr) -> Option<Path> {
+        let fits = |socket: &DatagramSocket| {
             let local = socket.local();
             let same_address = local.ip() == source.ip() || local.ip().is_unspecified();
             local.port() == source.port() && local.is_ipv4() == source.is_ipv4() && same_address
         };
-        let sent = match self.sockets.iter().find(fits) {
-            Some(socket) => socket.send(bytes, source.ip(), destination),
-            None => Err(io::ErrorKind::AddrNotAvailable.into()),
-        };
-        match sent {
-            Ok(()) => {
-                count(&self.counters.datagrams_sent, 1);
-                count(&self.counters.bytes_sent, bytes.len() as u64);
-            }
-            Err(_) => count(&self.counters.send_errors, 1),
+        let socket = self.sockets.iter().position(fits)?;
+        Some(Path {
+            socket,
+            source: source.ip(),
+            destination,
+        })
+    }
+
+    /// Sends one datagram. What the system refuses is lost, as on any network, and counted.
+    pub(super) fn send(&self, bytes: &[u8], path: Option<Path>) {
+        let sent = path.and_then(|path| Some((self.sockets.get(path.socket)?, path)));
+        let sent = sent.is_some_and(|(socket, path)| socket.send_now(bytes, path.source, path.destination).is_ok());
+        if sent {
+            count(&self.counters.datagrams_sent, 1);
+            count(&self.counters.bytes_sent, bytes.len() as u64);
+        } else {
+            count(&self.counters.send_errors, 1);
         }
     }
 
-    /// When `unit` was seen, for sender reports: audio and video of one camera then agree whatever each took to arrive.
-    pub(super) fn seen_at(&self, unit: &AccessUnit, now: Instant) -> Instant {
-        let age_us = self.clock.utc_us().saturating_sub(unit.utc_us).max(0) as u64;
-        now.checked_sub(Duration::from_micros(age_us).min(MAX_AGE))
-            .unwrap_or(now)
+    /// The server's UTC, as NTP (RFC 3550 §4), `us` µs after the start. Steps of the server's clock do not show: a
+    /// viewer would take them for steps of the picture.
+    pub(super) fn ntp(&self, us: u64) -> u64 {
+        unix_us_to_ntp(self.origin_utc_us.saturating_add_unsigned(us))
     }
 
-    /// Records how long a unit received at `received_us` took until now.
-    pub(super) fn record_delay(&self, received_us: u64) {
-        self.counters
-            .delay
-            .record(self.clock.monotonic_us().saturating_sub(received_us));
+    /// When `unit` was seen, in µs since the start, for sender reports: audio and video of one camera then agree
+    /// whatever each took to arrive.
+    pub(super) fn seen_us(&self, unit: &CutUnit, now_us: u64) -> u64 {
+        let age_us = self.clock.utc_us().saturating_sub(unit.utc_us).max(0) as u64;
+        now_us.saturating_sub(age_us.min(MAX_AGE_US))
+    }
+
+    /// Records how long units received at `received_us` took until now.
+    pub(super) fn record_delays(&self, received_us: &[u64]) {
+        let now_us = self.clock.monotonic_us();
+        for received_us in received_us {
+            self.counters.delay.record(now_us.saturating_sub(*received_us));
+        }
     }
 }

@@ -50,20 +50,16 @@ impl Pacer {
         self.credit_bytes -= size_bytes as i64;
         true
     }
-
-    /// How long until a worthwhile part of the bucket is refilled, in µs.
-    pub(super) fn wait_us(&self) -> u64 {
-        // Timers tick in milliseconds: at 50 Mbit/s one millisecond is five packets.
-        let wanted = (1 - self.credit_bytes).max(0) as u64;
-        (wanted * 1_000_000 / self.bytes_per_s).max(1000)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Sends `packets` of 1200 bytes as a timer every millisecond allows; the time until the last has left.
+    /// How often a shard comes back.
+    const TICK_US: u64 = 2000;
+
+    /// Sends `packets` of 1200 bytes as a shard's ticks allow; the time until the last has left.
     fn drain(pacer: &mut Pacer, packets: usize) -> u64 {
         let mut left = packets;
         let mut now_us = 0;
@@ -74,7 +70,7 @@ mod tests {
             if left == 0 {
                 return now_us;
             }
-            now_us += pacer.wait_us();
+            now_us += TICK_US;
         }
     }
 

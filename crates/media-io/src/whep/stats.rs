@@ -43,6 +43,22 @@ pub struct WhepStats {
     pub key_requests: u64,
     /// Requests answered by sending the GOP again.
     pub key_resends: u64,
+    /// Packets that viewers asked for again.
+    pub nacked_packets: u64,
+    /// Packets sent again.
+    pub retransmissions: u64,
+    /// Packets asked for that were too old, just sent again, or more than a viewer may have.
+    pub retransmissions_refused: u64,
+    /// Receiver reports of viewers.
+    pub receiver_reports: u64,
+    /// RTCP datagrams of viewers that sent too many.
+    pub feedback_refused: u64,
+    /// Viewers that were followed to another address.
+    pub moves: u64,
+    /// Threads that serve viewers.
+    pub shards: u64,
+    /// How datagrams are handed to the kernel: `segmented`, `batched`, `single`.
+    pub send_method: &'static str,
     /// From the last byte read from the camera to the last packet of the unit handed to the network, live units only.
     pub delay: DelayStats,
 }
@@ -62,7 +78,7 @@ pub struct DelayStats {
     pub max_us: u64,
 }
 
-/// The counters behind [`WhepStats`], shared between the driver and those who ask.
+/// The counters behind [`WhepStats`], shared between those who serve viewers and those who ask.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) connected: AtomicU64,
@@ -83,6 +99,12 @@ pub(super) struct Counters {
     pub(super) units_malformed: AtomicU64,
     pub(super) key_requests: AtomicU64,
     pub(super) key_resends: AtomicU64,
+    pub(super) nacked_packets: AtomicU64,
+    pub(super) retransmissions: AtomicU64,
+    pub(super) retransmissions_refused: AtomicU64,
+    pub(super) receiver_reports: AtomicU64,
+    pub(super) feedback_refused: AtomicU64,
+    pub(super) moves: AtomicU64,
     pub(super) delay: DelayHistogram,
 }
 
@@ -92,7 +114,7 @@ pub(super) fn count(counter: &AtomicU64, n: u64) {
 }
 
 impl Counters {
-    /// The counters now; `viewers` is known to the caller.
+    /// The counters now; `viewers`, shards and the send method are known to the caller.
     pub(super) fn read(&self, viewers: u64) -> WhepStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         WhepStats {
@@ -115,6 +137,14 @@ impl Counters {
             units_malformed: of(&self.units_malformed),
             key_requests: of(&self.key_requests),
             key_resends: of(&self.key_resends),
+            nacked_packets: of(&self.nacked_packets),
+            retransmissions: of(&self.retransmissions),
+            retransmissions_refused: of(&self.retransmissions_refused),
+            receiver_reports: of(&self.receiver_reports),
+            feedback_refused: of(&self.feedback_refused),
+            moves: of(&self.moves),
+            shards: 0,
+            send_method: "",
             delay: self.delay.read(),
         }
     }

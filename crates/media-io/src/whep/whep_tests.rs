@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "whep_tests/profile.rs"]
+mod profile;
 #[path = "whep_tests/viewer.rs"]
 mod viewer;
 
 use super::*;
 use crate::clock::SystemClock;
-use viewer::{Camera, Viewer, clip, output};
+use profile::{forced, forced_for_viewer};
+use str0m::crypto::dtls::SrtpProfile;
+use viewer::{Camera, Viewer, clip, output, output_with};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NONE: [[u64; 2]; 0] = [];
@@ -307,4 +311,137 @@ async fn limits_and_states_are_told_apart() {
         tokio::task::yield_now().await;
     }
     whep.open(camera.hub.clone(), offer).unwrap();
+}
+
+/// One viewer sees a GOP and what follows, loses packets and gets them again, asks for a key frame, and is told the end.
+async fn plays(profile: SrtpProfile, send_path: SendPath) {
+    let clock = SystemClock::new();
+    let whep = output_with(&clock, forced(profile), send_path);
+    let mut camera = Camera::new(&clock, true);
+    for _ in 0..30 {
+        camera.show();
+    }
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    let mut viewer = Viewer::open_with(&whep, &hub, forced_for_viewer(profile)).await;
+    // str0m asks for no more than the last hundred packets, less than a burst: losses come after it.
+    let played = viewer.watch(8 * SECOND, |viewer| viewer.pictures().len() > 45).await;
+    assert!(played, "{profile} {send_path:?}: {:?}", whep.stats());
+    viewer.loses = |arrived| arrived % 20 == 0;
+    let played = viewer.watch(8 * SECOND, |viewer| viewer.pictures().len() > 75).await;
+    assert!(played, "{profile} {send_path:?}: {:?}", whep.stats());
+    viewer.loses = |_| false;
+    viewer.watch(SECOND / 2, |viewer| gaps(viewer) == NONE).await;
+    viewer.ask_for_key();
+    let asked = viewer.watch(3 * SECOND, |_| whep.stats().key_resends == 1).await;
+    assert!(asked, "{profile} {send_path:?}: {:?}", whep.stats());
+    let stats = whep.stats();
+    assert_eq!(gaps(&viewer), NONE, "{profile} {send_path:?} {stats:?}");
+    assert!(viewer.got.iter().any(|got| !got.video), "sound");
+    assert!(stats.retransmissions > 0 && stats.receiver_reports > 0, "{stats:?}");
+    assert_eq!((stats.datagrams_malformed, stats.send_errors), (0, 0), "{stats:?}");
+    whep.close(&viewer.session).unwrap();
+    assert!(viewer.watch(SECOND, |viewer| viewer.closed).await, "told");
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_srtp_profile_plays() {
+    for profile in SrtpProfile::ALL {
+        plays(*profile, SendPath::default()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_send_method_plays() {
+    for method in [SendMethod::Segmented, SendMethod::Batched, SendMethod::Single] {
+        let send_path = SendPath {
+            shards: Some(2),
+            method: Some(method),
+        };
+        plays(SrtpProfile::AEAD_AES_128_GCM, send_path).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_whose_address_changes_is_followed() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut viewer = Viewer::open(&whep, &hub).await;
+    assert!(viewer.watch(3 * SECOND, |viewer| viewer.pictures().len() > 10).await);
+    viewer.change_address().await;
+    // Within the next consent check and the time that its old address may be silent.
+    assert!(
+        viewer.watch(8 * SECOND, |_| whep.stats().moves == 1).await,
+        "{:?}",
+        whep.stats()
+    );
+    let more = viewer.pictures().len() + 30;
+    assert!(viewer.watch(3 * SECOND, |viewer| viewer.pictures().len() > more).await);
+    assert_eq!(whep.stats().viewers, 1);
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_on_several_shards_see_the_same() {
+    let clock = SystemClock::new();
+    let send_path = SendPath {
+        shards: Some(3),
+        method: None,
+    };
+    let whep = output_with(&clock, str0m::crypto::from_feature_flags(), send_path);
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut watching = tokio::task::JoinSet::new();
+    // More than one shard takes before the next one helps.
+    for _ in 0..40 {
+        let mut viewer = Viewer::open(&whep, &hub).await;
+        watching.spawn(async move {
+            let played = viewer.watch(15 * SECOND, |viewer| viewer.pictures().len() > 20).await;
+            // Open until everyone has seen enough.
+            viewer.watch(3 * SECOND, |_| false).await;
+            (played, gaps(&viewer))
+        });
+    }
+    while let Some(result) = watching.join_next().await {
+        assert_eq!(result.unwrap(), (true, NONE.to_vec()));
+    }
+    assert_eq!(whep.stats().shards, 3);
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_that_fall_silent_disturb_nobody_and_are_forgotten() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 40);
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let holders = Arc::strong_count(&hub);
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut silent = Viewer::open(&whep, &hub).await;
+        assert!(silent.watch(5 * SECOND, |silent| !silent.got.is_empty()).await);
+        stalled.push(silent);
+    }
+    let mut viewer = Viewer::open(&whep, &hub).await;
+    assert!(viewer.watch(5 * SECOND, |viewer| !viewer.got.is_empty()).await);
+    // Nobody reads their sockets any more, and nobody answers for them.
+    let gone = viewer.watch(14 * SECOND, |_| whep.stats().viewers == 1).await;
+    assert!(gone, "{:?}", whep.stats());
+    assert_eq!((whep.stats().timed_out, whep.stats().connected), (20, 1));
+    assert_eq!(gaps(&viewer), NONE);
+    drop(stalled);
+    whep.close(&viewer.session).unwrap();
+    viewer.watch(SECOND, |viewer| viewer.closed).await;
+    viewer.watch(SECOND, |_| Arc::strong_count(&hub) == holders).await;
+    assert_eq!(Arc::strong_count(&hub), holders, "nothing holds on to the camera");
+    running.abort();
 }

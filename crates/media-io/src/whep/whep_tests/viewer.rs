@@ -2,7 +2,9 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::hub::{GOP_CACHE_BYTES, Hub};
-use crate::whep::{Limits, Whep};
+use crate::whep::keys::watched;
+use crate::whep::negotiation::Identity;
+use crate::whep::{Limits, SendPath, Whep};
 use bytes::Bytes;
 use media_core::codec::{h264, nal};
 use media_core::{AccessUnit, Codec, TrackParameters};
@@ -11,6 +13,7 @@ use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
+use str0m::config::CryptoProvider;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
@@ -142,6 +145,15 @@ pub(super) fn output(clock: &Arc<SystemClock>, max_viewers: usize) -> Arc<Whep> 
     .unwrap()
 }
 
+/// The same with keys and a send path of a test.
+pub(super) fn output_with(clock: &Arc<SystemClock>, provider: CryptoProvider, send_path: SendPath) -> Arc<Whep> {
+    let identity = Identity::with(watched(provider)).unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let limits = Limits { max_viewers: 1000 };
+    let bind = ["127.0.0.1:0".parse().unwrap()];
+    Whep::start_as(identity, &runtime, &bind, limits, clock.clone(), send_path).unwrap()
+}
+
 /// One RTP packet as the viewer got it.
 #[derive(Debug, Clone)]
 pub(super) struct Got {
@@ -164,6 +176,8 @@ pub(super) struct Viewer {
     arrived: u64,
     rtc: Rtc,
     pub(super) socket: UdpSocket,
+    /// The address that str0m believes to have, when it has another.
+    pretended: Option<SocketAddr>,
     video: Mid,
 }
 
@@ -180,10 +194,16 @@ fn offer(rtc: &mut Rtc, address: SocketAddr) -> (String, SdpPendingOffer, Mid) {
 impl Viewer {
     /// Offers to `whep` and takes its answer.
     pub(super) async fn open(whep: &Whep, hub: &Arc<Hub>) -> Self {
+        Self::open_with(whep, hub, Arc::new(str0m::crypto::from_feature_flags())).await
+    }
+
+    /// `open` with the crypto of a test.
+    pub(super) async fn open_with(whep: &Whep, hub: &Arc<Hub>, crypto: Arc<CryptoProvider>) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         // Tests run unoptimized and side by side: losses shall be those that a test asks for.
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
         let builder = Rtc::builder()
+            .set_crypto_provider(crypto)
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_h264(true)
@@ -209,6 +229,7 @@ impl Viewer {
             arrived: 0,
             rtc,
             socket,
+            pretended: None,
             video,
         }
     }
@@ -230,7 +251,7 @@ impl Viewer {
                     let (length, source) = received.unwrap();
                     self.arrived += 1;
                     if !(self.loses)(self.arrived) {
-                        let destination = self.socket.local_addr().unwrap();
+                        let destination = self.pretended.unwrap_or(self.socket.local_addr().unwrap());
                         let receive = Receive::new(Protocol::Udp, source, destination, &buffer[..length]).unwrap();
                         self.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
                     }
@@ -264,6 +285,14 @@ impl Viewer {
                 Output::Event(_) => {}
             }
         }
+    }
+
+    /// Sends from another port from now on, as behind a router that has forgotten the first.
+    pub(super) async fn change_address(&mut self) {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
+        self.pretended = Some(self.pretended.unwrap_or(self.socket.local_addr().unwrap()));
+        self.socket = socket;
     }
 
     /// Asks for a key frame.

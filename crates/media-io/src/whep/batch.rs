@@ -1,0 +1,214 @@
+//! Datagrams on their way out: collected in one buffer and given to the kernel many at a time.
+//!
+//! A picture is a run of datagrams of equal size to one address. With UDP generic segmentation offload (UDP_SEGMENT)
+//! such a run is one message that walks the network stack once; `sendmmsg` hands over many messages in one call. What
+//! the kernel can do is tried at start (see `send_method`) and given up when a device turns out not to.
+
+use super::datagram::DatagramSocket;
+use super::outside::Outside;
+use super::send_method::SendMethod;
+use super::stats::count;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// Messages handed over in one call.
+const MAX_MESSAGES: usize = 64;
+/// Segments in a message: the kernel's UDP_MAX_SEGMENTS of old.
+const MAX_SEGMENTS: usize = 60;
+/// Bytes in a message: an IP packet with room for its headers.
+const MAX_MESSAGE_BYTES: usize = 64_000;
+/// How long a full socket buffer is waited for, in all, before what is left of a batch is given up as lost.
+const FULL_FOR: Duration = Duration::from_millis(50);
+
+/// Where a viewer's datagrams leave from and go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Path {
+    /// Which socket of [`Outside::sockets`].
+    pub(super) socket: usize,
+    /// The local address that the viewer knows.
+    pub(super) source: IpAddr,
+    pub(super) destination: SocketAddr,
+}
+
+/// One datagram, or several of equal size (the last may be shorter).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Message {
+    pub(super) path: Path,
+    pub(super) start: usize,
+    pub(super) length: usize,
+    /// Size of every datagram but the last.
+    pub(super) segment: usize,
+}
+
+impl Message {
+    /// Number of datagrams.
+    pub(super) fn segments(&self) -> usize {
+        self.length.div_ceil(self.segment.max(1))
+    }
+}
+
+/// Datagrams that wait to be sent, in order.
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    messages: Vec<Message>,
+    method: SendMethod,
+    /// When the live units whose last datagram is in here were received from their cameras.
+    ended_units_us: Vec<u64>,
+}
+
+impl Batch {
+    /// An empty batch that will be sent by `method`.
+    pub(super) fn new(method: SendMethod) -> Self {
+        Self {
+            bytes: Vec::with_capacity(256 << 10),
+            messages: Vec::with_capacity(MAX_MESSAGES),
+            method,
+            ended_units_us: Vec::new(),
+        }
+    }
+
+    /// Adds one datagram: what `write` appends to the buffer. Nothing is added when `write` fails.
+    pub(super) fn push<E>(&mut self, path: &Path, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
+        let start = self.bytes.len();
+        if let Err(error) = write(&mut self.bytes) {
+            self.bytes.truncate(start);
+            return Err(error);
+        }
+        let length = self.bytes.len() - start;
+        if self.method == SendMethod::Segmented
+            && let Some(last) = self.messages.last_mut()
+            && length <= last.segment
+            && last.length % last.segment == 0
+            && last.length / last.segment < MAX_SEGMENTS
+            && last.length + length <= MAX_MESSAGE_BYTES
+            && last.path == *path
+        {
+            last.length += length;
+            return Ok(());
+        }
+        self.messages.push(Message {
+            path: *path,
+            start,
+            length,
+            segment: length,
+        });
+        Ok(())
+    }
+
+    /// Notes that the last datagram of a live unit received at `received_us` was added.
+    pub(super) fn end_unit(&mut self, received_us: u64) {
+        self.ended_units_us.push(received_us);
+    }
+
+    /// What waits, one datagram after the other.
+    #[cfg(test)]
+    pub(super) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
+        let of = |message: &Message| (message.start, message.length, message.segment);
+        self.messages
+            .iter()
+            .map(of)
+            .flat_map(|(start, length, segment)| self.bytes[start..start + length].chunks(segment))
+    }
+
+    /// Forgets what waits.
+    #[cfg(test)]
+    pub(super) fn clear(&mut self) {
+        self.messages.clear();
+        self.bytes.clear();
+    }
+
+    /// Sends everything once there is enough for a call.
+    pub(super) fn flush_when_full(&mut self, outside: &Outside) {
+        if self.messages.len() >= MAX_MESSAGES {
+            self.flush(outside);
+        }
+    }
+
+    /// Sends everything. What the system refuses is lost, as on any network, and counted.
+    pub(super) fn flush(&mut self, outside: &Outside) {
+        let mut rest = &self.messages[..];
+        let (mut datagrams, mut bytes) = (0, 0);
+        let mut patience = FULL_FOR;
+        while let Some(first) = rest.first() {
+            let same = rest.iter().take_while(|m| m.path.socket == first.path.socket).count();
+            let (now, later) = rest.split_at(same.min(MAX_MESSAGES));
+            let Some(socket) = outside.sockets.get(first.path.socket) else {
+                count(&outside.counters.send_errors, now.len() as u64);
+                rest = later;
+                continue;
+            };
+            let sent = match send(socket, self.method, &self.bytes, now) {
+                Ok(sent) => sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !patience.is_zero() => {
+                    patience = patience.saturating_sub(socket.wait_writable(patience));
+                    0
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+                Err(error) if first.segments() > 1 && refuses_segments(&error) => {
+                    if self.method == SendMethod::Segmented {
+                        tracing::warn!(%error, "a network device refuses UDP segmentation offload; sending without");
+                        self.method = SendMethod::Batched;
+                    }
+                    let apart = send_apart(socket, &self.bytes, first, outside);
+                    datagrams += apart;
+                    rest = &rest[1..];
+                    continue;
+                }
+                Err(_) => {
+                    count(&outside.counters.send_errors, first.segments() as u64);
+                    rest = &rest[1..];
+                    continue;
+                }
+            };
+            let done = &now[..sent.min(now.len())];
+            datagrams += done.iter().map(|m| m.segments() as u64).sum::<u64>();
+            bytes += done.iter().map(|m| m.length as u64).sum::<u64>();
+            rest = &rest[done.len()..];
+        }
+        if datagrams > 0 {
+            count(&outside.counters.datagrams_sent, datagrams);
+            count(&outside.counters.bytes_sent, bytes);
+        }
+        if !self.ended_units_us.is_empty() {
+            outside.record_delays(&self.ended_units_us);
+            self.ended_units_us.clear();
+        }
+        self.messages.clear();
+        self.bytes.clear();
+    }
+}
+
+/// Sends the first of `messages`, or as many as one call takes; how many.
+fn send(socket: &DatagramSocket, method: SendMethod, bytes: &[u8], messages: &[Message]) -> io::Result<usize> {
+    match (method, messages) {
+        (SendMethod::Single, [first, ..]) => {
+            let datagram = &bytes[first.start..first.start + first.length];
+            socket.send_now(datagram, first.path.source, first.path.destination)?;
+            Ok(1)
+        }
+        _ => socket.send_many(bytes, messages),
+    }
+}
+
+/// EIO: the device cannot checksum segments. EINVAL: a segment is larger than its route takes.
+fn refuses_segments(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
+}
+
+/// Sends the segments of one message one by one; how many went out.
+fn send_apart(socket: &DatagramSocket, bytes: &[u8], message: &Message, outside: &Outside) -> u64 {
+    let all = &bytes[message.start..message.start + message.length];
+    let mut sent = 0;
+    for datagram in all.chunks(message.segment) {
+        match socket.send_now(datagram, message.path.source, message.path.destination) {
+            Ok(()) => sent += 1,
+            Err(_) => count(&outside.counters.send_errors, 1),
+        }
+    }
+    sent
+}
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

@@ -1,0 +1,560 @@
+//! The task that reads the sockets: whose datagram is it, connecting viewers, liveness.
+//!
+//! A first datagram finds its session by the ufrag in its STUN request, later ones by their address. Handshakes are done
+//! here, away from the threads that send pictures; a connected viewer is handed to a shard, and from then on this task
+//! only answers its ICE requests, keeps its DTLS for the goodbye, and passes its RTCP on.
+
+use super::SessionId;
+use super::batch::Path;
+use super::consent;
+use super::demultiplex::stun_ufrag;
+use super::feed::feed_of;
+use super::handshake::Handshake;
+use super::keys::Dtls;
+use super::outside::Outside;
+use super::shard;
+use super::stats::count;
+use super::viewer::{Streams, Viewer};
+use crate::hub::Hub;
+use parking_lot::Mutex;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use str0m::crypto::Sha1HmacProvider;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// Datagrams taken from a socket, and commands, before everything else gets its turn.
+const BATCH: usize = 256;
+/// Larger than any datagram that a viewer sends (DTLS flights stay below 1500).
+const RECEIVE_BYTES: usize = 2048;
+/// ICE and DTLS must be done by then.
+const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+/// Viewers send consent checks and receiver reports every few seconds; silence means they are gone.
+const SILENT_AFTER: Duration = Duration::from_secs(10);
+/// A viewer that asks from elsewhere without nominating that address is followed when its address has been silent for
+/// so long: longer than the pause between two checks of Chromium (2.5 s).
+const MOVED_AFTER: Duration = Duration::from_secs(3);
+/// Addresses that one viewer may send from: interfaces of its machine, before ICE has chosen.
+const MAX_ADDRESSES: usize = 16;
+/// RTCP datagrams of one viewer that reach its shard, per second and at once. Chromium sends some twenty a second, and
+/// one per lost packet when it loses many.
+const FEEDBACK_PER_S: u64 = 200;
+/// Viewers by which a shard that shows a camera already may exceed the emptiest, before a second one shows it too.
+const UNEVEN_VIEWERS: usize = 32;
+
+/// What the reception is told. Ordered: a session is known before its viewer can have its answer.
+pub(super) enum Command {
+    /// A session was agreed on.
+    Open(Box<Session>),
+    /// A session is to end.
+    Close(SessionId),
+    /// All sessions of a hub are to end.
+    CloseHub(Arc<Hub>),
+    /// A shard gives a viewer up.
+    Ended(u64, End),
+    /// Everything is to end.
+    Shutdown,
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The viewer left, or was asked to.
+    Left,
+    /// The viewer fell silent or never came.
+    TimedOut,
+    /// The protocol stack gave up.
+    Failed,
+    /// The camera sends another codec now: the viewer has to negotiate anew.
+    CodecChanged,
+}
+
+/// Ids of the sessions that exist, shared with those who open and close them.
+pub(super) type OpenSessions = Arc<Mutex<HashSet<SessionId>>>;
+
+/// A viewer as the reception knows it.
+pub(super) struct Session {
+    id: SessionId,
+    hub: Arc<Hub>,
+    /// The local half of the ICE user name, by which first datagrams find their session.
+    ufrag: String,
+    password: String,
+    addresses: VecDeque<SocketAddr>,
+    /// When the timer for this session stands, so that there is one at a time.
+    scheduled: Option<Instant>,
+    opened: Instant,
+    state: State,
+}
+
+enum State {
+    /// Boxed: large, and gone after a second.
+    Connecting(Box<(Handshake, Streams)>),
+    Connected(Connected),
+    Over,
+}
+
+struct Connected {
+    dtls: Dtls,
+    shard: usize,
+    path: Path,
+    /// When a signed request last came from where the media goes.
+    path_heard: Instant,
+    /// How many more RTCP datagrams its shard takes, as of an instant.
+    feedback_credit: u64,
+    feedback_since: Instant,
+    /// When the viewer last proved to be there, in µs since the start; the shard knows of its reports.
+    heard_us: Arc<AtomicU64>,
+}
+
+impl Connected {
+    /// Whether one more RTCP datagram is passed on: a viewer gone mad shall not keep its shard busy.
+    fn takes_feedback(&mut self, now: Instant) -> bool {
+        let passed_ms = now.saturating_duration_since(self.feedback_since).as_millis() as u64;
+        let earned = passed_ms.min(1000) * FEEDBACK_PER_S / 1000;
+        if earned > 0 {
+            self.feedback_credit = (self.feedback_credit + earned).min(FEEDBACK_PER_S);
+            self.feedback_since = now;
+        }
+        let takes = self.feedback_credit > 0;
+        self.feedback_credit -= u64::from(takes);
+        takes
+    }
+}
+
+impl Session {
+    /// A session as agreed on, not connected yet.
+    pub(super) fn new(id: SessionId, hub: Arc<Hub>, mut handshake: Handshake, streams: Streams, now: Instant) -> Self {
+        let (ufrag, password) = handshake.credentials();
+        Self {
+            id,
+            hub,
+            ufrag,
+            password,
+            addresses: VecDeque::new(),
+            scheduled: None,
+            opened: now,
+            state: State::Connecting(Box::new((handshake, streams))),
+        }
+    }
+
+    /// When `Reception::tick` is wanted next.
+    fn wake_at(&self, outside: &Outside) -> Instant {
+        match &self.state {
+            State::Connecting(connecting) => connecting.0.timeout().min(self.opened + CONNECT_WITHIN),
+            State::Connected(connected) => outside.instant(connected.heard_us.load(Ordering::Relaxed)) + SILENT_AFTER,
+            State::Over => self.opened,
+        }
+    }
+}
+
+pub(super) struct Reception {
+    outside: Arc<Outside>,
+    hmac: &'static dyn Sha1HmacProvider,
+    commands: UnboundedReceiver<Command>,
+    open: OpenSessions,
+    shards: Vec<Sender<shard::Command>>,
+    /// Viewers of each shard.
+    loads: Vec<usize>,
+    /// Which shards show a hub, with how many viewers each.
+    shows: HashMap<usize, Vec<usize>>,
+    /// RTCP for each shard, passed on together.
+    feedback: Vec<Vec<(u64, Box<[u8]>)>>,
+    sessions: HashMap<u64, Session>,
+    next_key: u64,
+    by_id: HashMap<SessionId, u64>,
+    by_ufrag: HashMap<String, u64>,
+    by_address: HashMap<SocketAddr, u64>,
+    timers: BinaryHeap<Reverse<(Instant, u64)>>,
+    stopping: bool,
+}
+
+impl Reception {
+    pub(super) fn new(
+        outside: Arc<Outside>,
+        hmac: &'static dyn Sha1HmacProvider,
+        commands: UnboundedReceiver<Command>,
+        open: OpenSessions,
+        shards: Vec<Sender<shard::Command>>,
+    ) -> Self {
+        Self {
+            outside,
+            hmac,
+            commands,
+            open,
+            loads: vec![0; shards.len()],
+            shows: HashMap::new(),
+            feedback: vec![Vec::new(); shards.len()],
+            shards,
+            sessions: HashMap::new(),
+            next_key: 0,
+            by_id: HashMap::new(),
+            by_ufrag: HashMap::new(),
+            by_address: HashMap::new(),
+            timers: BinaryHeap::new(),
+            stopping: false,
+        }
+    }
+
+    /// Runs until told to stop, then ends all sessions and shards.
+    pub(super) async fn run(mut self) {
+        while !self.stopping {
+            // Commands first: a viewer's first datagram may follow its answer within a millisecond.
+            for _ in 0..BATCH {
+                let Ok(command) = self.commands.try_recv() else {
+                    break;
+                };
+                self.obey(command);
+            }
+            self.receive();
+            self.run_timers();
+            self.wait().await;
+        }
+        let keys: Vec<u64> = self.sessions.keys().copied().collect();
+        for key in keys {
+            self.remove(key, End::Left);
+        }
+        for shard in &self.shards {
+            let _ = shard.send(shard::Command::Stop);
+        }
+    }
+
+    /// Returns when there is something to do.
+    async fn wait(&mut self) {
+        let next = self.timers.peek().map(|Reverse((at, _))| *at);
+        let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        let sockets = &self.outside.sockets;
+        let readable = poll_fn(|context| {
+            let ready = sockets.iter().any(|socket| socket.poll_readable(context).is_ready());
+            if ready { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::select! {
+            command = self.commands.recv() => match command {
+                Some(command) => self.obey(command),
+                None => self.stopping = true,
+            },
+            () = readable => {}
+            () = tokio::time::sleep_until(next.into()) => {}
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Open(session) => self.open(*session),
+            Command::Close(id) => {
+                if let Some(key) = self.by_id.get(&id).copied() {
+                    self.remove(key, End::Left);
+                }
+            }
+            Command::CloseHub(hub) => {
+                let of_hub = self
+                    .sessions
+                    .iter()
+                    .filter(|(_, session)| Arc::ptr_eq(&session.hub, &hub));
+                let keys: Vec<u64> = of_hub.map(|(key, _)| *key).collect();
+                for key in keys {
+                    self.remove(key, End::Left);
+                }
+            }
+            Command::Ended(key, end) => self.remove(key, end),
+            Command::Shutdown => self.stopping = true,
+        }
+    }
+
+    fn open(&mut self, session: Session) {
+        let key = self.next_key;
+        self.next_key += 1;
+        self.by_id.insert(session.id.clone(), key);
+        self.by_ufrag.insert(session.ufrag.clone(), key);
+        self.sessions.insert(key, session);
+        self.tick(key, Instant::now());
+    }
+
+    fn receive(&mut self) {
+        let mut buffer = [0; RECEIVE_BYTES];
+        for socket in 0..self.outside.sockets.len() {
+            for _ in 0..BATCH {
+                let Ok((length, source, destination)) = self.outside.sockets[socket].receive(&mut buffer) else {
+                    // Also errors of earlier sends (ICMP unreachable), which this call clears.
+                    break;
+                };
+                count(&self.outside.counters.datagrams_received, 1);
+                if !self.dispatch(&buffer[..length], source, destination) {
+                    count(&self.outside.counters.datagrams_unknown, 1);
+                }
+            }
+        }
+        for (shard, datagrams) in self.shards.iter().zip(&mut self.feedback) {
+            if !datagrams.is_empty() {
+                let _ = shard.send(shard::Command::Feedback(std::mem::take(datagrams)));
+            }
+        }
+    }
+
+    /// Hands a datagram to its session; false when there is none.
+    fn dispatch(&mut self, datagram: &[u8], source: SocketAddr, destination: SocketAddr) -> bool {
+        let now = Instant::now();
+        if let Some(ufrag) = stun_ufrag(datagram) {
+            let Some(key) = self.by_ufrag.get(ufrag).copied() else {
+                return false;
+            };
+            return self.stun(key, datagram, source, destination, now);
+        }
+        let Some(key) = self.by_address.get(&source).copied() else {
+            return false;
+        };
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return false;
+        };
+        match &mut session.state {
+            State::Connecting(connecting) => {
+                let taken = connecting
+                    .0
+                    .receive(&self.outside, datagram, (destination, source), now);
+                self.after_handshake(key, taken.is_ok());
+            }
+            State::Connected(connected) => match datagram {
+                // RFC 7983 §7 and RFC 5761 §4.
+                [128..=191, 192..=223, ..] => {
+                    if connected.takes_feedback(now) {
+                        self.feedback[connected.shard].push((key, datagram.into()));
+                    } else {
+                        count(&self.outside.counters.feedback_refused, 1);
+                    }
+                }
+                [20..=63, ..] => {
+                    let path = self.outside.path(destination, source);
+                    let send = |reply: &[u8]| self.outside.send(reply, path);
+                    if connected.dtls.receive(datagram, send) {
+                        self.remove(key, End::Left);
+                    }
+                }
+                _ => count(&self.outside.counters.datagrams_malformed, 1),
+            },
+            State::Over => {}
+        }
+        true
+    }
+
+    /// A STUN message that names session `key`; false when it is not signed by its viewer.
+    fn stun(&mut self, key: u64, datagram: &[u8], source: SocketAddr, destination: SocketAddr, now: Instant) -> bool {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return false;
+        };
+        // A new address, or one that another session of the same machine had: only the password proves whose it is.
+        let Some(consent) = consent::answer(datagram, source, &session.password, self.hmac) else {
+            let known = self.by_address.get(&source) == Some(&key);
+            if known {
+                count(&self.outside.counters.datagrams_malformed, 1);
+            }
+            return known;
+        };
+        if self.by_address.get(&source) != Some(&key) {
+            session.addresses.push_back(source);
+            if session.addresses.len() > MAX_ADDRESSES
+                && let Some(forgotten) = session.addresses.pop_front()
+                && self.by_address.get(&forgotten) == Some(&key)
+            {
+                self.by_address.remove(&forgotten);
+            }
+            self.by_address.insert(source, key);
+        }
+        match &mut session.state {
+            State::Connecting(connecting) => {
+                let taken = connecting
+                    .0
+                    .receive(&self.outside, datagram, (destination, source), now);
+                self.after_handshake(key, taken.is_ok());
+            }
+            State::Connected(connected) => {
+                connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
+                let path = self.outside.path(destination, source);
+                self.outside.send(&consent.reply, path);
+                let Some(path) = path else {
+                    return true;
+                };
+                let deserted = now.saturating_duration_since(connected.path_heard) >= MOVED_AFTER;
+                if connected.path != path && (consent.nominates || deserted) {
+                    connected.path = path;
+                    connected.path_heard = now;
+                    count(&self.outside.counters.moves, 1);
+                    let _ = self.shards[connected.shard].send(shard::Command::Move(key, path));
+                } else if connected.path == path {
+                    connected.path_heard = now;
+                }
+            }
+            State::Over => {}
+        }
+        true
+    }
+
+    fn run_timers(&mut self) {
+        let now = Instant::now();
+        while let Some(Reverse((at, key))) = self.timers.peek().copied()
+            && at <= now
+        {
+            self.timers.pop();
+            // A session has one timer that counts; those left over from before stand for nothing.
+            if let Some(session) = self.sessions.get_mut(&key)
+                && session.scheduled == Some(at)
+            {
+                session.scheduled = None;
+                self.tick(key, now);
+            }
+        }
+    }
+
+    /// Whatever is due for a session: str0m's timers, silence.
+    fn tick(&mut self, key: u64, now: Instant) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        match &mut session.state {
+            State::Connecting(connecting) => {
+                if now.saturating_duration_since(session.opened) >= CONNECT_WITHIN {
+                    return self.remove(key, End::TimedOut);
+                }
+                let advanced = connecting.0.timeout() > now || connecting.0.advance(&self.outside, now).is_ok();
+                self.after_handshake(key, advanced);
+            }
+            State::Connected(_) => {
+                if session.wake_at(&self.outside) <= now {
+                    return self.remove(key, End::TimedOut);
+                }
+                self.schedule(key);
+            }
+            State::Over => {}
+        }
+    }
+
+    /// What follows from a step of a handshake: the viewer is connected, or gone, or there is a next timer.
+    fn after_handshake(&mut self, key: u64, alive: bool) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        let connected = matches!(&session.state, State::Connecting(connecting) if connecting.0.is_connected());
+        if !alive {
+            return self.remove(key, End::Failed);
+        }
+        if !connected {
+            return self.schedule(key);
+        }
+        if self.hand_over(key).is_none() {
+            return self.remove(key, End::Failed);
+        }
+        self.schedule(key);
+    }
+
+    /// Gives a session that has just connected to a shard.
+    fn hand_over(&mut self, key: u64) -> Option<()> {
+        let session = self.sessions.get_mut(&key)?;
+        let now = Instant::now();
+        let State::Connecting(connecting) = std::mem::replace(&mut session.state, State::Over) else {
+            return None;
+        };
+        let (handshake, streams) = *connecting;
+        let (dtls, (local, remote)) = handshake.finish().ok()?;
+        let contexts = dtls.srtp().ok()?;
+        let path = self.outside.path(local, remote)?;
+        let heard_us = Arc::new(AtomicU64::new(self.outside.us(now)));
+        let viewer = Viewer::new(key, path, contexts, streams, heard_us.clone());
+        let shard = choose_shard(&self.loads, self.shows.get(&feed_of(&session.hub)));
+        self.shards[shard]
+            .send(shard::Command::Join(session.hub.clone(), Box::new(viewer)))
+            .ok()?;
+        self.loads[shard] += 1;
+        let shards = self.shards.len();
+        self.shows
+            .entry(feed_of(&session.hub))
+            .or_insert_with(|| vec![0; shards])[shard] += 1;
+        session.state = State::Connected(Connected {
+            dtls,
+            shard,
+            path,
+            path_heard: now,
+            feedback_credit: FEEDBACK_PER_S,
+            feedback_since: now,
+            heard_us,
+        });
+        count(&self.outside.counters.connected, 1);
+        Some(())
+    }
+
+    fn schedule(&mut self, key: u64) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        let wake_at = session.wake_at(&self.outside);
+        if session.scheduled.is_none_or(|at| wake_at < at) {
+            session.scheduled = Some(wake_at);
+            self.timers.push(Reverse((wake_at, key)));
+        }
+    }
+
+    fn remove(&mut self, key: u64, end: End) {
+        let Some(session) = self.sessions.remove(&key) else {
+            return;
+        };
+        let counters = &self.outside.counters;
+        match end {
+            End::Left | End::CodecChanged => {}
+            End::TimedOut => count(&counters.timed_out, 1),
+            End::Failed => count(&counters.failed, 1),
+        }
+        if let State::Connected(connected) = &session.state {
+            // The shard says goodbye in RTCP, DTLS does here: whichever the viewer understands first.
+            let _ = self.shards[connected.shard].send(shard::Command::Leave(key));
+            connected
+                .dtls
+                .close(|goodbye| self.outside.send(goodbye, Some(connected.path)));
+            counters.connected.fetch_sub(1, Ordering::Relaxed);
+            self.loads[connected.shard] -= 1;
+            let id = feed_of(&session.hub);
+            if let Some(viewers) = self.shows.get_mut(&id) {
+                viewers[connected.shard] -= 1;
+                if viewers.iter().all(|viewers| *viewers == 0) {
+                    self.shows.remove(&id);
+                }
+            }
+        }
+        tracing::debug!(
+            camera = session.hub.name(),
+            session = session.id,
+            ?end,
+            "WebRTC viewer gone"
+        );
+        self.by_id.remove(&session.id);
+        self.by_ufrag.remove(&session.ufrag);
+        for address in &session.addresses {
+            if self.by_address.get(address) == Some(&key) {
+                self.by_address.remove(address);
+            }
+        }
+        self.open.lock().remove(&session.id);
+    }
+}
+
+/// The shard for a viewer of a hub: one that cuts the hub's pictures already, unless that makes it much fuller than the
+/// emptiest.
+fn choose_shard(loads: &[usize], shows: Option<&Vec<usize>>) -> usize {
+    let emptiest = (0..loads.len()).min_by_key(|shard| loads[*shard]).unwrap_or(0);
+    let Some(shows) = shows else {
+        return emptiest;
+    };
+    let showing = (0..loads.len()).filter(|shard| shows[*shard] > 0);
+    let best = showing.min_by_key(|shard| loads[*shard]).unwrap_or(emptiest);
+    if loads[best] <= loads[emptiest] + UNEVEN_VIEWERS {
+        best
+    } else {
+        emptiest
+    }
+}
+
+#[cfg(test)]
+#[path = "reception_tests.rs"]
+mod tests;

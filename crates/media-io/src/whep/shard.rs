@@ -1,0 +1,360 @@
+//! A thread that serves a share of the viewers: units in, protected packets out.
+//!
+//! Nothing here waits for anything but its own channel and, when a socket's buffer is full, the kernel. When a unit
+//! arrives, one pass over the viewers of its feed protects it for each of them into a batch. Packets that the pace holds
+//! back, and reports, are looked after by ticks of the whole shard: no viewer has a timer of its own.
+
+use super::batch::{Batch, Path};
+use super::feed::{Feed, feed_of};
+use super::outside::Outside;
+use super::packets::Cutter;
+use super::reception;
+use super::send_method::SendMethod;
+use super::stats::count;
+use super::viewer::{Leave, Turn, Viewer, Wish};
+use crate::hub::Hub;
+use media_core::{Error, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Commands taken before everything else gets its turn.
+const COMMANDS: usize = 256;
+/// How often packets that the pace holds back get their turn: at 50 Mbit/s some ten packets, one message.
+const PACE_US: u64 = 2000;
+/// How often a viewer is sent a report.
+const REPORT_US: u64 = 1_000_000;
+/// How often the shard looks whose report is due.
+const REPORTS_US: u64 = 20_000;
+
+/// What a shard is told. Ordered: a viewer is known before its feedback can arrive.
+pub(super) enum Command {
+    /// A viewer of a hub has connected.
+    Join(Arc<Hub>, Box<Viewer>),
+    /// A viewer's datagrams go elsewhere now.
+    Move(u64, Path),
+    /// SRTCP datagrams of viewers, in the order of their arrival.
+    Feedback(Vec<(u64, Box<[u8]>)>),
+    /// A viewer is gone or to be sent away; it is told.
+    Leave(u64),
+    /// Units wait in a feed's inlet.
+    Ready(usize),
+    /// Everything is to end.
+    Stop,
+}
+
+/// The viewers of one hub on one shard.
+struct Audience {
+    feed: Feed,
+    viewers: Vec<Viewer>,
+    /// Some viewers have packets that wait for their turn.
+    waiting: bool,
+}
+
+pub(super) struct Shard {
+    outside: Arc<Outside>,
+    commands: Receiver<Command>,
+    wake: Sender<Command>,
+    reception: UnboundedSender<reception::Command>,
+    audiences: HashMap<usize, Audience>,
+    /// Which feed each viewer watches, and where among its viewers it is.
+    places: HashMap<u64, (usize, usize)>,
+    cutter: Cutter,
+    batch: Batch,
+    plain: Vec<u8>,
+    pace_at_us: u64,
+    reports_at_us: u64,
+    stopping: bool,
+}
+
+impl Shard {
+    /// Starts a shard on a thread of its own. It ends on `Stop` or when nobody holds the sender any more; `ended` is
+    /// dropped then, after the sockets.
+    pub(super) fn start(
+        number: usize,
+        outside: Arc<Outside>,
+        method: SendMethod,
+        reception: UnboundedSender<reception::Command>,
+        ended: tokio::sync::mpsc::Sender<()>,
+    ) -> Result<Sender<Command>> {
+        let (wake, commands) = channel();
+        let sender = wake.clone();
+        let shard = move || {
+            let shard = Self {
+                outside,
+                commands,
+                wake,
+                reception,
+                audiences: HashMap::new(),
+                places: HashMap::new(),
+                cutter: Cutter::default(),
+                batch: Batch::new(method),
+                plain: Vec::new(),
+                pace_at_us: 0,
+                reports_at_us: 0,
+                stopping: false,
+            };
+            shard.run();
+            drop(ended);
+        };
+        let named = std::thread::Builder::new().name(format!("vms-webrtc-{number}"));
+        named.spawn(shard).map_err(|e| Error::from(e).within("WebRTC shard"))?;
+        Ok(sender)
+    }
+
+    fn run(mut self) {
+        while !self.stopping {
+            match self.commands.recv_timeout(self.until_tick()) {
+                Ok(command) => {
+                    self.obey(command);
+                    for _ in 0..COMMANDS {
+                        let Ok(command) = self.commands.try_recv() else { break };
+                        self.obey(command);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.tick();
+            self.batch.flush(&self.outside);
+        }
+        let everyone: Vec<u64> = self.places.keys().copied().collect();
+        for key in everyone {
+            self.leave(key);
+        }
+        self.batch.flush(&self.outside);
+    }
+
+    fn now_us(&self) -> u64 {
+        self.outside.us(Instant::now())
+    }
+
+    /// How long until the shard has something to do of its own accord.
+    fn until_tick(&self) -> Duration {
+        if self.places.is_empty() {
+            return Duration::from_secs(3600);
+        }
+        let paces = self.audiences.values().any(|audience| audience.waiting);
+        let next = if paces {
+            self.pace_at_us.min(self.reports_at_us)
+        } else {
+            self.reports_at_us
+        };
+        Duration::from_micros(next.saturating_sub(self.now_us()))
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Join(hub, viewer) => self.join(hub, *viewer),
+            Command::Move(key, path) => {
+                if let Some(viewer) = self.viewer(key) {
+                    viewer.path = path;
+                }
+            }
+            Command::Feedback(datagrams) => {
+                for (key, datagram) in datagrams {
+                    self.feedback(key, &datagram);
+                }
+            }
+            Command::Leave(key) => self.leave(key),
+            Command::Ready(feed) => self.deliver(feed),
+            Command::Stop => self.stopping = true,
+        }
+    }
+
+    fn viewer(&mut self, key: u64) -> Option<&mut Viewer> {
+        let (id, at) = self.places.get(&key)?;
+        self.audiences.get_mut(id)?.viewers.get_mut(*at)
+    }
+
+    fn join(&mut self, hub: Arc<Hub>, mut viewer: Viewer) {
+        let id = feed_of(&hub);
+        let (wake, counters) = (&self.wake, &self.outside.counters);
+        let audience = self.audiences.entry(id).or_insert_with(|| Audience {
+            feed: Feed::attach(hub, wake.clone(), counters.clone()),
+            viewers: Vec::new(),
+            waiting: false,
+        });
+        // What the feed holds already goes to those who watch; the newcomer starts at the GOP that results.
+        if audience.viewers.is_empty() {
+            audience.feed.take(&mut self.cutter, &self.outside.counters);
+        } else {
+            self.deliver(id);
+        }
+        let now_us = self.now_us();
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return;
+        };
+        viewer.start(audience.feed.gop(), now_us);
+        let mut turn = Turn {
+            outside: &self.outside,
+            batch: &mut self.batch,
+            now_us,
+        };
+        viewer.flush(&mut turn);
+        viewer.report(REPORT_US, &mut turn);
+        audience.waiting |= viewer.is_waiting();
+        self.places.insert(viewer.key, (id, audience.viewers.len()));
+        audience.viewers.push(viewer);
+        self.batch.flush_when_full(&self.outside);
+    }
+
+    /// Hands what a hub has published to everyone who watches it.
+    fn deliver(&mut self, id: usize) {
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return;
+        };
+        let units = audience.feed.take(&mut self.cutter, &self.outside.counters);
+        let mut wishes = Vec::new();
+        for unit in &units {
+            let now_us = self.outside.us(Instant::now());
+            let seen_us = self.outside.seen_us(unit, now_us);
+            for viewer in &mut audience.viewers {
+                let mut turn = Turn {
+                    outside: &self.outside,
+                    batch: &mut self.batch,
+                    now_us,
+                };
+                viewer.push(unit, seen_us, &mut turn);
+                audience.waiting |= viewer.is_waiting();
+                wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
+                self.batch.flush_when_full(&self.outside);
+            }
+        }
+        self.batch.flush(&self.outside);
+        for (key, wish) in wishes {
+            self.grant(key, wish);
+        }
+    }
+
+    fn feedback(&mut self, key: u64, datagram: &[u8]) {
+        let now_us = self.now_us();
+        let Some((id, at)) = self.places.get(&key) else {
+            return;
+        };
+        let audience = self.audiences.get_mut(id);
+        let Some(viewer) = audience.and_then(|audience| audience.viewers.get_mut(*at)) else {
+            return;
+        };
+        let mut turn = Turn {
+            outside: &self.outside,
+            batch: &mut self.batch,
+            now_us,
+        };
+        viewer.receive(datagram, &mut self.plain, &mut turn);
+        let wish = viewer.take_wish();
+        self.batch.flush_when_full(&self.outside);
+        if let Some(wish) = wish {
+            self.grant(key, wish);
+        }
+    }
+
+    /// Sends what the pace held back, and reports that are due.
+    fn tick(&mut self) {
+        let now_us = self.now_us();
+        let (paces, reports) = (now_us >= self.pace_at_us, now_us >= self.reports_at_us);
+        if paces {
+            self.pace_at_us = now_us + PACE_US;
+        }
+        if reports {
+            self.reports_at_us = now_us + REPORTS_US;
+        }
+        let mut wishes = Vec::new();
+        for audience in self.audiences.values_mut() {
+            let paces = paces && audience.waiting;
+            if !paces && !reports {
+                continue;
+            }
+            let mut waiting = false;
+            for viewer in &mut audience.viewers {
+                let mut turn = Turn {
+                    outside: &self.outside,
+                    batch: &mut self.batch,
+                    now_us,
+                };
+                if paces && viewer.is_waiting() {
+                    viewer.flush(&mut turn);
+                }
+                if reports && now_us >= viewer.report_at_us() {
+                    viewer.report(REPORT_US, &mut turn);
+                }
+                waiting |= viewer.is_waiting();
+                wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
+                self.batch.flush_when_full(&self.outside);
+            }
+            audience.waiting = waiting;
+        }
+        for (key, wish) in wishes {
+            self.grant(key, wish);
+        }
+    }
+
+    fn grant(&mut self, key: u64, wish: Wish) {
+        match wish {
+            Wish::Leave(leave) => {
+                let why = match leave {
+                    Leave::CodecChanged => reception::End::CodecChanged,
+                    Leave::Failed => reception::End::Failed,
+                };
+                // The reception sends the viewer away; a reception that is gone has sent everyone away.
+                let _ = self.reception.send(reception::Command::Ended(key, why));
+            }
+            Wish::Resend => {
+                let now_us = self.now_us();
+                let Some((id, at)) = self.places.get(&key) else {
+                    return;
+                };
+                let Some(audience) = self.audiences.get_mut(id) else {
+                    return;
+                };
+                let Some(viewer) = audience.viewers.get_mut(*at) else {
+                    return;
+                };
+                // Nothing to start again from: better what comes than nothing.
+                if audience.feed.gop().is_empty() {
+                    return;
+                }
+                count(&self.outside.counters.key_resends, 1);
+                viewer.start(audience.feed.gop(), now_us);
+                let mut turn = Turn {
+                    outside: &self.outside,
+                    batch: &mut self.batch,
+                    now_us,
+                };
+                viewer.flush(&mut turn);
+                audience.waiting |= viewer.is_waiting();
+                self.batch.flush_when_full(&self.outside);
+            }
+        }
+    }
+
+    fn leave(&mut self, key: u64) {
+        let Some((id, at)) = self.places.remove(&key) else {
+            return;
+        };
+        let now_us = self.now_us();
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return;
+        };
+        let mut viewer = audience.viewers.swap_remove(at);
+        if let Some(moved) = audience.viewers.get(at) {
+            self.places.insert(moved.key, (id, at));
+        }
+        let mut turn = Turn {
+            outside: &self.outside,
+            batch: &mut self.batch,
+            now_us,
+        };
+        viewer.goodbye(&mut turn);
+        if audience.viewers.is_empty() {
+            self.audiences.remove(&id);
+        } else if audience.viewers.len() < audience.viewers.capacity() / 4 {
+            audience.viewers.shrink_to_fit();
+        }
+        if self.places.is_empty() {
+            self.places.shrink_to_fit();
+        }
+    }
+}

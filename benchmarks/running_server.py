@@ -46,7 +46,6 @@ class RunningServer:
             "VMS_ADMIN_PASSWORD": self.password,
             "VMS_CAMERAS__ALLOW_LOOPBACK": "true",
             "VMS_LIMITS__REQUESTS_PER_MINUTE": "0",
-            "VMS_WEBRTC__UDP_PORT": str(free_port(socket.SOCK_DGRAM)),
             "VMS_RTSP__PORT": "0",
             "VMS_SRT__PORT": "0",
             "VMS_GRPC__PORT": "0",
@@ -72,7 +71,8 @@ class RunningServer:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=self._environment,
+                # Anew at each start: others may have got a port that was free before.
+                env={"VMS_WEBRTC__UDP_PORT": str(free_port(socket.SOCK_DGRAM)), **self._environment},
             )
         assert self.process.stdout is not None
         for line in self.process.stdout:

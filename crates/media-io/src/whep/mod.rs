@@ -28,8 +28,8 @@ mod demultiplex;
 mod feed;
 #[doc(hidden)]
 pub mod fuzzing;
-pub(crate) mod keys;
 mod handshake;
+pub(crate) mod keys;
 mod negotiation;
 mod offer;
 mod outgoing;

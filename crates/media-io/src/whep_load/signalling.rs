@@ -87,7 +87,8 @@ fn roles(options: &LoadOptions) -> impl Iterator<Item = Role> + use<> {
     let total: usize = counts.iter().map(|(_, count)| count).sum();
     let mut brought = [0usize; 3];
     (1..=total).map(move |number| {
-        let behind = |index: &usize| counts[*index].1 * number / total - brought[*index];
+        // In units of 1/total, as shares are no whole numbers.
+        let behind = |index: &usize| (counts[*index].1 * number) as i64 - (brought[*index] * total) as i64;
         let next = (0..3)
             .filter(|index| brought[*index] < counts[*index].1)
             .max_by_key(behind);

@@ -146,6 +146,8 @@ def all_command(output: Output = RESULTS) -> None:
         ("seek-30-days", lambda: seeking.measure(30)),
         ("export", exporting.measure),
         ("live", live.measure),
+        ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
+        ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),
         ("kills", kills.measure),
     ]
     for name, measure in benches:

@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn names_with_brackets_do_not_shift_the_times() {
-        let stat = format!("7 (a (b) c) S {} 150 50 0", vec!["0"; 10].join(" "));
+        let stat = format!("7 (a (b) c) S {} 150 50 0", ["0"; 10].join(" "));
         let (name, cpu_s) = times(&stat).unwrap();
         assert_eq!(name, "a (b) c");
         assert!(cpu_s > 0.0);

@@ -158,7 +158,7 @@ impl Batch {
 
 /// The length of a train's parts and the time of arrival.
 fn control_of(message: &libc::mmsghdr, control: &Control) -> (Option<usize>, Option<u64>) {
-    let length = (message.msg_hdr.msg_controllen as usize).min(control.0.len());
+    let length = message.msg_hdr.msg_controllen.min(control.0.len());
     let (mut part_bytes, mut arrived_us) = (None, None);
     let mut rest = &control.0[..length];
     let head_bytes = size_of::<libc::cmsghdr>();

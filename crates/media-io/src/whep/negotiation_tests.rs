@@ -270,8 +270,8 @@ fn sound_and_picture_have_one_source_so_that_they_are_shown_in_step() {
         words.dedup();
         words
     };
-    assert_eq!(of(0, "cname:"), [agreed.cname.clone()]);
-    assert_eq!(of(1, "cname:"), [agreed.cname.clone()]);
+    assert_eq!(of(0, "cname:"), std::slice::from_ref(&agreed.cname));
+    assert_eq!(of(1, "cname:"), std::slice::from_ref(&agreed.cname));
     assert_eq!(of(0, "msid:"), of(1, "msid:"));
     assert_eq!(of(1, "msid:").len(), 1);
     let semantic = format!("a=msid-semantic: WMS {}", of(0, "msid:")[0]);

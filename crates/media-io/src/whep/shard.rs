@@ -10,6 +10,7 @@ use super::outside::Outside;
 use super::packets::Cutter;
 use super::reception;
 use super::send_method::SendMethod;
+use super::session::End;
 use super::stats::count;
 use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
@@ -295,8 +296,8 @@ impl Shard {
         match wish {
             Wish::Leave(leave) => {
                 let why = match leave {
-                    Leave::CodecChanged => reception::End::CodecChanged,
-                    Leave::Failed => reception::End::Failed,
+                    Leave::CodecChanged => End::CodecChanged,
+                    Leave::Failed => End::Failed,
                 };
                 // The reception sends the viewer away; a reception that is gone has sent everyone away.
                 let _ = self.reception.send(reception::Command::Ended(key, why));

@@ -118,7 +118,7 @@ async fn join(
     // The address from which the server is reached.
     let probe = std::net::UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
     probe.connect(server)?;
-    let socket = super::socket::bind(probe.local_addr()?.ip())?;
+    let socket = super::socket::bind(probe.local_addr()?.ip(), options.trains)?;
     let local = socket.local_addr()?;
     let (mut rtc, dtls, offer, pending) = offer(options, identity, local)?;
     let posted_us = unix_us();
@@ -252,6 +252,7 @@ mod tests {
             audio: false,
             nack: true,
             lose_percent: 0.0,
+            trains: false,
             server_pid: None,
         };
         let order: Vec<Role> = roles(&options).collect();

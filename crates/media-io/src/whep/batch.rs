@@ -53,6 +53,8 @@ pub(super) struct Batch {
     bytes: Vec<u8>,
     messages: Vec<Message>,
     method: SendMethod,
+    /// Bytes ever added.
+    pushed_bytes: u64,
     /// When the live units whose last datagram is in here were received from their cameras.
     ended_units_us: Vec<u64>,
 }
@@ -64,6 +66,7 @@ impl Batch {
             bytes: Vec::with_capacity(256 << 10),
             messages: Vec::with_capacity(MAX_MESSAGES),
             method,
+            pushed_bytes: 0,
             ended_units_us: Vec::new(),
         }
     }
@@ -76,6 +79,7 @@ impl Batch {
             return Err(error);
         }
         let length = self.bytes.len() - start;
+        self.pushed_bytes += length as u64;
         if self.method == SendMethod::Segmented
             && let Some(last) = self.messages.last_mut()
             && length <= last.segment
@@ -94,6 +98,11 @@ impl Batch {
             segment: length,
         });
         Ok(())
+    }
+
+    /// Bytes ever added, to bound what is done in one go.
+    pub(super) fn pushed_bytes(&self) -> u64 {
+        self.pushed_bytes
     }
 
     /// Notes that the last datagram of a live unit received at `received_us` was added.

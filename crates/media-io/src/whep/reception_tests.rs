@@ -5,8 +5,12 @@
 use super::*;
 use crate::clock::SystemClock;
 use crate::hub::GOP_CACHE_BYTES;
+use crate::whep::batch::Path;
+use crate::whep::handshake::Handshake;
 use crate::whep::negotiation::Identity;
 use crate::whep::outgoing::Outgoing;
+use crate::whep::session::SILENT_AFTER;
+use crate::whep::viewer::Streams;
 use media_core::{Codec, TrackParameters};
 use std::sync::mpsc::{Receiver, channel};
 use tokio::sync::mpsc::unbounded_channel;
@@ -63,6 +67,23 @@ fn bench(shards: usize) -> Bench {
     }
 }
 
+fn path() -> Path {
+    Path {
+        socket: 0,
+        source: "127.0.0.1".parse().unwrap(),
+        destination: "127.0.0.1:9".parse().unwrap(),
+    }
+}
+
+/// A viewer whose media goes by `path` since `now`.
+pub(crate) fn connected(path: Path, now: Instant) -> Connected {
+    let mut bench = bench(1);
+    let State::Connecting(connecting) = std::mem::replace(&mut bench.session().state, State::Over) else {
+        panic!("connected before");
+    };
+    Connected::new(connecting.0.into_dtls(), 0, path, now, Arc::default())
+}
+
 impl Bench {
     fn session(&mut self) -> &mut Session {
         self.reception.sessions.get_mut(&0).unwrap()
@@ -74,19 +95,8 @@ impl Bench {
         let State::Connecting(connecting) = std::mem::replace(&mut self.session().state, State::Over) else {
             panic!("connected before");
         };
-        let state = Connected {
-            dtls: connecting.0.into_dtls(),
-            shard: 0,
-            path: Path {
-                socket: 0,
-                source: "127.0.0.1".parse().unwrap(),
-                destination: "127.0.0.1:9".parse().unwrap(),
-            },
-            path_heard: self.now,
-            feedback_credit: FEEDBACK_PER_S,
-            feedback_since: self.now,
-            heard_us: heard_us.clone(),
-        };
+        let dtls = connecting.0.into_dtls();
+        let state = Connected::new(dtls, 0, path(), self.now, heard_us.clone());
         self.session().state = State::Connected(state);
         self.reception.loads[0] = 1;
         let id = feed_of(&self.hub);
@@ -181,46 +191,4 @@ fn feedback_goes_to_the_shard_and_the_rest_does_not() {
     }
     assert!(bench.told[1].try_recv().is_err());
     assert_eq!(bench.reception.outside.counters.read(0).datagrams_malformed, 4);
-}
-
-#[test]
-fn a_flood_of_feedback_ends_here() {
-    let mut bench = bench(1);
-    bench.connect();
-    let now = bench.now;
-    let State::Connected(connected) = &mut bench.session().state else {
-        panic!("not connected");
-    };
-    let mut taken = |ms: u64, datagrams: usize| {
-        let at = now + Duration::from_millis(ms);
-        (0..datagrams).filter(|_| connected.takes_feedback(at)).count()
-    };
-    assert_eq!(taken(0, 1000), 200);
-    assert_eq!(taken(100, 1000), 20);
-    assert_eq!(taken(60_000, 1000), 200);
-    let spread: usize = (0..1000).map(|ms| taken(70_000 + ms, 1)).sum();
-    assert!((390..=400).contains(&spread), "{spread} within a second after a pause");
-}
-
-#[test]
-fn viewers_of_one_camera_share_a_shard_until_it_is_much_fuller() {
-    assert_eq!(choose_shard(&[3, 1, 2], None), 1);
-    assert_eq!(choose_shard(&[3, 1, 2], Some(&vec![1, 0, 0])), 0);
-    assert_eq!(choose_shard(&[40, 1, 2], Some(&vec![40, 0, 0])), 1);
-    assert_eq!(
-        choose_shard(&[40, 10, 2], Some(&vec![40, 1, 0])),
-        1,
-        "the emptier of those that show it"
-    );
-    let mut loads = [0; 4];
-    let mut shows = vec![0; 4];
-    for _ in 0..1000 {
-        let shard = choose_shard(&loads, Some(&shows));
-        loads[shard] += 1;
-        shows[shard] += 1;
-    }
-    assert!(
-        loads.iter().all(|load| load.abs_diff(250) <= UNEVEN_VIEWERS),
-        "{loads:?}"
-    );
 }

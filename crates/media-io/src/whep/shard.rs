@@ -10,6 +10,7 @@ use super::outside::Outside;
 use super::packets::Cutter;
 use super::reception;
 use super::send_method::SendMethod;
+use super::session::End;
 use super::stats::count;
 use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
@@ -24,6 +25,9 @@ use tokio::sync::mpsc::UnboundedSender;
 const COMMANDS: usize = 256;
 /// How often packets that the pace holds back get their turn: at 50 Mbit/s some ten packets, one message.
 const PACE_US: u64 = 2000;
+/// What the pace held back is sent in portions of this size (a millisecond's work): a unit that arrives meanwhile leaves
+/// before the next.
+const PORTION_BYTES: u64 = 512 << 10;
 /// How often a viewer is sent a report.
 const REPORT_US: u64 = 1_000_000;
 /// How often the shard looks whose report is due.
@@ -51,6 +55,8 @@ struct Audience {
     viewers: Vec<Viewer>,
     /// Some viewers have packets that wait for their turn.
     waiting: bool,
+    /// Whose turn it is, where the last portion was cut short.
+    turn_of: usize,
 }
 
 pub(super) struct Shard {
@@ -176,6 +182,7 @@ impl Shard {
             feed: Feed::attach(hub, wake.clone(), counters.clone()),
             viewers: Vec::new(),
             waiting: false,
+            turn_of: 0,
         });
         // What the feed holds already goes to those who watch; the newcomer starts at the GOP that results.
         if audience.viewers.is_empty() {
@@ -254,40 +261,61 @@ impl Shard {
     /// Sends what the pace held back, and reports that are due.
     fn tick(&mut self) {
         let now_us = self.now_us();
-        let (paces, reports) = (now_us >= self.pace_at_us, now_us >= self.reports_at_us);
-        if paces {
-            self.pace_at_us = now_us + PACE_US;
-        }
-        if reports {
-            self.reports_at_us = now_us + REPORTS_US;
-        }
         let mut wishes = Vec::new();
-        for audience in self.audiences.values_mut() {
-            let paces = paces && audience.waiting;
-            if !paces && !reports {
-                continue;
-            }
-            let mut waiting = false;
-            for viewer in &mut audience.viewers {
+        if now_us >= self.pace_at_us {
+            // Cut short: on with it as soon as what has arrived meanwhile is on its way.
+            let pause_us = if self.pace(now_us, &mut wishes) { PACE_US } else { 0 };
+            self.pace_at_us = now_us + pause_us;
+        }
+        if now_us >= self.reports_at_us {
+            self.reports_at_us = now_us + REPORTS_US;
+            self.report(now_us, &mut wishes);
+        }
+        for (key, wish) in wishes {
+            self.grant(key, wish);
+        }
+    }
+
+    /// Sends a portion of what the pace held back; false when there is more to send now.
+    fn pace(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) -> bool {
+        let end_bytes = self.batch.pushed_bytes() + PORTION_BYTES;
+        for audience in self.audiences.values_mut().filter(|audience| audience.waiting) {
+            let first = std::mem::take(&mut audience.turn_of);
+            for (at, viewer) in audience.viewers.iter_mut().enumerate().skip(first) {
+                if !viewer.is_waiting() {
+                    continue;
+                }
+                if self.batch.pushed_bytes() >= end_bytes {
+                    audience.turn_of = at;
+                    return false;
+                }
                 let mut turn = Turn {
                     outside: &self.outside,
                     batch: &mut self.batch,
                     now_us,
                 };
-                if paces && viewer.is_waiting() {
-                    viewer.flush(&mut turn);
-                }
-                if reports && now_us >= viewer.report_at_us() {
-                    viewer.report(REPORT_US, &mut turn);
-                }
-                waiting |= viewer.is_waiting();
+                viewer.flush(&mut turn);
                 wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
                 self.batch.flush_when_full(&self.outside);
             }
-            audience.waiting = waiting;
+            audience.waiting = audience.viewers.iter().any(Viewer::is_waiting);
         }
-        for (key, wish) in wishes {
-            self.grant(key, wish);
+        true
+    }
+
+    fn report(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) {
+        for viewer in self.audiences.values_mut().flat_map(|audience| &mut audience.viewers) {
+            if now_us < viewer.report_at_us() {
+                continue;
+            }
+            let mut turn = Turn {
+                outside: &self.outside,
+                batch: &mut self.batch,
+                now_us,
+            };
+            viewer.report(REPORT_US, &mut turn);
+            wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
+            self.batch.flush_when_full(&self.outside);
         }
     }
 
@@ -295,8 +323,8 @@ impl Shard {
         match wish {
             Wish::Leave(leave) => {
                 let why = match leave {
-                    Leave::CodecChanged => reception::End::CodecChanged,
-                    Leave::Failed => reception::End::Failed,
+                    Leave::CodecChanged => End::CodecChanged,
+                    Leave::Failed => End::Failed,
                 };
                 // The reception sends the viewer away; a reception that is gone has sent everyone away.
                 let _ = self.reception.send(reception::Command::Ended(key, why));

@@ -235,7 +235,6 @@ impl Engine {
             let written = self.archive.write_counters();
             let disk = self.archive.disk_space()?;
             let live = self.whep.as_ref().map(|whep| whep.stats());
-            let delay = live.as_ref().map(|stats| stats.delay);
             document(&serde_json::json!({
                 "bytes_written_total": written.bytes_written,
                 "fragments_written_total": written.fragments_written,
@@ -244,13 +243,8 @@ impl Engine {
                 "disk_free_bytes": disk.free_bytes,
                 "disk_total_bytes": disk.total_bytes,
                 "recorded_bytes": self.archive.recorded_bytes(),
-                "whep_viewers": live.map_or(0, |stats| stats.viewers),
+                "webrtc": live,
                 "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
-                "unit_delay_us": {
-                    "p50": delay.as_ref().map_or(0, |delay| delay.p50_us),
-                    "p95": delay.as_ref().map_or(0, |delay| delay.p95_us),
-                    "p99": delay.as_ref().map_or(0, |delay| delay.p99_us),
-                },
             }))
         })
         .map_err(raise)

@@ -1,9 +1,10 @@
 //! Counters of the WebRTC output and the delay that it adds.
 
+use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the WebRTC output has done since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Serialize, Default, PartialEq, Eq)]
 pub struct WhepStats {
     /// Sessions open now, connected or not yet.
     pub viewers: u64,
@@ -64,7 +65,7 @@ pub struct WhepStats {
 }
 
 /// Quantiles of a delay in µs, with 6 % resolution.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DelayStats {
     /// Number of measurements.
     pub count: u64,

@@ -77,8 +77,8 @@ class Engine:
 
     def media_metrics(self) -> str:
         """{"bytes_written_total","fragments_written_total","syncs_total","write_errors_total","disk_free_bytes",
-        "disk_total_bytes","recorded_bytes","whep_viewers","http_requests_total",
-        "unit_delay_us":{"p50","p95","p99"}}"""
+        "disk_total_bytes","recorded_bytes","http_requests_total","webrtc":null or what `media_io::whep::WhepStats` holds:
+        counters, "send_method":"segmented|batched|single", "delay":{"count","p50_us","p95_us","p99_us","max_us"}}"""
 
     def close(self, timeout_s: float = 4.0) -> None:
         """Stops the front, says good-bye to viewers and cameras, closes every fragment and file."""

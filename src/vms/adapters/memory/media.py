@@ -16,6 +16,7 @@ from vms.contracts.media import (
     MediaMetrics,
     Picture,
     RepairReport,
+    WebRtcFigures,
 )
 from vms.domain.cameras import CameraStatus
 from vms.domain.errors import Failure
@@ -108,7 +109,9 @@ class MemoryMedia:
                 self.exports[export_id] = (order, ExportProgress(state="cancelled"))
 
     def media_metrics(self) -> MediaMetrics:
-        return MediaMetrics(disk_total_bytes=1000, disk_free_bytes=400, whep_viewers=len(self.sessions))
+        return MediaMetrics(
+            disk_total_bytes=1000, disk_free_bytes=400, webrtc=WebRtcFigures(viewers=len(self.sessions))
+        )
 
     def repair_report(self) -> RepairReport:
         return RepairReport()

@@ -229,5 +229,5 @@ class MediaFront(Protocol):
         ...
 
     def close(self, timeout_s: float) -> None:
-        """Ends everything: the listener first, then viewers and cameras, then fragments and files."""
+        """Ends everything: cameras, their fragments and files first, then viewers, then the listener."""
         ...

@@ -81,7 +81,7 @@ class Engine:
         counters, "send_method":"segmented|batched|single", "delay":{"count","p50_us","p95_us","p99_us","max_us"}}"""
 
     def close(self, timeout_s: float = 4.0) -> None:
-        """Stops the front, says good-bye to viewers and cameras, closes every fragment and file."""
+        """Leaves the cameras and closes every fragment and file, says good-bye to viewers, stops the front."""
 
 class Simulator:
     """An RTSP server of simulated cameras: path /cam/N (N from 0) shows source N % len(sources)."""

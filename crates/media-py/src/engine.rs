@@ -7,12 +7,11 @@ use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest};
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
 use media_io::front::{Front, FrontConfig, FrontHandle, FrontLimits, TlsIdentity};
-use media_io::whep::{Limits, Whep};
+use media_io::whep::{Limits, Listen, PublicAddress, SendPath, Whep};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +31,7 @@ struct EngineDocument {
 #[serde(deny_unknown_fields)]
 struct WebRtcDocument {
     udp_port: u16,
+    public_addresses: Vec<String>,
     max_viewers: usize,
 }
 
@@ -292,11 +292,21 @@ impl Engine {
         let whep = match config.webrtc.udp_port {
             0 => None,
             port => {
-                let address = SocketAddr::from(([0, 0, 0, 0], port));
+                let listen = Listen {
+                    public: public_addresses(&config.webrtc.public_addresses)?,
+                    ..Listen::everywhere(port)
+                };
                 let limits = Limits {
                     max_viewers: config.webrtc.max_viewers,
                 };
-                Some(Whep::start(runtime.handle(), &[address], limits, clock.clone())?)
+                let send_path = SendPath::default();
+                Some(Whep::start_with(
+                    runtime.handle(),
+                    &listen,
+                    limits,
+                    clock.clone(),
+                    send_path,
+                )?)
             }
         };
         let allow_local = config.allow_local_cameras;
@@ -325,6 +335,12 @@ impl Engine {
             )
         })
     }
+}
+
+fn public_addresses(texts: &[String]) -> media_core::Result<Vec<PublicAddress>> {
+    let wrong = |text: &str, e| Error::new(ErrorKind::Invalid, format!("public address {text:.64}: {e}"));
+    let read = |text: &String| text.parse().map_err(|e| wrong(text, e));
+    texts.iter().map(read).collect()
 }
 
 fn document<T: serde::Serialize>(value: &T) -> media_core::Result<String> {

@@ -105,7 +105,11 @@ class _Machinery:
                     sync_ms=settings.recording.sync_ms,
                     worker_threads=settings.media.worker_threads,
                     allow_local_cameras=settings.cameras.allow_loopback,
-                    webrtc=WebRtcSettings(udp_port=settings.webrtc.udp_port, max_viewers=settings.webrtc.max_viewers),
+                    webrtc=WebRtcSettings(
+                        udp_port=settings.webrtc.udp_port,
+                        public_addresses=settings.webrtc.public_addresses,
+                        max_viewers=settings.webrtc.max_viewers,
+                    ),
                 ),
             ),
             stills=WorkerStills(),

@@ -132,6 +132,8 @@ class WebRtcSettings(_Value):
     """Live pictures to browsers."""
 
     udp_port: int = 8189
+    # "IP", "IP:port" or "[IPv6]:port"; the port is `udp_port` where none is given.
+    public_addresses: tuple[str, ...] = ()
     max_viewers: int = 1000
 
 

@@ -22,6 +22,7 @@
 
 mod addresses;
 mod batch;
+mod candidates;
 mod consent;
 mod datagram;
 mod demultiplex;
@@ -47,6 +48,7 @@ mod stats;
 mod timeline;
 mod viewer;
 
+pub use candidates::{NoPublicAddress, PublicAddress};
 pub use send_method::SendMethod;
 pub use stats::{DelayStats, WhepStats};
 
@@ -63,7 +65,7 @@ use reception::{Command, OpenSessions, Reception};
 use session::Session;
 use shard::Shard;
 use stats::{Counters, count};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -79,6 +81,30 @@ pub type SessionId = String;
 pub struct Limits {
     /// Sessions at a time, connected or connecting.
     pub max_viewers: usize,
+}
+
+/// Where viewers come to. Port 0 takes any.
+#[derive(Debug, Clone, Default)]
+pub struct Listen {
+    /// UDP sockets: `0.0.0.0:8189`, `[::]:8189`.
+    pub udp: Vec<SocketAddr>,
+    /// Where routers forward to them from.
+    pub public: Vec<PublicAddress>,
+}
+
+impl Listen {
+    /// UDP `port` on every address of the machine: IPv4, and IPv6 where the machine has it.
+    pub fn everywhere(port: u16) -> Self {
+        let mut families = vec![IpAddr::from(Ipv4Addr::UNSPECIFIED)];
+        match addresses::try_ipv6() {
+            Ok(()) => families.push(Ipv6Addr::UNSPECIFIED.into()),
+            Err(error) => tracing::info!(%error, "this machine has no IPv6; live video goes by IPv4 only"),
+        }
+        Self {
+            udp: families.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+            public: Vec::new(),
+        }
+    }
 }
 
 /// How viewers are served. The default finds out what the machine can do.
@@ -102,6 +128,7 @@ pub struct Whep {
     identity: Identity,
     limits: Limits,
     bound: Vec<SocketAddr>,
+    public: Vec<PublicAddress>,
     open: OpenSessions,
     counters: Arc<Counters>,
     commands: UnboundedSender<Command>,
@@ -121,30 +148,35 @@ impl Whep {
     /// Binds the UDP sockets (`0.0.0.0:8189`, `[::]:8189`; port 0 takes any), starts the reception on `runtime` and the
     /// shards on threads of their own.
     pub fn start(runtime: &Handle, bind: &[SocketAddr], limits: Limits, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
-        Self::start_with(runtime, bind, limits, clock, SendPath::default())
+        let listen = Listen {
+            udp: bind.to_vec(),
+            ..Listen::default()
+        };
+        Self::start_with(runtime, &listen, limits, clock, SendPath::default())
     }
 
-    /// `start` with a choice of how viewers are served.
+    /// `start` with everything that can be chosen about how viewers come and are served.
     pub fn start_with(
         runtime: &Handle,
-        bind: &[SocketAddr],
+        listen: &Listen,
         limits: Limits,
         clock: Arc<dyn Clock>,
         send_path: SendPath,
     ) -> Result<Arc<Self>> {
-        Self::start_as(Identity::new()?, runtime, bind, limits, clock, send_path)
+        Self::start_as(Identity::new()?, runtime, listen, limits, clock, send_path)
     }
 
     fn start_as(
         identity: Identity,
         runtime: &Handle,
-        bind: &[SocketAddr],
+        listen: &Listen,
         limits: Limits,
         clock: Arc<dyn Clock>,
         send_path: SendPath,
     ) -> Result<Arc<Self>> {
         let _inside = runtime.enter();
-        let sockets = bind
+        let sockets = listen
+            .udp
             .iter()
             .map(|address| DatagramSocket::bind(*address))
             .collect::<Result<Vec<_>>>()?;
@@ -171,6 +203,7 @@ impl Whep {
             identity,
             limits,
             bound,
+            public: listen.public.clone(),
             open,
             counters,
             commands,
@@ -214,11 +247,12 @@ impl Whep {
         self.reserve(&id)?;
         let now = Instant::now();
         let candidates = addresses::reachable(&self.bound);
+        let more = candidates::lines(&self.public, &self.bound, &[]);
         let agreed = self
             .identity
             .agree(hub.name(), offer_sdp, &video, audio.as_deref(), &candidates, now);
         let sent = agreed.and_then(|agreed| {
-            let answer = agreed.answer;
+            let answer = candidates::insert(&agreed.answer, &more);
             let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
             let stream = |agreed, at: usize| {
                 Outgoing::new(

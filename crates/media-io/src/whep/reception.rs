@@ -108,6 +108,10 @@ impl Reception {
                 };
                 self.obey(command);
             }
+            // Told within the loop above: nothing need ever arrive that would end the wait.
+            if self.stopping {
+                break;
+            }
             self.receive();
             self.run_timers();
             self.wait().await;

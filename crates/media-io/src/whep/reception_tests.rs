@@ -13,7 +13,7 @@ use crate::whep::session::SILENT_AFTER;
 use crate::whep::viewer::Streams;
 use media_core::{Codec, TrackParameters};
 use std::sync::mpsc::{Receiver, channel};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -21,6 +21,7 @@ struct Bench {
     reception: Reception,
     hub: Arc<Hub>,
     told: Vec<Receiver<shard::Command>>,
+    orders: UnboundedSender<Command>,
     now: Instant,
 }
 
@@ -50,7 +51,7 @@ fn bench(shards: usize) -> Bench {
     let session = Session::new("id".to_owned(), hub.clone(), handshake, streams, now);
     let outside = Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new()));
     let (senders, told) = (0..shards).map(|_| channel()).unzip();
-    let (_, commands) = unbounded_channel();
+    let (orders, commands) = unbounded_channel();
     let mut reception = Reception::new(
         outside,
         identity.sha1_hmac(),
@@ -63,6 +64,7 @@ fn bench(shards: usize) -> Bench {
         reception,
         hub,
         told,
+        orders,
         now,
     }
 }
@@ -191,4 +193,15 @@ fn feedback_goes_to_the_shard_and_the_rest_does_not() {
     }
     assert!(bench.told[1].try_recv().is_err());
     assert_eq!(bench.reception.outside.counters.read(0).datagrams_malformed, 4);
+}
+
+#[tokio::test]
+async fn the_end_waits_for_nothing_when_it_was_told_behind_other_commands() {
+    let mut bench = bench(1);
+    bench.orders.send(Command::Close("id".to_owned())).unwrap();
+    bench.orders.send(Command::Shutdown).unwrap();
+    // No timer of the session either: without it nothing would happen for an hour.
+    bench.reception.timers.clear();
+    tokio::time::timeout(SECOND, bench.reception.run()).await.unwrap();
+    assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Stop)));
 }

@@ -7,6 +7,7 @@ use crate::clock::SystemClock;
 use crate::hub::GOP_CACHE_BYTES;
 use crate::whep::batch::Path;
 use crate::whep::handshake::Handshake;
+use crate::whep::keys::Dtls;
 use crate::whep::negotiation::Identity;
 use crate::whep::outgoing::Outgoing;
 use crate::whep::session::SILENT_AFTER;
@@ -50,7 +51,8 @@ fn bench(shards: usize) -> Bench {
     let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
     let session = Session::new("id".to_owned(), hub.clone(), handshake, streams, now);
     let outside = Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new()));
-    let (senders, told) = (0..shards).map(|_| channel()).unzip();
+    let (senders, told): (Vec<_>, _) = (0..shards).map(|_| channel()).unzip();
+    let senders = senders.into_iter().map(ShardHandle::new).collect();
     let (orders, commands) = unbounded_channel();
     let mut reception = Reception::new(
         outside,
@@ -204,4 +206,39 @@ async fn the_end_waits_for_nothing_when_it_was_told_behind_other_commands() {
     bench.reception.timers.clear();
     tokio::time::timeout(SECOND, bench.reception.run()).await.unwrap();
     assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Stop)));
+}
+
+#[tokio::test]
+async fn shards_end_with_a_reception_that_is_cut_off() {
+    let bench = bench(2);
+    let running = tokio::spawn(bench.reception.run());
+    tokio::task::yield_now().await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    for told in bench.told {
+        assert!(matches!(told.recv_timeout(SECOND), Ok(shard::Command::Stop)));
+    }
+}
+
+#[test]
+fn dtls_that_breaks_ends_its_own_session_only() {
+    for end in [None, Some(End::Left)] {
+        let mut bench = bench(1);
+        bench.connect();
+        let State::Connected(connected) = &mut bench.session().state else {
+            panic!("not connected");
+        };
+        connected.dtls = Dtls::broken();
+        let viewer: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        bench.reception.by_address.insert(viewer, 0);
+        match end {
+            // A DTLS record of nonsense, which anyone can forge.
+            None => assert!(bench.reception.dispatch(&[22; 40], viewer, viewer)),
+            Some(end) => bench.reception.remove(0, end),
+        }
+        assert!(!bench.is_known());
+        assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Leave(0))));
+        let stats = bench.reception.outside.counters.read(0);
+        assert_eq!((stats.failed, stats.connected), (1, 0), "{end:?}");
+    }
 }

@@ -240,6 +240,10 @@ impl Reception {
                     }
                 }
                 [20..=63, ..] => {
+                    if !connected.takes_request(now) {
+                        count(&self.outside.counters.feedback_refused, 1);
+                        return true;
+                    }
                     let path = self.outside.path(destination, source);
                     let send = |reply: &[u8]| self.outside.send(reply, path);
                     match connected.dtls.receive(datagram, send) {
@@ -260,6 +264,12 @@ impl Reception {
         let Some(session) = self.sessions.get_mut(&key) else {
             return false;
         };
+        if let State::Connected(connected) = &mut session.state
+            && !connected.takes_request(now)
+        {
+            count(&self.outside.counters.feedback_refused, 1);
+            return true;
+        }
         // A new address, or one that another session of the same machine had: only the password proves whose it is.
         let Some(consent) = consent::answer(datagram, source, &session.password, self.hmac) else {
             let known = self.by_address.get(&source) == Some(&key);

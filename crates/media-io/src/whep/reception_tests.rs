@@ -14,6 +14,7 @@ use crate::whep::session::SILENT_AFTER;
 use crate::whep::viewer::Streams;
 use media_core::{Codec, TrackParameters};
 use std::sync::mpsc::{Receiver, channel};
+use str0m::ice::{StunMessage, TransId};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -108,6 +109,20 @@ impl Bench {
         self.reception.shows.insert(id, viewers);
         count(&self.reception.outside.counters.connected, 1);
         heard_us
+    }
+
+    /// A signed binding request of the viewer.
+    fn request(&mut self, nominates: bool) -> Vec<u8> {
+        let session = &self.reception.sessions[&0];
+        let name = format!("{}:viewer", session.ufrag);
+        let message = StunMessage::binding_request(&name, TransId::new(), true, 7, 9, nominates);
+        let mut bytes = vec![0; 256];
+        let sha1 = |key: &[u8], parts: &[&[u8]]| self.reception.hmac.sha1_hmac(key, parts);
+        let length = message
+            .to_bytes(Some(session.password.as_bytes()), &mut bytes, sha1)
+            .unwrap();
+        bytes.truncate(length);
+        bytes
     }
 
     fn is_known(&self) -> bool {
@@ -240,5 +255,28 @@ fn dtls_that_breaks_ends_its_own_session_only() {
         assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Leave(0))));
         let stats = bench.reception.outside.counters.read(0);
         assert_eq!((stats.failed, stats.connected), (1, 0), "{end:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_requests_and_handshakes_ends_here() {
+    for stun in [true, false] {
+        let mut bench = bench(1);
+        bench.connect();
+        let viewer: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        bench.reception.by_address.insert(viewer, 0);
+        let datagram = if stun { bench.request(false) } else { vec![22; 40] };
+        for _ in 0..3000 {
+            bench.reception.dispatch(&datagram, viewer, viewer);
+        }
+        let stats = bench.reception.outside.counters.read(0);
+        // A slow test may take a second and earn more.
+        let refused = stats.feedback_refused;
+        assert!((1000..=2900).contains(&refused), "STUN {stun}: {refused}");
+        if stun {
+            // Nothing here has a socket: every answer is an error.
+            assert_eq!(stats.send_errors, 3000 - refused);
+        }
+        assert!(bench.is_known());
     }
 }

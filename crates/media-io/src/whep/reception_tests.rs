@@ -280,3 +280,25 @@ fn a_flood_of_requests_and_handshakes_ends_here() {
         assert!(bench.is_known());
     }
 }
+
+#[test]
+fn addresses_are_forgotten_but_never_the_one_in_use() {
+    let mut bench = bench(1);
+    bench.connect();
+    let in_use = path().destination;
+    let local: SocketAddr = "127.0.0.1:8".parse().unwrap();
+    for port in 9..=60 {
+        let request = bench.request(false);
+        let source = SocketAddr::new(in_use.ip(), port);
+        assert!(bench.reception.dispatch(&request, source, local));
+    }
+    assert_eq!(bench.session().addresses.len(), 16);
+    assert_eq!(bench.reception.by_address.len(), 16);
+    assert!(bench.reception.by_address.contains_key(&in_use));
+    assert!(
+        bench
+            .reception
+            .by_address
+            .contains_key(&SocketAddr::new(in_use.ip(), 60))
+    );
+}

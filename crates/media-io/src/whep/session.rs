@@ -161,11 +161,16 @@ impl Session {
     /// Remembers an address of the viewer; the one to forget for it, if any.
     pub(super) fn learn(&mut self, address: SocketAddr) -> Option<SocketAddr> {
         self.addresses.push_back(address);
-        if self.addresses.len() > MAX_ADDRESSES {
-            self.addresses.pop_front()
-        } else {
-            None
+        if self.addresses.len() <= MAX_ADDRESSES {
+            return None;
         }
+        let in_use = match &self.state {
+            State::Connected(connected) => Some(connected.path.destination),
+            _ => None,
+        };
+        // Never where the media goes: its reports would be a stranger's.
+        let oldest = self.addresses.iter().position(|known| Some(*known) != in_use)?;
+        self.addresses.remove(oldest)
     }
 
     /// When `Reception::tick` is wanted next.

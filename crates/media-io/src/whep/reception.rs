@@ -8,10 +8,10 @@ use super::SessionId;
 use super::consent;
 use super::demultiplex::stun_ufrag;
 use super::feed::feed_of;
-use super::load::choose_shard;
+use super::load::{LOST, choose_shard};
 use super::outside::Outside;
 use super::session::{CONNECT_WITHIN, Connected, End, Session, State};
-use super::shard;
+use super::shard::{self, ShardHandle};
 use super::stats::count;
 use super::viewer::Viewer;
 use crate::hub::Hub;
@@ -22,7 +22,6 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use str0m::crypto::Sha1HmacProvider;
@@ -43,6 +42,8 @@ pub(super) enum Command {
     CloseHub(Arc<Hub>),
     /// A shard gives a viewer up.
     Ended(u64, End),
+    /// A shard's thread has died.
+    ShardLost(usize),
     /// Everything is to end.
     Shutdown,
 }
@@ -55,8 +56,8 @@ pub(super) struct Reception {
     hmac: &'static dyn Sha1HmacProvider,
     commands: UnboundedReceiver<Command>,
     open: OpenSessions,
-    shards: Vec<Sender<shard::Command>>,
-    /// Viewers of each shard.
+    shards: Vec<ShardHandle>,
+    /// Viewers of each shard; `LOST` when it has died.
     loads: Vec<usize>,
     /// Which shards show a hub, with how many viewers each.
     shows: HashMap<usize, Vec<usize>>,
@@ -77,7 +78,7 @@ impl Reception {
         hmac: &'static dyn Sha1HmacProvider,
         commands: UnboundedReceiver<Command>,
         open: OpenSessions,
-        shards: Vec<Sender<shard::Command>>,
+        shards: Vec<ShardHandle>,
     ) -> Self {
         Self {
             outside,
@@ -108,6 +109,10 @@ impl Reception {
                 };
                 self.obey(command);
             }
+            // Told within the loop above: nothing need ever arrive that would end the wait.
+            if self.stopping {
+                break;
+            }
             self.receive();
             self.run_timers();
             self.wait().await;
@@ -116,9 +121,7 @@ impl Reception {
         for key in keys {
             self.remove(key, End::Left);
         }
-        for shard in &self.shards {
-            let _ = shard.send(shard::Command::Stop);
-        }
+        // The shards' handles go now, and with them the shards.
     }
 
     /// Returns when there is something to do.
@@ -159,8 +162,20 @@ impl Reception {
                 }
             }
             Command::Ended(key, end) => self.remove(key, end),
+            Command::ShardLost(shard) => self.lose(shard),
             Command::Shutdown => self.stopping = true,
         }
+    }
+
+    /// Ends the sessions of a shard that has died, so that their viewers come again, and gives it no more.
+    fn lose(&mut self, shard: usize) {
+        let served = |session: &Session| matches!(&session.state, State::Connected(by) if by.shard == shard);
+        let of_shard = self.sessions.iter().filter(|(_, session)| served(session));
+        let keys: Vec<u64> = of_shard.map(|(key, _)| *key).collect();
+        for key in keys {
+            self.remove(key, End::Failed);
+        }
+        self.loads[shard] = LOST;
     }
 
     fn open(&mut self, session: Session) {
@@ -225,10 +240,16 @@ impl Reception {
                     }
                 }
                 [20..=63, ..] => {
+                    if !connected.takes_request(now) {
+                        count(&self.outside.counters.feedback_refused, 1);
+                        return true;
+                    }
                     let path = self.outside.path(destination, source);
                     let send = |reply: &[u8]| self.outside.send(reply, path);
-                    if connected.dtls.receive(datagram, send) {
-                        self.remove(key, End::Left);
+                    match connected.dtls.receive(datagram, send) {
+                        Ok(false) => {}
+                        Ok(true) => self.remove(key, End::Left),
+                        Err(_) => self.remove(key, End::Failed),
                     }
                 }
                 _ => count(&self.outside.counters.datagrams_malformed, 1),
@@ -243,6 +264,12 @@ impl Reception {
         let Some(session) = self.sessions.get_mut(&key) else {
             return false;
         };
+        if let State::Connected(connected) = &mut session.state
+            && !connected.takes_request(now)
+        {
+            count(&self.outside.counters.feedback_refused, 1);
+            return true;
+        }
         // A new address, or one that another session of the same machine had: only the password proves whose it is.
         let Some(consent) = consent::answer(datagram, source, &session.password, self.hmac) else {
             let known = self.by_address.get(&source) == Some(&key);
@@ -390,9 +417,12 @@ impl Reception {
         if let State::Connected(connected) = &session.state {
             // The shard says goodbye in RTCP, DTLS does here: whichever the viewer understands first.
             let _ = self.shards[connected.shard].send(shard::Command::Leave(key));
-            connected
+            let closed = connected
                 .dtls
                 .close(|goodbye| self.outside.send(goodbye, Some(connected.path)));
+            if closed.is_err() && end != End::Failed {
+                count(&counters.failed, 1);
+            }
             counters.connected.fetch_sub(1, Ordering::Relaxed);
             self.loads[connected.shard] -= 1;
             let id = feed_of(&session.hub);

@@ -16,8 +16,9 @@ use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
 use media_core::{Error, Result};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -49,6 +50,27 @@ pub(super) enum Command {
     Stop,
 }
 
+/// What the reception holds of a shard: the shard ends with it, however that comes about.
+pub(super) struct ShardHandle(Sender<Command>);
+
+impl ShardHandle {
+    pub(super) fn new(commands: Sender<Command>) -> Self {
+        Self(commands)
+    }
+
+    /// Tells the shard something; an error when its thread has died.
+    pub(super) fn send(&self, command: Command) -> std::result::Result<(), SendError<Command>> {
+        self.0.send(command)
+    }
+}
+
+impl Drop for ShardHandle {
+    fn drop(&mut self) {
+        // The shard and its feeds hold senders too: without a word it would wait for ever.
+        let _ = self.0.send(Command::Stop);
+    }
+}
+
 /// The viewers of one hub on one shard.
 struct Audience {
     feed: Feed,
@@ -76,17 +98,18 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// Starts a shard on a thread of its own. It ends on `Stop` or when nobody holds the sender any more; `ended` is
-    /// dropped then, after the sockets.
+    /// Starts a shard on a thread of its own. It ends on `Stop` or with its handle; `ended` is dropped then, after the
+    /// sockets. A panic ends its viewers' sessions: the reception is told.
     pub(super) fn start(
         number: usize,
         outside: Arc<Outside>,
         method: SendMethod,
         reception: UnboundedSender<reception::Command>,
         ended: tokio::sync::mpsc::Sender<()>,
-    ) -> Result<Sender<Command>> {
+    ) -> Result<ShardHandle> {
         let (wake, commands) = channel();
-        let sender = wake.clone();
+        let handle = ShardHandle::new(wake.clone());
+        let supervisor = reception.clone();
         let shard = move || {
             let shard = Self {
                 outside,
@@ -102,12 +125,18 @@ impl Shard {
                 reports_at_us: 0,
                 stopping: false,
             };
-            shard.run();
+            if catch_unwind(AssertUnwindSafe(|| shard.run())).is_err() {
+                tracing::error!(
+                    shard = number,
+                    "a thread that serves WebRTC viewers has died; its viewers are sent away"
+                );
+                let _ = supervisor.send(reception::Command::ShardLost(number));
+            }
             drop(ended);
         };
         let named = std::thread::Builder::new().name(format!("vms-webrtc-{number}"));
         named.spawn(shard).map_err(|e| Error::from(e).within("WebRTC shard"))?;
-        Ok(sender)
+        Ok(handle)
     }
 
     fn run(mut self) {

@@ -52,7 +52,7 @@ pub struct WhepStats {
     pub retransmissions_refused: u64,
     /// Receiver reports of viewers.
     pub receiver_reports: u64,
-    /// RTCP datagrams of viewers that sent too many.
+    /// RTCP, STUN and DTLS datagrams of connected viewers that sent too many.
     pub feedback_refused: u64,
     /// Viewers that were followed to another address.
     pub moves: u64,

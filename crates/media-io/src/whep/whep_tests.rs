@@ -510,3 +510,57 @@ fn every_address_of_the_machine_is_listened_on() {
     let has_ipv6 = std::net::UdpSocket::bind("[::]:0").is_ok();
     assert_eq!(udp.get(1), has_ipv6.then(|| "[::]:8189".parse().unwrap()).as_ref());
 }
+
+/// A clock that breaks the thread of the first shard when told to.
+struct BrokenClock {
+    inner: Arc<SystemClock>,
+    breaks: std::sync::atomic::AtomicBool,
+}
+
+impl Clock for BrokenClock {
+    fn utc_us(&self) -> i64 {
+        let breaks = self.breaks.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(!breaks || std::thread::current().name() != Some("vms-webrtc-0"));
+        self.inner.utc_us()
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        self.inner.monotonic_us()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_that_dies_ends_its_viewers_and_gets_no_more() {
+    let clock = SystemClock::new();
+    let broken = Arc::new(BrokenClock {
+        inner: clock.clone(),
+        breaks: false.into(),
+    });
+    let listen = Listen {
+        udp: vec!["127.0.0.1:0".parse().unwrap()],
+        ..Listen::default()
+    };
+    let send_path = SendPath {
+        shards: Some(2),
+        ..SendPath::default()
+    };
+    let limits = Limits { max_viewers: 10 };
+    let whep = Whep::start_with(&Handle::current(), &listen, limits, broken.clone(), send_path).unwrap();
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut first = Viewer::open(&whep, &hub).await;
+    assert!(first.watch(3 * SECOND, |viewer| !viewer.got.is_empty()).await);
+    broken.breaks.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(
+        first.watch(3 * SECOND, |viewer| viewer.closed).await,
+        "told to come again"
+    );
+    let stats = whep.stats();
+    assert_eq!((stats.viewers, stats.connected, stats.failed), (0, 0, 1));
+    let mut again = Viewer::open(&whep, &hub).await;
+    assert!(again.watch(3 * SECOND, |viewer| viewer.pictures().len() > 20).await);
+    running.abort();
+    whep.shutdown().await;
+}

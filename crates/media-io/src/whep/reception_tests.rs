@@ -51,10 +51,12 @@ fn bench(shards: usize) -> Bench {
     let outside = Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new()));
     let (senders, told) = (0..shards).map(|_| channel()).unzip();
     let (_, commands) = unbounded_channel();
+    let (_, arrived) = mpsc::channel(1);
     let mut reception = Reception::new(
         outside,
         identity.sha1_hmac(),
         commands,
+        arrived,
         OpenSessions::default(),
         senders,
     );
@@ -69,7 +71,7 @@ fn bench(shards: usize) -> Bench {
 
 fn path() -> Path {
     Path {
-        socket: 0,
+        carrier: Carrier::Socket(0),
         source: "127.0.0.1".parse().unwrap(),
         destination: "127.0.0.1:9".parse().unwrap(),
     }
@@ -168,6 +170,11 @@ fn feedback_goes_to_the_shard_and_the_rest_does_not() {
     let viewer: SocketAddr = "127.0.0.1:9".parse().unwrap();
     let local: SocketAddr = "127.0.0.1:8".parse().unwrap();
     bench.reception.by_address.insert(viewer, 0);
+    let from = |viewer| Origin {
+        local,
+        viewer,
+        carrier: Carrier::Socket(0),
+    };
     for datagram in [
         &[0x80u8, 201, 0, 1][..],
         &[0x80, 96, 0, 1],
@@ -176,10 +183,10 @@ fn feedback_goes_to_the_shard_and_the_rest_does_not() {
         &[0x80],
         &[],
     ] {
-        assert!(bench.reception.dispatch(datagram, viewer, local));
+        assert!(bench.reception.dispatch(datagram, &from(viewer)));
     }
     assert!(
-        !bench.reception.dispatch(&[0x80, 201, 0, 1], local, local),
+        !bench.reception.dispatch(&[0x80, 201, 0, 1], &from(local)),
         "a stranger"
     );
     bench.reception.receive();

@@ -56,6 +56,10 @@ pub struct WhepStats {
     pub feedback_refused: u64,
     /// Viewers that were followed to another address.
     pub moves: u64,
+    /// TCP connections open now, those included that nobody knows yet.
+    pub tcp_connections: u64,
+    /// TCP connections closed because there were too many, or because they did not prove in time to be a viewer's.
+    pub tcp_refused: u64,
     /// Threads that serve viewers.
     pub shards: u64,
     /// How datagrams are handed to the kernel: `segmented`, `batched`, `single`.
@@ -106,6 +110,7 @@ pub(super) struct Counters {
     pub(super) receiver_reports: AtomicU64,
     pub(super) feedback_refused: AtomicU64,
     pub(super) moves: AtomicU64,
+    pub(super) tcp_refused: AtomicU64,
     pub(super) delay: DelayHistogram,
 }
 
@@ -115,7 +120,7 @@ pub(super) fn count(counter: &AtomicU64, n: u64) {
 }
 
 impl Counters {
-    /// The counters now; `viewers`, shards and the send method are known to the caller.
+    /// The counters now; `viewers`, shards, the send method and TCP connections are known to the caller.
     pub(super) fn read(&self, viewers: u64) -> WhepStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         WhepStats {
@@ -144,6 +149,8 @@ impl Counters {
             receiver_reports: of(&self.receiver_reports),
             feedback_refused: of(&self.feedback_refused),
             moves: of(&self.moves),
+            tcp_connections: 0,
+            tcp_refused: of(&self.tcp_refused),
             shards: 0,
             send_method: "",
             delay: self.delay.read(),

@@ -62,7 +62,7 @@ pub(super) struct Reception {
     /// Which shards show a hub, with how many viewers each.
     shows: HashMap<usize, Vec<usize>>,
     /// RTCP for each shard, passed on together.
-    feedback: Vec<Vec<(u64, Box<[u8]>)>>,
+    feedback: Vec<Vec<(u64, SocketAddr, Box<[u8]>)>>,
     sessions: HashMap<u64, Session>,
     next_key: u64,
     by_id: HashMap<SessionId, u64>,
@@ -234,7 +234,7 @@ impl Reception {
                 // RFC 7983 §7 and RFC 5761 §4.
                 [128..=191, 192..=223, ..] => {
                     if connected.takes_feedback(now) {
-                        self.feedback[connected.shard].push((key, datagram.into()));
+                        self.feedback[connected.shard].push((key, source, datagram.into()));
                     } else {
                         count(&self.outside.counters.feedback_refused, 1);
                     }
@@ -278,7 +278,8 @@ impl Reception {
             }
             return known;
         };
-        if self.by_address.get(&source) != Some(&key) {
+        let fresh = session.is_fresh(consent.transaction);
+        if fresh && self.by_address.get(&source) != Some(&key) {
             if let Some(forgotten) = session.learn(source)
                 && self.by_address.get(&forgotten) == Some(&key)
             {
@@ -294,14 +295,18 @@ impl Reception {
                 self.after_handshake(key, taken.is_ok());
             }
             State::Connected(connected) => {
-                connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
                 let path = self.outside.path(destination, source);
                 self.outside.send(&consent.reply, path);
-                if let Some(path) = path
-                    && connected.moves_to(path, consent.nominates, now)
-                {
+                let Some(path) = path.filter(|_| fresh) else {
+                    return true;
+                };
+                if connected.moves_to(path, consent.nominates, now) {
                     count(&self.outside.counters.moves, 1);
                     let _ = self.shards[connected.shard].send(shard::Command::Move(key, path));
+                }
+                // Consent (RFC 7675) is for the path in use: from elsewhere anyone on the way may send it.
+                if connected.path == path {
+                    connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
                 }
             }
             State::Over => {}

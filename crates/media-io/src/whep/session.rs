@@ -2,6 +2,7 @@
 
 use super::SessionId;
 use super::batch::Path;
+use super::consent::Transaction;
 use super::handshake::Handshake;
 use super::keys::Dtls;
 use super::outside::Outside;
@@ -25,6 +26,8 @@ pub(super) const FEEDBACK_PER_S: u64 = 200;
 pub(super) const REQUESTS_PER_S: u64 = 100;
 /// Addresses that one viewer may send from: interfaces of its machine, before ICE has chosen.
 const MAX_ADDRESSES: usize = 16;
+/// Requests remembered per viewer, so that one who repeats them moves nothing: some minutes of consent.
+const MAX_TRANSACTIONS: usize = 64;
 /// A viewer that asks from elsewhere without nominating that address is followed when its address has been silent for
 /// so long: longer than the pause between two checks of Chromium (2.5 s).
 const MOVED_AFTER: Duration = Duration::from_secs(3);
@@ -50,6 +53,7 @@ pub(super) struct Session {
     pub(super) ufrag: String,
     pub(super) password: String,
     pub(super) addresses: VecDeque<SocketAddr>,
+    transactions: VecDeque<Transaction>,
     /// When the timer for this session stands, so that there is one at a time.
     pub(super) scheduled: Option<Instant>,
     pub(super) opened: Instant,
@@ -152,6 +156,7 @@ impl Session {
             ufrag,
             password,
             addresses: VecDeque::new(),
+            transactions: VecDeque::new(),
             scheduled: None,
             opened: now,
             state: State::Connecting(Box::new((handshake, streams))),
@@ -171,6 +176,18 @@ impl Session {
         // Never where the media goes: its reports would be a stranger's.
         let oldest = self.addresses.iter().position(|known| Some(*known) != in_use)?;
         self.addresses.remove(oldest)
+    }
+
+    /// Remembers a signed request; false when it was made before: sent twice, or replayed by somebody on its way.
+    pub(super) fn is_fresh(&mut self, transaction: Transaction) -> bool {
+        if self.transactions.contains(&transaction) {
+            return false;
+        }
+        if self.transactions.len() == MAX_TRANSACTIONS {
+            self.transactions.pop_front();
+        }
+        self.transactions.push_back(transaction);
+        true
     }
 
     /// When `Reception::tick` is wanted next.

@@ -16,6 +16,7 @@ use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
 use media_core::{Error, Result};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
@@ -40,8 +41,8 @@ pub(super) enum Command {
     Join(Arc<Hub>, Box<Viewer>),
     /// A viewer's datagrams go elsewhere now.
     Move(u64, Path),
-    /// SRTCP datagrams of viewers, in the order of their arrival.
-    Feedback(Vec<(u64, Box<[u8]>)>),
+    /// SRTCP datagrams of viewers, and where they came from, in the order of their arrival.
+    Feedback(Vec<(u64, SocketAddr, Box<[u8]>)>),
     /// A viewer is gone or to be sent away; it is told.
     Leave(u64),
     /// Units wait in a feed's inlet.
@@ -184,13 +185,14 @@ impl Shard {
         match command {
             Command::Join(hub, viewer) => self.join(hub, *viewer),
             Command::Move(key, path) => {
+                let now_us = self.now_us();
                 if let Some(viewer) = self.viewer(key) {
-                    viewer.path = path;
+                    viewer.follow(path, now_us);
                 }
             }
             Command::Feedback(datagrams) => {
-                for (key, datagram) in datagrams {
-                    self.feedback(key, &datagram);
+                for (key, source, datagram) in datagrams {
+                    self.feedback(key, source, &datagram);
                 }
             }
             Command::Leave(key) => self.leave(key),
@@ -265,7 +267,7 @@ impl Shard {
         }
     }
 
-    fn feedback(&mut self, key: u64, datagram: &[u8]) {
+    fn feedback(&mut self, key: u64, source: SocketAddr, datagram: &[u8]) {
         let now_us = self.now_us();
         let Some((id, at)) = self.places.get(&key) else {
             return;
@@ -279,7 +281,7 @@ impl Shard {
             batch: &mut self.batch,
             now_us,
         };
-        viewer.receive(datagram, &mut self.plain, &mut turn);
+        viewer.receive(datagram, source, &mut self.plain, &mut turn);
         let wish = viewer.take_wish();
         self.batch.flush_when_full(&self.outside);
         if let Some(wish) = wish {
@@ -354,6 +356,7 @@ impl Shard {
                 let why = match leave {
                     Leave::CodecChanged => End::CodecChanged,
                     Leave::Failed => End::Failed,
+                    Leave::Unproven => End::TimedOut,
                 };
                 // The reception sends the viewer away; a reception that is gone has sent everyone away.
                 let _ = self.reception.send(reception::Command::Ended(key, why));

@@ -11,6 +11,7 @@ use media_core::rtp::feedback::{Feedback, parse_feedback};
 use media_core::rtp::rtcp;
 use media_core::srtp::{SrtpReceiver, SrtpSender};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +20,9 @@ const RESEND_PAUSE_US: u64 = 1_000_000;
 const MAX_RESEND_PAUSE_US: u64 = 32_000_000;
 /// A viewer whose queue holds more than this starts again at the next key frame.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
+
+/// A viewer that has moved proves within this time that it is there. Browsers report once a second or so.
+const PROVEN_WITHIN_US: u64 = 5_000_000;
 
 /// What a viewer's shard works with while it serves it.
 pub(super) struct Turn<'a> {
@@ -51,6 +55,8 @@ pub(super) enum Leave {
     CodecChanged,
     /// What can be protected with one set of keys is used up.
     Failed,
+    /// No report came from where it is said to have moved.
+    Unproven,
 }
 
 /// A connected viewer.
@@ -60,6 +66,8 @@ pub(super) struct Viewer {
     pub(super) path: Path,
     /// When the viewer last sent something that only it can have sent, in µs since the start.
     heard_us: Arc<AtomicU64>,
+    /// Since when the media goes where nothing that only the viewer can protect has come from.
+    unproven_since_us: Option<u64>,
     srtp_out: SrtpSender,
     srtp_in: SrtpReceiver,
     cname: String,
@@ -97,6 +105,7 @@ impl Viewer {
             key,
             path,
             heard_us,
+            unproven_since_us: None,
             srtp_out,
             srtp_in,
             cname,
@@ -116,6 +125,13 @@ impl Viewer {
     /// What the viewer wants, once.
     pub(super) fn take_wish(&mut self) -> Option<Wish> {
         self.wish.take()
+    }
+
+    /// Sends by `path` from now on. One signed request, which may be a replay or name somebody else's address, has asked
+    /// for it: without a report from there the session ends, however often it moves meanwhile.
+    pub(super) fn follow(&mut self, path: Path, now_us: u64) {
+        self.path = path;
+        self.unproven_since_us.get_or_insert(now_us);
     }
 
     /// Whether packets wait for their turn.
@@ -270,13 +286,16 @@ impl Viewer {
         true
     }
 
-    /// Reads one SRTCP datagram of the viewer. `plain` is room for what is in it.
-    pub(super) fn receive(&mut self, datagram: &[u8], plain: &mut Vec<u8>, turn: &mut Turn<'_>) {
+    /// Reads one SRTCP datagram of the viewer, from `source`. `plain` is room for what is in it.
+    pub(super) fn receive(&mut self, datagram: &[u8], source: SocketAddr, plain: &mut Vec<u8>, turn: &mut Turn<'_>) {
         plain.clear();
         let read = self.srtp_in.unprotect_rtcp(datagram, plain);
         // Authentic and not a replay: the viewer is there.
         if read.is_ok() {
             self.heard_us.store(turn.now_us, Ordering::Relaxed);
+            if source == self.path.destination {
+                self.unproven_since_us = None;
+            }
         }
         match read.and_then(|()| parse_feedback(plain)) {
             Ok(feedback) => feedback.iter().for_each(|statement| self.heed(statement, turn)),
@@ -348,6 +367,13 @@ impl Viewer {
     /// Says which instant every stream's timestamps mean, so that sound and picture are shown in step.
     pub(super) fn report(&mut self, every_us: u64, turn: &mut Turn<'_>) {
         self.report_at_us = turn.now_us + every_us;
+        if self
+            .unproven_since_us
+            .is_some_and(|since_us| turn.now_us >= since_us + PROVEN_WITHIN_US)
+        {
+            self.wish = Some(Wish::Leave(Leave::Unproven));
+            return;
+        }
         let mut compound = Vec::with_capacity(160);
         self.write_reports(&mut compound, turn);
         self.send_rtcp(&compound, turn);

@@ -153,8 +153,13 @@ impl Lone {
     }
 
     fn hears_datagram(&mut self, datagram: &[u8]) -> Option<Wish> {
+        let source = self.viewer.path.destination;
+        self.hears_from(datagram, source)
+    }
+
+    fn hears_from(&mut self, datagram: &[u8], source: SocketAddr) -> Option<Wish> {
         self.with(|viewer, turn| {
-            viewer.receive(datagram, &mut Vec::new(), turn);
+            viewer.receive(datagram, source, &mut Vec::new(), turn);
             viewer.take_wish()
         })
     }
@@ -480,4 +485,54 @@ fn only_what_the_viewer_protected_counts() {
         "a replay"
     );
     assert_eq!(lone.counted(|stats| stats.receiver_reports), 1);
+}
+
+/// A path to `port` of 127.0.0.1.
+fn path_to(port: u16) -> Path {
+    Path {
+        socket: 0,
+        source: "127.0.0.1".parse().unwrap(),
+        destination: SocketAddr::from(([127, 0, 0, 1], port)),
+    }
+}
+
+#[test]
+fn a_viewer_that_does_not_report_from_where_it_moved_is_given_up() {
+    for proves in [false, true] {
+        let mut lone = lone();
+        lone.live();
+        let old = lone.viewer.path.destination;
+        let mut report = Vec::new();
+        rtcp::write_receiver_report(9, &[], &mut report);
+        let moved_us = lone.now_us;
+        let mut given_up_us = None;
+        while lone.now_us < moved_us + 20 * SECOND_US && given_up_us.is_none() {
+            // To and fro: the time that is given does not begin anew.
+            let now_us = lone.now_us;
+            lone.viewer
+                .follow(path_to(10 + (now_us / SECOND_US % 2) as u16), now_us);
+            let source = if proves { lone.viewer.path.destination } else { old };
+            let mut datagram = Vec::new();
+            lone.theirs_out.protect_rtcp(&report, &mut datagram).unwrap();
+            lone.hears_from(&datagram, source);
+            assert_eq!(lone.heard_us.load(Ordering::Relaxed), now_us, "alive all the time");
+            lone.with(|viewer, turn| viewer.report(SECOND_US, turn));
+            if lone.viewer.take_wish() == Some(Wish::Leave(Leave::Unproven)) {
+                given_up_us = Some(now_us - moved_us);
+            }
+            lone.now_us += SECOND_US;
+        }
+        assert_eq!(given_up_us, (!proves).then_some(PROVEN_WITHIN_US));
+    }
+}
+
+#[test]
+fn a_viewer_that_stays_where_it_is_need_not_report() {
+    let mut lone = lone();
+    lone.live();
+    for _ in 0..20 {
+        lone.now_us += SECOND_US;
+        lone.with(|viewer, turn| viewer.report(SECOND_US, turn));
+        assert_eq!(lone.viewer.take_wish(), None);
+    }
 }

@@ -382,7 +382,9 @@ async fn a_viewer_whose_address_changes_is_followed() {
     );
     let more = viewer.pictures().len() + 30;
     assert!(viewer.watch(3 * SECOND, |viewer| viewer.pictures().len() > more).await);
-    assert_eq!(whep.stats().viewers, 1);
+    // It reports from there: nobody doubts it.
+    viewer.watch(7 * SECOND, |_| false).await;
+    assert_eq!((whep.stats().viewers, viewer.closed), (1, false));
     running.abort();
 }
 

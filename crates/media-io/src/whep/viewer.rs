@@ -18,7 +18,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Requests for a key frame are answered at most this often; the pause doubles with every answer that did not help.
 const RESEND_PAUSE_US: u64 = 1_000_000;
 const MAX_RESEND_PAUSE_US: u64 = 32_000_000;
-/// A viewer whose queue holds more than this starts again at the next key frame.
+/// A viewer that has not asked for so long could show what it got: what it asks for now it has lost since. One whose
+/// decoder cannot use the GOP asks again within a second.
+const CONTENT_US: u64 = 2_500_000;
+/// A viewer whose queue holds more than this starts again at a key frame.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
 
 /// A viewer that has moved proves within this time that it is there. Browsers report once a second or so.
@@ -77,7 +80,10 @@ pub(super) struct Viewer {
     queue: VecDeque<Underway>,
     queued_bytes: usize,
     pacer: Pacer,
-    resend_after_us: u64,
+    /// When the GOP was last started, and when the viewer last needed it.
+    started_us: u64,
+    needed_us: u64,
+    /// How long after a start the next one may follow.
     resend_pause_us: u64,
     report_at_us: u64,
     wish: Option<Wish>,
@@ -115,8 +121,9 @@ impl Viewer {
             queue: VecDeque::new(),
             queued_bytes: 0,
             pacer: Pacer::new(0),
-            resend_after_us: 0,
-            resend_pause_us: RESEND_PAUSE_US / 2,
+            started_us: 0,
+            needed_us: 0,
+            resend_pause_us: 0,
             report_at_us: 0,
             wish: None,
         }
@@ -153,18 +160,22 @@ impl Viewer {
             self.pacer = Pacer::new(now_us);
             self.pacer.follow(bytes as u64, duration_us as u64);
         }
-        // A viewer that asks again right after the pause cannot use what it gets.
-        let helped = now_us.saturating_sub(self.resend_after_us) > 2 * self.resend_pause_us;
-        self.resend_pause_us = if helped {
-            RESEND_PAUSE_US
-        } else {
-            (2 * self.resend_pause_us).min(MAX_RESEND_PAUSE_US)
-        };
-        self.resend_after_us = now_us + self.resend_pause_us;
+        self.started_us = now_us;
+        self.resend_pause_us = (2 * self.resend_pause_us).clamp(RESEND_PAUSE_US, MAX_RESEND_PAUSE_US);
         self.phase = match gop {
             [] => Phase::WaitingForKey,
             _ => Phase::Bursting(gop.iter().cloned().collect()),
         };
+    }
+
+    /// Notes that the viewer needs a key frame; whether it may have the GOP again now.
+    fn may_resend(&mut self, now_us: u64) -> bool {
+        let since_us = now_us.saturating_sub(self.needed_us.max(self.started_us));
+        self.needed_us = now_us;
+        if since_us >= CONTENT_US {
+            self.resend_pause_us = 0;
+        }
+        now_us >= self.started_us + self.resend_pause_us
     }
 
     /// Hands over the next unit of video or audio, seen at `seen_us`, and sends what the pace allows.
@@ -197,11 +208,18 @@ impl Viewer {
             Phase::Live => {}
         }
         if self.queued_bytes > MAX_QUEUED_BYTES {
-            count(&turn.outside.counters.units_dropped, 1);
+            count(&turn.outside.counters.units_dropped, self.queue.len() as u64);
             self.queue.clear();
             self.queued_bytes = 0;
-            self.phase = Phase::WaitingForKey;
-            return;
+            if !cut.key {
+                count(&turn.outside.counters.units_dropped, 1);
+                self.phase = Phase::WaitingForKey;
+                if self.may_resend(turn.now_us) {
+                    self.wish.get_or_insert(Wish::Resend);
+                }
+                return;
+            }
+            restarts = true;
         }
         self.phase = Phase::Live;
         let timestamp = self
@@ -313,8 +331,9 @@ impl Viewer {
             }
             Feedback::PictureLoss { media_ssrc } | Feedback::FullIntraRequest { media_ssrc, .. } => {
                 count(&counters.key_requests, 1);
-                let asked = *media_ssrc == self.video.agreed.ssrc;
-                if asked && matches!(self.phase, Phase::Live) && turn.now_us >= self.resend_after_us {
+                let asked = *media_ssrc == self.video.agreed.ssrc && self.may_resend(turn.now_us);
+                // A burst that is under way is the answer.
+                if asked && !matches!(self.phase, Phase::Bursting(_)) {
                     self.wish.get_or_insert(Wish::Resend);
                 }
             }

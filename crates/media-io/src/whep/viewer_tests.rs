@@ -262,21 +262,61 @@ fn a_key_frame_is_spread_and_what_follows_keeps_its_order() {
     assert_eq!(lone.viewer.queued_bytes, 0);
 }
 
+/// Pushes pictures until the next would overflow the queue; its index.
+fn fill(lone: &mut Lone) -> i64 {
+    lone.viewer.start(&[], lone.now_us);
+    lone.push(&picture(0, true, 1 << 20));
+    let mut index = 1;
+    while lone.viewer.queued_bytes <= MAX_QUEUED_BYTES {
+        lone.push(&picture(index, false, 1 << 20));
+        index += 1;
+        assert!(lone.viewer.queued_bytes <= MAX_QUEUED_BYTES + (2 << 20));
+    }
+    assert_eq!(lone.counted(|stats| stats.units_dropped), 0);
+    lone.sent();
+    index
+}
+
 #[test]
 fn a_viewer_that_cannot_keep_up_starts_again_at_a_key_frame() {
     let mut lone = lone();
-    lone.viewer.start(&[], lone.now_us);
-    lone.push(&picture(0, true, 1 << 20));
-    for index in 1..20 {
-        lone.push(&picture(index, false, 1 << 20));
-        assert!(lone.viewer.queued_bytes <= MAX_QUEUED_BYTES + (2 << 20));
-    }
-    assert_eq!(lone.counted(|stats| stats.units_dropped), 1);
+    let next = fill(&mut lone);
+    let queued = lone.viewer.queue.len() as u64;
+    lone.push(&picture(next, false, 1 << 20));
+    assert_eq!(lone.counted(|stats| stats.units_dropped), queued + 1, "all that waited");
     assert!(!lone.viewer.is_waiting());
-    lone.sent();
-    lone.push(&picture(20, true, 100));
+    assert_eq!(lone.viewer.take_wish(), None, "the GOP was started within a second");
     lone.now_us += SECOND_US;
-    lone.with(|viewer, turn| viewer.flush(turn));
+    lone.push(&picture(next + 1, false, 100));
+    assert!(lone.sent().is_empty(), "nothing to refer to");
+    lone.push(&picture(next + 2, true, 100));
+    assert_eq!(lone.sent().len(), 1);
+}
+
+#[test]
+fn a_viewer_that_cannot_keep_up_is_given_the_gop_when_the_next_key_frame_is_far() {
+    let mut lone = lone();
+    let next = fill(&mut lone);
+    lone.now_us += SECOND_US;
+    lone.push(&picture(next, false, 1 << 20));
+    assert_eq!(lone.viewer.take_wish(), Some(Wish::Resend));
+    // And while it waits it may ask.
+    let mut request = Vec::new();
+    write_picture_loss(9, VIDEO, &mut request);
+    assert_eq!(lone.hears(&request), Some(Wish::Resend));
+}
+
+#[test]
+fn the_key_frame_that_finds_a_full_queue_takes_its_place() {
+    let mut lone = lone();
+    let next = fill(&mut lone);
+    let queued = lone.viewer.queue.len() as u64;
+    lone.now_us += SECOND_US;
+    lone.push(&picture(next, true, 100));
+    assert_eq!(lone.counted(|stats| stats.units_dropped), queued);
+    let sent = lone.sent();
+    assert_eq!(sent.len(), 1);
+    lone.push(&picture(next + 1, false, 100));
     assert_eq!(lone.sent().len(), 1);
 }
 
@@ -317,6 +357,17 @@ fn a_viewer_that_no_key_frame_helps_is_sent_fewer_and_fewer() {
     write_picture_loss(9, AUDIO, &mut elsewhere);
     lone.now_us += 100 * SECOND_US;
     assert_eq!(lone.hears(&elsewhere), None, "sound has no key frames");
+}
+
+#[test]
+fn a_viewer_that_loses_packets_now_and_then_is_helped_each_time() {
+    let mut lone = lone();
+    lone.live();
+    for _ in 0..30 {
+        assert!(lone.asks_after(3));
+    }
+    // Echoes of what is under way change nothing for the next time.
+    assert!(!lone.asks_after(0) && !lone.asks_after(0) && lone.asks_after(3));
 }
 
 fn nack(sequences: &[u16]) -> Vec<u8> {

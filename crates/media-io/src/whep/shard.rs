@@ -94,6 +94,8 @@ pub(super) struct Shard {
     batch: Batch,
     plain: Vec<u8>,
     pace_at_us: u64,
+    /// The feed whose audience the pace stopped at, where the last portion was cut short.
+    pace_from: usize,
     reports_at_us: u64,
     stopping: bool,
 }
@@ -123,6 +125,7 @@ impl Shard {
                 batch: Batch::new(method),
                 plain: Vec::new(),
                 pace_at_us: 0,
+                pace_from: 0,
                 reports_at_us: 0,
                 stopping: false,
             };
@@ -310,7 +313,15 @@ impl Shard {
     /// Sends a portion of what the pace held back; false when there is more to send now.
     fn pace(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) -> bool {
         let end_bytes = self.batch.pushed_bytes() + PORTION_BYTES;
-        for audience in self.audiences.values_mut().filter(|audience| audience.waiting) {
+        let waiting = self.audiences.iter().filter(|(_, audience)| audience.waiting);
+        let mut feeds: Vec<usize> = waiting.map(|(id, _)| *id).collect();
+        // Where it was cut short: audiences that are looked at first must not starve the others.
+        let first = feeds.iter().position(|id| *id == self.pace_from).unwrap_or(0);
+        feeds.rotate_left(first);
+        for id in feeds {
+            let Some(audience) = self.audiences.get_mut(&id) else {
+                continue;
+            };
             let first = std::mem::take(&mut audience.turn_of);
             for (at, viewer) in audience.viewers.iter_mut().enumerate().skip(first) {
                 if !viewer.is_waiting() {
@@ -318,6 +329,7 @@ impl Shard {
                 }
                 if self.batch.pushed_bytes() >= end_bytes {
                     audience.turn_of = at;
+                    self.pace_from = id;
                     return false;
                 }
                 let mut turn = Turn {
@@ -416,5 +428,64 @@ impl Shard {
         if self.places.is_empty() {
             self.places.shrink_to_fit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::hub::GOP_CACHE_BYTES;
+    use crate::whep::viewer::tests::{endless_gop, viewer};
+
+    fn shard() -> Shard {
+        let (wake, commands) = channel();
+        let (reception, _) = tokio::sync::mpsc::unbounded_channel();
+        Shard {
+            outside: Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new())),
+            commands,
+            wake,
+            reception,
+            audiences: HashMap::new(),
+            places: HashMap::new(),
+            cutter: Cutter::default(),
+            batch: Batch::new(SendMethod::Batched),
+            plain: Vec::new(),
+            pace_at_us: 0,
+            pace_from: 0,
+            reports_at_us: 0,
+            stopping: false,
+        }
+    }
+
+    #[test]
+    fn bursts_of_several_cameras_get_their_turn_in_time() {
+        let mut shard = shard();
+        // Each camera's viewers alone are worth three portions at a time.
+        let hubs: Vec<_> = (0..3)
+            .map(|n| Hub::new(&format!("{n}/main"), GOP_CACHE_BYTES))
+            .collect();
+        for key in 0..90 {
+            shard.join(hubs[key as usize % 3].clone(), viewer(key));
+        }
+        let gop = endless_gop();
+        for key in 0..90 {
+            shard.viewer(key).unwrap().start(&gop, 0);
+        }
+        shard
+            .audiences
+            .values_mut()
+            .for_each(|audience| audience.waiting = true);
+        // Time enough between portions for everyone's bucket to fill: there is always more than can be sent.
+        for turn in 1..=12 {
+            shard.pace(turn * 1_000_000, &mut Vec::new());
+            shard.batch.clear();
+        }
+        let mut began = [0; 3];
+        for key in 0..90 {
+            began[key as usize % 3] += usize::from(!shard.viewer(key).unwrap().is_untouched());
+        }
+        assert_eq!(began, [30; 3], "of 30 each");
     }
 }

@@ -438,4 +438,4 @@ impl Viewer {
 
 #[cfg(test)]
 #[path = "viewer_tests.rs"]
-mod tests;
+pub(super) mod tests;

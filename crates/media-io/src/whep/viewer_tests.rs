@@ -587,3 +587,22 @@ fn a_viewer_that_stays_where_it_is_need_not_report() {
         assert_eq!(lone.viewer.take_wish(), None);
     }
 }
+
+/// A viewer for a shard without a network.
+pub(crate) fn viewer(key: u64) -> Viewer {
+    let mut viewer = lone().viewer;
+    viewer.key = key;
+    viewer
+}
+
+/// So much to send that no test is ever done with it.
+pub(crate) fn endless_gop() -> Vec<Arc<CutUnit>> {
+    (0..8).map(|index| picture(index, index == 0, 1 << 20)).collect()
+}
+
+impl Viewer {
+    /// Whether nothing of a burst was sent yet.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(&self.phase, Phase::Bursting(units) if units.len() == 8)
+    }
+}

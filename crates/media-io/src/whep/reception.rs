@@ -17,7 +17,7 @@ use super::viewer::Viewer;
 use crate::hub::Hub;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,8 +48,8 @@ pub(super) enum Command {
     Shutdown,
 }
 
-/// Ids of the sessions that exist, shared with those who open and close them.
-pub(super) type OpenSessions = Arc<Mutex<HashSet<SessionId>>>;
+/// The sessions that exist, shared with those who open and close them, and the ICE user names that each viewer offered.
+pub(super) type OpenSessions = Arc<Mutex<HashMap<SessionId, Vec<String>>>>;
 
 pub(super) struct Reception {
     outside: Arc<Outside>,

@@ -303,6 +303,15 @@ async fn limits_and_states_are_told_apart() {
         whep.patch(&first, &"a=x\n".repeat(5000)).unwrap_err().kind(),
         ErrorKind::Malformed
     );
+    let restart = trickle.replace("vMY8", "wNZ9");
+    let refused = whep.patch(&first, &restart).unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.message()),
+        (
+            ErrorKind::Unsupported,
+            "ICE restart (ufrag wNZ9): close this session and open a new one instead"
+        )
+    );
     assert_eq!(whep.patch("nobody", trickle).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(whep.close("nobody").unwrap_err().kind(), ErrorKind::NotFound);
 

@@ -31,16 +31,20 @@ struct InletState {
     queue: VecDeque<Arc<AccessUnit>>,
     bytes: usize,
     waiting_for_key: bool,
+    /// Units were dropped since the shard came last.
+    overflown: bool,
     /// The shard knows and has not come yet: one wake is enough.
     woken: bool,
 }
 
 impl Inlet {
-    fn take_all(&self) -> VecDeque<Arc<AccessUnit>> {
+    /// What waits, and whether units before it were dropped.
+    fn take_all(&self) -> (VecDeque<Arc<AccessUnit>>, bool) {
         let mut state = self.state.lock();
         state.bytes = 0;
         state.woken = false;
-        std::mem::take(&mut state.queue)
+        let overflown = std::mem::take(&mut state.overflown);
+        (std::mem::take(&mut state.queue), overflown)
     }
 }
 
@@ -58,6 +62,7 @@ impl Sink for Inlet {
             state.queue.clear();
             state.bytes = 0;
             state.waiting_for_key = true;
+            state.overflown = true;
         }
         if state.waiting_for_key {
             if unit.track != 0 || !unit.key {
@@ -121,7 +126,13 @@ impl Feed {
     /// What the hub has handed over since the last call, cut, in decoding order, less the pictures that cannot be
     /// shown.
     pub(super) fn take(&mut self, cutter: &mut Cutter, counters: &Counters) -> Vec<Arc<CutUnit>> {
-        let units = self.inlet.take_all();
+        let (units, overflown) = self.inlet.take_all();
+        if overflown {
+            // What is kept ends in a hole: who joins would freeze there.
+            self.gop.clear();
+            self.gop_bytes = 0;
+            self.waiting_for_key = true;
+        }
         let mut taken = Vec::with_capacity(units.len());
         for unit in units {
             if unit.track == 0 && !self.admits(&unit, counters) {
@@ -319,6 +330,23 @@ mod tests {
             assert!(bench.gop().len() <= 16);
         }
         assert!(bench.gop().is_empty(), "a GOP beyond the cap is not given in part");
+    }
+
+    #[test]
+    fn a_gop_with_a_hole_is_given_to_nobody() {
+        let hub = Hub::new("a/main", GOP_CACHE_BYTES);
+        let mut bench = Bench::new(&hub);
+        hub.publish(&unit(0, 0, true, 100, false));
+        bench.take();
+        assert_eq!(bench.gop(), [0]);
+        for pts in 1..100 {
+            hub.publish(&unit(0, pts, false, 1 << 20, false));
+        }
+        assert!(bench.take().is_empty() && bench.gop().is_empty());
+        hub.publish(&unit(0, 100, false, 100, false));
+        hub.publish(&unit(0, 101, true, 100, false));
+        bench.take();
+        assert_eq!(bench.gop(), [101]);
     }
 
     #[test]

@@ -74,6 +74,7 @@ use reception::{Command, OpenSessions, Reception};
 use session::Session;
 use shard::Shard;
 use stats::{Counters, count};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -286,7 +287,7 @@ impl Whep {
         };
         let audio = hub.parameters(1);
         let (id, origins) = random_start()?;
-        self.reserve(&id)?;
+        self.reserve(&id, offer_sdp)?;
         let now = Instant::now();
         let candidates = addresses::reachable(&self.bound);
         let more = candidates::lines(&self.public, &self.bound, &self.bound_tcp);
@@ -323,18 +324,21 @@ impl Whep {
         }
     }
 
-    fn reserve(&self, id: &SessionId) -> Result<()> {
+    fn reserve(&self, id: &SessionId, offer_sdp: &str) -> Result<()> {
         let mut open = self.open.lock();
         if open.len() >= self.limits.max_viewers {
             let message = format!("{} viewers are connected, the limit", open.len());
             return Err(Error::new(ErrorKind::Exhausted, message));
         }
-        open.insert(id.clone());
+        open.insert(id.clone(), ice_ufrags(offer_sdp).map(str::to_owned).collect());
         Ok(())
     }
 
     /// Takes a viewer's further candidates (`application/trickle-ice-sdpfrag`, RFC 8840). They are checked for form
     /// only: this side never sends first (ICE lite) and learns a viewer's addresses from its requests.
+    ///
+    /// `Malformed`: no fragment. `Unsupported`: an ICE restart (RFC 9725 §4.3.3), the viewer has to open a new session.
+    /// `NotFound`: no such session.
     pub fn patch(&self, session: &str, fragment: &str) -> Result<()> {
         self.known(session)?;
         if fragment.len() > MAX_FRAGMENT_BYTES {
@@ -353,6 +357,12 @@ impl Whep {
                 )));
             }
         }
+        let open = self.open.lock();
+        let offered = open.get(session).map(Vec::as_slice).unwrap_or_default();
+        if let Some(other) = ice_ufrags(fragment).find(|ufrag| offered.iter().all(|known| known != ufrag)) {
+            let message = format!("ICE restart (ufrag {other:.40}): close this session and open a new one instead");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
         Ok(())
     }
 
@@ -370,7 +380,7 @@ impl Whep {
     }
 
     fn known(&self, session: &str) -> Result<()> {
-        if self.open.lock().contains(session) {
+        if self.open.lock().contains_key(session) {
             return Ok(());
         }
         Err(Error::new(
@@ -438,6 +448,15 @@ fn max_connections(limits: Limits) -> usize {
     let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut files) } == 0;
     let half = if known { (files.rlim_cur / 2) as usize } else { 512 };
     (2 * limits.max_viewers + 512).min(half)
+}
+
+/// The ICE user names in SDP (RFC 8839 §5.4), each once.
+fn ice_ufrags(sdp: &str) -> impl Iterator<Item = &str> {
+    let names: BTreeSet<&str> = sdp
+        .lines()
+        .filter_map(|line| line.trim_end().strip_prefix("a=ice-ufrag:"))
+        .collect();
+    names.into_iter()
 }
 
 /// Random numbers that a session starts with (RFC 3550 §5.1).

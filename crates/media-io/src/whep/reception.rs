@@ -21,7 +21,7 @@ use super::viewer::Viewer;
 use crate::hub::Hub;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,8 +50,8 @@ pub(super) enum Command {
     Shutdown,
 }
 
-/// Ids of the sessions that exist, shared with those who open and close them.
-pub(super) type OpenSessions = Arc<Mutex<HashSet<SessionId>>>;
+/// The sessions that exist, shared with those who open and close them, and the ICE user names that each viewer offered.
+pub(super) type OpenSessions = Arc<Mutex<HashMap<SessionId, Vec<String>>>>;
 
 pub(super) struct Reception {
     outside: Arc<Outside>,
@@ -66,7 +66,7 @@ pub(super) struct Reception {
     /// Which shards show a hub, with how many viewers each.
     shows: HashMap<usize, Vec<usize>>,
     /// RTCP for each shard, passed on together.
-    feedback: Vec<Vec<(u64, Box<[u8]>)>>,
+    feedback: Vec<Vec<shard::Report>>,
     sessions: HashMap<u64, Session>,
     next_key: u64,
     by_id: HashMap<SessionId, u64>,
@@ -313,7 +313,7 @@ impl Reception {
                 // RFC 7983 §7 and RFC 5761 §4.
                 [128..=191, 192..=223, ..] => {
                     if connected.takes_feedback(now) {
-                        self.feedback[connected.shard].push((key, datagram.into()));
+                        self.feedback[connected.shard].push((key, origin.viewer, datagram.into()));
                     } else {
                         count(&self.outside.counters.feedback_refused, 1);
                     }
@@ -360,7 +360,8 @@ impl Reception {
             }
             return known == Some(key);
         };
-        if known != Some(key) {
+        let fresh = session.is_fresh(consent.transaction);
+        if fresh && known != Some(key) {
             self.learn(key, origin);
         }
         let Some(session) = self.sessions.get_mut(&key) else {
@@ -372,12 +373,18 @@ impl Reception {
                 self.after_handshake(key, taken.is_ok());
             }
             State::Connected(connected) => {
-                connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
                 let path = origin.path();
                 self.outside.send(&consent.reply, Some(path));
+                if !fresh {
+                    return true;
+                }
                 if connected.moves_to(path, consent.nominates, now) {
                     count(&self.outside.counters.moves, 1);
                     let _ = self.shards[connected.shard].send(shard::Command::Move(key, path));
+                }
+                // Consent (RFC 7675) is for the path in use: from elsewhere anyone on the way may send it.
+                if connected.path == path {
+                    connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
                 }
             }
             State::Over => {}

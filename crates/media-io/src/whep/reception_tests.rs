@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::hub::GOP_CACHE_BYTES;
 use crate::whep::batch::Path;
+use crate::whep::datagram::DatagramSocket;
 use crate::whep::handshake::Handshake;
 use crate::whep::keys::Dtls;
 use crate::whep::negotiation::Identity;
@@ -29,6 +30,11 @@ struct Bench {
 
 /// A reception with one session that nobody has connected to.
 fn bench(shards: usize) -> Bench {
+    bench_at(shards, Vec::new())
+}
+
+/// The same with sockets.
+fn bench_at(shards: usize, sockets: Vec<DatagramSocket>) -> Bench {
     let parameters = TrackParameters {
         codec: Codec::H264,
         clock_rate: 90_000,
@@ -51,7 +57,7 @@ fn bench(shards: usize) -> Bench {
     };
     let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
     let session = Session::new("id".to_owned(), hub.clone(), handshake, streams, now);
-    let outside = Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new()));
+    let outside = Arc::new(Outside::new(sockets, Arc::default(), SystemClock::new()));
     let (senders, told): (Vec<_>, _) = (0..shards).map(|_| channel()).unzip();
     let senders = senders.into_iter().map(ShardHandle::new).collect();
     let (orders, commands) = unbounded_channel();
@@ -207,7 +213,7 @@ fn feedback_goes_to_the_shard_and_the_rest_does_not() {
     bench.reception.receive();
     match bench.told[0].try_recv() {
         Ok(shard::Command::Feedback(datagrams)) => {
-            assert_eq!(datagrams, [(0, Box::from([0x80u8, 201, 0, 1]))]);
+            assert_eq!(datagrams, [(0, viewer, Box::from([0x80u8, 201, 0, 1]))]);
         }
         _ => panic!("no feedback"),
     }
@@ -312,4 +318,33 @@ fn addresses_are_forgotten_but_never_the_one_in_use() {
             .by_address
             .contains_key(&SocketAddr::new(in_use.ip(), 60))
     );
+}
+
+#[tokio::test]
+async fn replayed_requests_move_nothing_and_keep_nobody_alive() {
+    let socket = DatagramSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let mut bench = bench_at(1, vec![socket]);
+    let heard_us = bench.connect();
+    let in_use = path().destination;
+    let elsewhere: SocketAddr = "127.0.0.1:10".parse().unwrap();
+    let take = |bench: &mut Bench, request: &[u8], source| {
+        heard_us.store(0, Ordering::Relaxed);
+        // Later than the start, by the clock of the output.
+        while bench.reception.outside.us(Instant::now()) == 0 {}
+        assert!(bench.reception.dispatch(request, &by_udp(source)));
+        heard_us.load(Ordering::Relaxed) > 0
+    };
+    let nominating = bench.request(true);
+    assert!(take(&mut bench, &nominating, in_use), "consent");
+    assert!(!take(&mut bench, &nominating, in_use), "the same once more");
+    assert!(!take(&mut bench, &nominating, elsewhere));
+    assert_eq!(bench.reception.outside.counters.read(0).moves, 0);
+    assert!(!bench.reception.by_address.contains_key(&elsewhere));
+    assert!(bench.told[0].try_recv().is_err());
+    let plain = bench.request(false);
+    assert!(!take(&mut bench, &plain, elsewhere), "consent for another path");
+    let nominating = bench.request(true);
+    assert!(take(&mut bench, &nominating, elsewhere), "the viewer's own wish");
+    assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Move(0, path)) if path.destination == elsewhere));
+    assert_eq!(bench.reception.outside.counters.read(0).moves, 1);
 }

@@ -2,6 +2,7 @@
 
 use super::SessionId;
 use super::batch::{Carrier, Path};
+use super::consent::Transaction;
 use super::handshake::Handshake;
 use super::keys::Dtls;
 use super::outside::Outside;
@@ -27,6 +28,8 @@ pub(super) const REQUESTS_PER_S: u64 = 100;
 const MAX_ADDRESSES: usize = 16;
 /// TCP connections that one viewer may have: one per address of this machine that it was told of, before ICE has chosen.
 const MAX_CONNECTIONS: usize = 32;
+/// Requests remembered per viewer, so that one who repeats them moves nothing: some minutes of consent.
+const MAX_TRANSACTIONS: usize = 64;
 /// A viewer that asks from elsewhere without nominating that address is followed when its address has been silent for
 /// so long: longer than the pause between two checks of Chromium (2.5 s).
 const MOVED_AFTER: Duration = Duration::from_secs(3);
@@ -54,6 +57,7 @@ pub(super) struct Session {
     pub(super) addresses: VecDeque<SocketAddr>,
     /// Its TCP connections, the oldest first.
     pub(super) connections: VecDeque<u64>,
+    transactions: VecDeque<Transaction>,
     /// When the timer for this session stands, so that there is one at a time.
     pub(super) scheduled: Option<Instant>,
     pub(super) opened: Instant,
@@ -157,6 +161,7 @@ impl Session {
             password,
             addresses: VecDeque::new(),
             connections: VecDeque::new(),
+            transactions: VecDeque::new(),
             scheduled: None,
             opened: now,
             state: State::Connecting(Box::new((handshake, streams))),
@@ -191,6 +196,18 @@ impl Session {
         let spare = |number: &u64| in_use != Some(Carrier::Connection(*number));
         let at = self.connections.iter().position(spare)?;
         self.connections.remove(at)
+    }
+
+    /// Remembers a signed request; false when it was made before: sent twice, or replayed by somebody on its way.
+    pub(super) fn is_fresh(&mut self, transaction: Transaction) -> bool {
+        if self.transactions.contains(&transaction) {
+            return false;
+        }
+        if self.transactions.len() == MAX_TRANSACTIONS {
+            self.transactions.pop_front();
+        }
+        self.transactions.push_back(transaction);
+        true
     }
 
     /// When `Reception::tick` is wanted next.

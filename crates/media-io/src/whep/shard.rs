@@ -16,6 +16,7 @@ use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
 use media_core::{Error, Result};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
@@ -34,14 +35,17 @@ const REPORT_US: u64 = 1_000_000;
 /// How often the shard looks whose report is due.
 const REPORTS_US: u64 = 20_000;
 
+/// RTCP of a viewer: who, from where, what.
+pub(super) type Report = (u64, SocketAddr, Box<[u8]>);
+
 /// What a shard is told. Ordered: a viewer is known before its feedback can arrive.
 pub(super) enum Command {
     /// A viewer of a hub has connected.
     Join(Arc<Hub>, Box<Viewer>),
     /// A viewer's datagrams go elsewhere now.
     Move(u64, Path),
-    /// SRTCP datagrams of viewers, in the order of their arrival.
-    Feedback(Vec<(u64, Box<[u8]>)>),
+    /// SRTCP datagrams of viewers, and where they came from, in the order of their arrival.
+    Feedback(Vec<Report>),
     /// A viewer is gone or to be sent away; it is told.
     Leave(u64),
     /// Units wait in a feed's inlet.
@@ -93,6 +97,8 @@ pub(super) struct Shard {
     batch: Batch,
     plain: Vec<u8>,
     pace_at_us: u64,
+    /// The feed whose audience the pace stopped at, where the last portion was cut short.
+    pace_from: usize,
     reports_at_us: u64,
     stopping: bool,
 }
@@ -122,6 +128,7 @@ impl Shard {
                 batch: Batch::new(method),
                 plain: Vec::new(),
                 pace_at_us: 0,
+                pace_from: 0,
                 reports_at_us: 0,
                 stopping: false,
             };
@@ -184,13 +191,14 @@ impl Shard {
         match command {
             Command::Join(hub, viewer) => self.join(hub, *viewer),
             Command::Move(key, path) => {
+                let now_us = self.now_us();
                 if let Some(viewer) = self.viewer(key) {
-                    viewer.path = path;
+                    viewer.follow(path, now_us);
                 }
             }
             Command::Feedback(datagrams) => {
-                for (key, datagram) in datagrams {
-                    self.feedback(key, &datagram);
+                for (key, source, datagram) in datagrams {
+                    self.feedback(key, source, &datagram);
                 }
             }
             Command::Leave(key) => self.leave(key),
@@ -265,7 +273,7 @@ impl Shard {
         }
     }
 
-    fn feedback(&mut self, key: u64, datagram: &[u8]) {
+    fn feedback(&mut self, key: u64, source: SocketAddr, datagram: &[u8]) {
         let now_us = self.now_us();
         let Some((id, at)) = self.places.get(&key) else {
             return;
@@ -279,7 +287,7 @@ impl Shard {
             batch: &mut self.batch,
             now_us,
         };
-        viewer.receive(datagram, &mut self.plain, &mut turn);
+        viewer.receive(datagram, source, &mut self.plain, &mut turn);
         let wish = viewer.take_wish();
         self.batch.flush_when_full(&self.outside);
         if let Some(wish) = wish {
@@ -308,7 +316,15 @@ impl Shard {
     /// Sends a portion of what the pace held back; false when there is more to send now.
     fn pace(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) -> bool {
         let end_bytes = self.batch.pushed_bytes() + PORTION_BYTES;
-        for audience in self.audiences.values_mut().filter(|audience| audience.waiting) {
+        let waiting = self.audiences.iter().filter(|(_, audience)| audience.waiting);
+        let mut feeds: Vec<usize> = waiting.map(|(id, _)| *id).collect();
+        // Where it was cut short: audiences that are looked at first must not starve the others.
+        let first = feeds.iter().position(|id| *id == self.pace_from).unwrap_or(0);
+        feeds.rotate_left(first);
+        for id in feeds {
+            let Some(audience) = self.audiences.get_mut(&id) else {
+                continue;
+            };
             let first = std::mem::take(&mut audience.turn_of);
             for (at, viewer) in audience.viewers.iter_mut().enumerate().skip(first) {
                 if !viewer.is_waiting() {
@@ -316,6 +332,7 @@ impl Shard {
                 }
                 if self.batch.pushed_bytes() >= end_bytes {
                     audience.turn_of = at;
+                    self.pace_from = id;
                     return false;
                 }
                 let mut turn = Turn {
@@ -354,6 +371,7 @@ impl Shard {
                 let why = match leave {
                     Leave::CodecChanged => End::CodecChanged,
                     Leave::Failed => End::Failed,
+                    Leave::Unproven => End::TimedOut,
                 };
                 // The reception sends the viewer away; a reception that is gone has sent everyone away.
                 let _ = self.reception.send(reception::Command::Ended(key, why));
@@ -413,5 +431,64 @@ impl Shard {
         if self.places.is_empty() {
             self.places.shrink_to_fit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::hub::GOP_CACHE_BYTES;
+    use crate::whep::viewer::tests::{endless_gop, viewer};
+
+    fn shard() -> Shard {
+        let (wake, commands) = channel();
+        let (reception, _) = tokio::sync::mpsc::unbounded_channel();
+        Shard {
+            outside: Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new())),
+            commands,
+            wake,
+            reception,
+            audiences: HashMap::new(),
+            places: HashMap::new(),
+            cutter: Cutter::default(),
+            batch: Batch::new(SendMethod::Batched),
+            plain: Vec::new(),
+            pace_at_us: 0,
+            pace_from: 0,
+            reports_at_us: 0,
+            stopping: false,
+        }
+    }
+
+    #[test]
+    fn bursts_of_several_cameras_get_their_turn_in_time() {
+        let mut shard = shard();
+        // Each camera's viewers alone are worth three portions at a time.
+        let hubs: Vec<_> = (0..3)
+            .map(|n| Hub::new(format!("{n}/main"), GOP_CACHE_BYTES))
+            .collect();
+        for key in 0..90 {
+            shard.join(hubs[key as usize % 3].clone(), viewer(key));
+        }
+        let gop = endless_gop();
+        for key in 0..90 {
+            shard.viewer(key).unwrap().start(&gop, 0);
+        }
+        shard
+            .audiences
+            .values_mut()
+            .for_each(|audience| audience.waiting = true);
+        // Time enough between portions for everyone's bucket to fill: there is always more than can be sent.
+        for turn in 1..=12 {
+            shard.pace(turn * 1_000_000, &mut Vec::new());
+            shard.batch.clear();
+        }
+        let mut began = [0; 3];
+        for key in 0..90 {
+            began[key as usize % 3] += usize::from(!shard.viewer(key).unwrap().is_untouched());
+        }
+        assert_eq!(began, [30; 3], "of 30 each");
     }
 }

@@ -305,6 +305,15 @@ async fn limits_and_states_are_told_apart() {
         whep.patch(&first, &"a=x\n".repeat(5000)).unwrap_err().kind(),
         ErrorKind::Malformed
     );
+    let restart = trickle.replace("vMY8", "wNZ9");
+    let refused = whep.patch(&first, &restart).unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.message()),
+        (
+            ErrorKind::Unsupported,
+            "ICE restart (ufrag wNZ9): close this session and open a new one instead"
+        )
+    );
     assert_eq!(whep.patch("nobody", trickle).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(whep.close("nobody").unwrap_err().kind(), ErrorKind::NotFound);
 
@@ -384,7 +393,9 @@ async fn a_viewer_whose_address_changes_is_followed() {
     );
     let more = viewer.pictures().len() + 30;
     assert!(viewer.watch(3 * SECOND, |viewer| viewer.pictures().len() > more).await);
-    assert_eq!(whep.stats().viewers, 1);
+    // It reports from there: nobody doubts it.
+    viewer.watch(7 * SECOND, |_| false).await;
+    assert_eq!((whep.stats().viewers, viewer.closed), (1, false));
     running.abort();
 }
 

@@ -54,6 +54,8 @@ def main(viewer: str, directory: Path) -> int:
     )
     environment = {
         "VMS_HTTP__HOST": SERVER_ADDRESS,
+        # The relay shall be the only way.
+        "VMS_WEBRTC__TCP_PORT": "0",
         "VMS_WEBRTC__TURN_URLS": f'["turn:{SERVER_ADDRESS}:3478?transport=tcp"]',
         "VMS_WEBRTC__TURN_SECRET": SECRET,
     }

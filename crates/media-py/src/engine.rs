@@ -246,6 +246,8 @@ impl Engine {
                 "disk_total_bytes": disk.total_bytes,
                 "recorded_bytes": self.archive.recorded_bytes(),
                 "whep_viewers": live.map_or(0, |stats| stats.viewers),
+                "whep_tcp_connections": live.map_or(0, |stats| stats.tcp_connections),
+                "whep_tcp_refused_total": live.map_or(0, |stats| stats.tcp_refused),
                 "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
                 "unit_delay_us": {
                     "p50": delay.as_ref().map_or(0, |delay| delay.p50_us),

@@ -81,6 +81,8 @@ class MediaMetrics(_Value):
     disk_total_bytes: int = 0
     recorded_bytes: int = 0
     whep_viewers: int = 0
+    whep_tcp_connections: int = 0
+    whep_tcp_refused_total: int = 0
     http_requests_total: int = 0
     unit_delay_us: DelayFigures = DelayFigures()
 
@@ -107,7 +109,8 @@ class WebRtcSettings(_Value):
     """Live pictures to browsers."""
 
     udp_port: int = 8189
-    # "IP", "IP:port" or "[IPv6]:port"; the port is `udp_port` where none is given.
+    tcp_port: int = 8189
+    # "IP", "IP:port" or "[IPv6]:port"; the port is the same as here where none is given.
     public_addresses: tuple[str, ...] = ()
     max_viewers: int = 1000
 

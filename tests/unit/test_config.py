@@ -28,7 +28,7 @@ def _file(tmp_path: Path, text: str) -> Path:
 def test_the_defaults_are_those_documented() -> None:
     settings = load(None)
     assert (settings.http.host, settings.http.port, settings.http.tls) == ("127.0.0.1", 8080, "auto")
-    assert settings.webrtc.udp_port == 8189
+    assert (settings.webrtc.udp_port, settings.webrtc.tcp_port) == (8189, 8189)
     assert settings.rtsp.port == 8554
     assert settings.srt.port == 8890
     assert settings.grpc.port == 50_051
@@ -68,6 +68,7 @@ def test_command_line_over_environment_over_file(tmp_path: Path, monkeypatch: py
     [
         ("VMS_HTTP__TLS", "off", "http", "tls", "off"),
         ("VMS_WEBRTC__UDP_PORT", "0", "webrtc", "udp_port", 0),
+        ("VMS_WEBRTC__TCP_PORT", "0", "webrtc", "tcp_port", 0),
         (
             "VMS_WEBRTC__PUBLIC_ADDRESSES",
             '["203.0.113.7", "203.0.113.7:18189", "2001:db8::7", "[2001:db8::7]:443"]',
@@ -136,6 +137,15 @@ def test_files_that_cannot_be(tmp_path: Path, text: str) -> None:
     with pytest.raises(Failure, match="configuration") as refused:
         load(_file(tmp_path, text))
     assert refused.value.kind == "invalid"
+
+
+def test_pages_and_live_pictures_need_a_tcp_port_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Failure, match=r"webrtc.tcp_port is http.port: write another, or 0"):
+        load(None, http={"port": 8189})
+    for key in ("TCP", "UDP"):
+        monkeypatch.setenv(f"VMS_WEBRTC__{key}_PORT", "0")
+        assert load(None, http={"port": 8189}).http.port == 8189
+        monkeypatch.delenv(f"VMS_WEBRTC__{key}_PORT")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ _WEBRTC_COUNTERS = {
     "retransmissions": "Packets sent again.",
     "retransmissions_refused": "Packets asked for that were too old, just sent again, or too many.",
     "feedback_refused": "Reports of viewers that sent too many.",
+    "tcp_refused": "TCP connections closed because they were too many or no viewer's.",
     "moves": "Viewers that were followed to another address.",
 }
 
@@ -92,6 +93,7 @@ def _webrtc(figures: WebRtcFigures) -> list[Family]:
     families: list[Family] = [
         ("vms_whep_viewers", "gauge", "Live WebRTC viewers.", [({}, figures.viewers)]),
         ("vms_whep_connected", "gauge", "Live WebRTC viewers whose connection stands.", [({}, figures.connected)]),
+        ("vms_whep_tcp_connections", "gauge", "TCP connections of live viewers.", [({}, figures.tcp_connections)]),
         ("vms_unit_delay_seconds", "gauge", "Delay inside the server from socket to socket.",
          [({"quantile": name}, value / 1e6) for name, value in quantiles]),
     ]  # fmt: skip

@@ -52,7 +52,9 @@ class WebRtc(_Section):
     """Live pictures."""
 
     udp_port: Port = 8189
-    # Where routers forward to the port from: "IP", "IP:port" or "[IPv6]:port"; without a port it is the same one.
+    # For viewers whose network lets no UDP through.
+    tcp_port: Port = 8189
+    # Where routers forward to the ports from: "IP", "IP:port" or "[IPv6]:port"; without a port it is the same one.
     public_addresses: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     max_viewers: Annotated[int, Field(ge=1, le=100_000)] = 1000
     stun_urls: tuple[Annotated[str, Field(pattern=r"^stuns?:[^\s<>\"]+$", max_length=512)], ...] = ()
@@ -167,6 +169,12 @@ class Settings(BaseSettings):
     @classmethod
     def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is not None and value.get_secret_value() else None
+
+    @model_validator(mode="after")
+    def _one_listener_per_port(self) -> Self:
+        if self.webrtc.udp_port and self.webrtc.tcp_port and self.webrtc.tcp_port == self.http.port:
+            raise ValueError("webrtc.tcp_port is http.port: write another, or 0 to do without live pictures by TCP")
+        return self
 
     def not_available_yet(self) -> list[str]:
         """The keys that ask for what is not built yet."""

@@ -93,6 +93,8 @@ class WebRtcFigures(_Value):
     retransmissions_refused: int = 0
     feedback_refused: int = 0
     moves: int = 0
+    tcp_connections: int = 0
+    tcp_refused: int = 0
     delay: DelayFigures = DelayFigures()
 
 
@@ -132,7 +134,8 @@ class WebRtcSettings(_Value):
     """Live pictures to browsers."""
 
     udp_port: int = 8189
-    # "IP", "IP:port" or "[IPv6]:port"; the port is `udp_port` where none is given.
+    tcp_port: int = 8189
+    # "IP", "IP:port" or "[IPv6]:port"; the port is the same as here where none is given.
     public_addresses: tuple[str, ...] = ()
     max_viewers: int = 1000
 

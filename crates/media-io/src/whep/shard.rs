@@ -466,9 +466,7 @@ mod tests {
     fn bursts_of_several_cameras_get_their_turn_in_time() {
         let mut shard = shard();
         // Each camera's viewers alone are worth three portions at a time.
-        let hubs: Vec<_> = (0..3)
-            .map(|n| Hub::new(format!("{n}/main"), GOP_CACHE_BYTES))
-            .collect();
+        let hubs: Vec<_> = (0..3).map(|n| Hub::new(format!("{n}/main"), GOP_CACHE_BYTES)).collect();
         for key in 0..90 {
             shard.join(hubs[key as usize % 3].clone(), viewer(key));
         }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "viewer_tests/connection.rs"]
+mod connection;
+
 use super::*;
 use crate::clock::SystemClock;
 use crate::whep::batch::Carrier;

@@ -241,7 +241,10 @@ async fn who_may_see_nothing_takes_no_place() {
     let mut waiting = bench.connect().await;
     let asking = format!("GET {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer slow\r\n\r\n");
     waiting.write_all(asking.as_bytes()).await.unwrap();
-    eventually("the application is asked", || !bench.application.asked.lock().is_empty()).await;
+    eventually("the application is asked", || {
+        !bench.application.asked.lock().is_empty()
+    })
+    .await;
     assert_eq!(bench.get(&bench.playback()).await.status, 200);
 }
 

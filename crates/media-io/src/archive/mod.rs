@@ -208,16 +208,6 @@ impl Archive {
             .sum()
     }
 
-    /// Bytes of the recordings of one camera, without their indexes.
-    pub fn recorded_bytes_of(&self, camera_id: &str) -> u64 {
-        self.catalogue
-            .streams_of(camera_id)
-            .iter()
-            .flat_map(|s| s.all())
-            .map(|f| f.state.read().size_bytes)
-            .sum()
-    }
-
     /// The server's time, µs.
     pub fn now_us(&self) -> i64 {
         self.clock.utc_us()

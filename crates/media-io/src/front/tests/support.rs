@@ -278,6 +278,7 @@ impl Application {
                         let grant = GrantKey::new(b"another key that is not ours").sign(&claims());
                         *response.body_mut() = full(&serde_json::json!({ "grant": grant }).to_string());
                     }
+                    Some(b"Bearer slow") => std::future::pending().await,
                     Some(b"Bearer garbage") => *response.body_mut() = full("{"),
                     _ => {
                         *response.status_mut() = StatusCode::FORBIDDEN;

@@ -35,14 +35,17 @@ const REPORT_US: u64 = 1_000_000;
 /// How often the shard looks whose report is due.
 const REPORTS_US: u64 = 20_000;
 
+/// An SRTCP datagram: whose, where it came from, its bytes.
+pub(super) type Feedback = (u64, SocketAddr, Box<[u8]>);
+
 /// What a shard is told. Ordered: a viewer is known before its feedback can arrive.
 pub(super) enum Command {
     /// A viewer of a hub has connected.
     Join(Arc<Hub>, Box<Viewer>),
     /// A viewer's datagrams go elsewhere now.
     Move(u64, Path),
-    /// SRTCP datagrams of viewers, and where they came from, in the order of their arrival.
-    Feedback(Vec<(u64, SocketAddr, Box<[u8]>)>),
+    /// SRTCP datagrams of viewers, in the order of their arrival.
+    Feedback(Vec<Feedback>),
     /// A viewer is gone or to be sent away; it is told.
     Leave(u64),
     /// Units wait in a feed's inlet.
@@ -463,9 +466,7 @@ mod tests {
     fn bursts_of_several_cameras_get_their_turn_in_time() {
         let mut shard = shard();
         // Each camera's viewers alone are worth three portions at a time.
-        let hubs: Vec<_> = (0..3)
-            .map(|n| Hub::new(&format!("{n}/main"), GOP_CACHE_BYTES))
-            .collect();
+        let hubs: Vec<_> = (0..3).map(|n| Hub::new(format!("{n}/main"), GOP_CACHE_BYTES)).collect();
         for key in 0..90 {
             shard.join(hubs[key as usize % 3].clone(), viewer(key));
         }

@@ -66,7 +66,7 @@ pub(super) struct Reception {
     /// Which shards show a hub, with how many viewers each.
     shows: HashMap<usize, Vec<usize>>,
     /// RTCP for each shard, passed on together.
-    feedback: Vec<Vec<shard::Report>>,
+    feedback: Vec<Vec<shard::Feedback>>,
     sessions: HashMap<u64, Session>,
     next_key: u64,
     by_id: HashMap<SessionId, u64>,

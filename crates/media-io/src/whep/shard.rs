@@ -35,8 +35,8 @@ const REPORT_US: u64 = 1_000_000;
 /// How often the shard looks whose report is due.
 const REPORTS_US: u64 = 20_000;
 
-/// RTCP of a viewer: who, from where, what.
-pub(super) type Report = (u64, SocketAddr, Box<[u8]>);
+/// An SRTCP datagram: whose, where it came from, its bytes.
+pub(super) type Feedback = (u64, SocketAddr, Box<[u8]>);
 
 /// What a shard is told. Ordered: a viewer is known before its feedback can arrive.
 pub(super) enum Command {
@@ -44,8 +44,8 @@ pub(super) enum Command {
     Join(Arc<Hub>, Box<Viewer>),
     /// A viewer's datagrams go elsewhere now.
     Move(u64, Path),
-    /// SRTCP datagrams of viewers, and where they came from, in the order of their arrival.
-    Feedback(Vec<Report>),
+    /// SRTCP datagrams of viewers, in the order of their arrival.
+    Feedback(Vec<Feedback>),
     /// A viewer is gone or to be sent away; it is told.
     Leave(u64),
     /// Units wait in a feed's inlet.

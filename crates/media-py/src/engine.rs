@@ -33,6 +33,9 @@ struct EngineDocument {
 struct WebRtcDocument {
     udp_port: u16,
     max_viewers: usize,
+    /// The program that makes Opus of AAC, with its arguments; None: viewers of AAC cameras hear nothing.
+    #[serde(default)]
+    audio_worker: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -244,7 +247,11 @@ impl Engine {
                 "disk_free_bytes": disk.free_bytes,
                 "disk_total_bytes": disk.total_bytes,
                 "recorded_bytes": self.archive.recorded_bytes(),
-                "whep_viewers": live.map_or(0, |stats| stats.viewers),
+                "whep_viewers": live.as_ref().map_or(0, |stats| stats.viewers),
+                "transcoders_running": live.as_ref().map_or(0, |stats| stats.transcoders_running),
+                "transcoder_restarts_total": live.as_ref().map_or(0, |stats| stats.transcoder_restarts),
+                "transcoder_units_dropped_total": live.as_ref().map_or(0, |stats| stats.transcoder_units_dropped),
+                "transcoder_units_malformed_total": live.map_or(0, |stats| stats.transcoder_units_malformed),
                 "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
                 "unit_delay_us": {
                     "p50": delay.as_ref().map_or(0, |delay| delay.p50_us),
@@ -302,7 +309,9 @@ impl Engine {
                 let limits = Limits {
                     max_viewers: config.webrtc.max_viewers,
                 };
-                Some(Whep::start(runtime.handle(), &[address], limits, clock.clone())?)
+                let whep = Whep::start(runtime.handle(), &[address], limits, clock.clone())?;
+                whep.transcode_with(config.webrtc.audio_worker.clone().unwrap_or_default());
+                Some(whep)
             }
         };
         let allow_local = config.allow_local_cameras;

@@ -81,6 +81,10 @@ class MediaMetrics(_Value):
     disk_total_bytes: int = 0
     recorded_bytes: int = 0
     whep_viewers: int = 0
+    transcoders_running: int = 0
+    transcoder_restarts_total: int = 0
+    transcoder_units_dropped_total: int = 0
+    transcoder_units_malformed_total: int = 0
     http_requests_total: int = 0
     unit_delay_us: DelayFigures = DelayFigures()
 
@@ -108,6 +112,8 @@ class WebRtcSettings(_Value):
 
     udp_port: int = 8189
     max_viewers: int = 1000
+    # The program that makes Opus of a camera's AAC, with its arguments; without one such cameras are not heard.
+    audio_worker: list[str] | None = None
 
 
 class EngineSettings(_Value):

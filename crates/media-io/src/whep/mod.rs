@@ -43,6 +43,7 @@ mod send_method;
 mod shard;
 mod stats;
 mod timeline;
+mod transcoding;
 mod viewer;
 
 pub use send_method::SendMethod;
@@ -66,6 +67,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
+use transcoding::Transcoders;
 use viewer::Streams;
 
 /// The name of a session in its URL: 32 hexadecimal digits (128 random bits). Who knows it may end it.
@@ -102,6 +104,7 @@ pub struct Whep {
     open: OpenSessions,
     counters: Arc<Counters>,
     commands: UnboundedSender<Command>,
+    transcoders: Arc<Transcoders>,
     running: Mutex<Option<Running>>,
     shards: usize,
     method: SendMethod,
@@ -153,10 +156,20 @@ impl Whep {
         let counters = Arc::new(Counters::default());
         let open = OpenSessions::default();
         let (commands, received) = unbounded_channel();
+        let transcoders = Transcoders::new(runtime.clone(), counters.clone());
         let outside = Arc::new(Outside::new(sockets, counters.clone(), clock));
         let (ended, all_ended) = tokio::sync::mpsc::channel(1);
         let started = (0..shards)
-            .map(|number| Shard::start(number, outside.clone(), method, commands.clone(), ended.clone()))
+            .map(|number| {
+                Shard::start(
+                    number,
+                    outside.clone(),
+                    transcoders.clone(),
+                    method,
+                    commands.clone(),
+                    ended.clone(),
+                )
+            })
             .collect::<Result<Vec<_>>>()?;
         let hmac = identity.sha1_hmac();
         let reception = Reception::new(outside, hmac, received, open.clone(), started);
@@ -171,10 +184,17 @@ impl Whep {
             open,
             counters,
             commands,
+            transcoders,
             running: Mutex::new(Some(running)),
             shards,
             method,
         }))
+    }
+
+    /// Makes Opus of cameras' AAC by worker processes: `command` is their program and its arguments (see
+    /// `transcoding::worker` for what is said to it). Without one, viewers of such cameras hear nothing.
+    pub fn transcode_with(&self, command: Vec<String>) {
+        self.transcoders.use_command(command);
     }
 
     /// The addresses bound, with their real ports.
@@ -206,7 +226,7 @@ impl Whep {
                 format!("{} has shown nothing yet", hub.name()),
             ));
         };
-        let audio = hub.parameters(1);
+        let audio = hub.parameters(1).map(|sent| self.transcoders.heard_as(&sent));
         let (id, origins) = random_start()?;
         self.reserve(&id)?;
         let now = Instant::now();
@@ -317,6 +337,7 @@ impl Whep {
     /// Ends all sessions, tells their viewers and gives the port back. Later offers are `Unavailable`.
     pub async fn shutdown(&self) {
         let _ = self.commands.send(Command::Shutdown);
+        self.transcoders.stop();
         let running = self.running.lock().take();
         let Some(Running {
             mut reception,
@@ -329,6 +350,7 @@ impl Whep {
             let _ = (&mut reception).await;
             // Nothing is ever sent: the channel closes with the last shard.
             shards.recv().await;
+            self.transcoders.stopped().await;
         };
         if tokio::time::timeout(SHUTDOWN_WITHIN, ended).await.is_err() {
             reception.abort();
@@ -338,6 +360,7 @@ impl Whep {
 
 impl Drop for Whep {
     fn drop(&mut self) {
+        self.transcoders.stop();
         let _ = self.commands.send(Command::Shutdown);
     }
 }

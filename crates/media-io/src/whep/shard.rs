@@ -11,9 +11,10 @@ use super::packets::Cutter;
 use super::reception;
 use super::send_method::SendMethod;
 use super::stats::count;
+use super::transcoding::Transcoders;
 use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
-use media_core::{Error, Result};
+use media_core::{Codec, Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -55,6 +56,7 @@ struct Audience {
 
 pub(super) struct Shard {
     outside: Arc<Outside>,
+    transcoders: Arc<Transcoders>,
     commands: Receiver<Command>,
     wake: Sender<Command>,
     reception: UnboundedSender<reception::Command>,
@@ -75,6 +77,7 @@ impl Shard {
     pub(super) fn start(
         number: usize,
         outside: Arc<Outside>,
+        transcoders: Arc<Transcoders>,
         method: SendMethod,
         reception: UnboundedSender<reception::Command>,
         ended: tokio::sync::mpsc::Sender<()>,
@@ -84,6 +87,7 @@ impl Shard {
         let shard = move || {
             let shard = Self {
                 outside,
+                transcoders,
                 commands,
                 wake,
                 reception,
@@ -187,6 +191,9 @@ impl Shard {
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
+        if viewer.hears(Codec::Opus) {
+            audience.feed.listen(true, &self.transcoders);
+        }
         viewer.start(audience.feed.gop(), now_us);
         let mut turn = Turn {
             outside: &self.outside,
@@ -348,6 +355,9 @@ impl Shard {
             now_us,
         };
         viewer.goodbye(&mut turn);
+        if viewer.hears(Codec::Opus) && !audience.viewers.iter().any(|viewer| viewer.hears(Codec::Opus)) {
+            audience.feed.listen(false, &self.transcoders);
+        }
         if audience.viewers.is_empty() {
             self.audiences.remove(&id);
         } else if audience.viewers.len() < audience.viewers.capacity() / 4 {

@@ -6,10 +6,10 @@ use super::outside::Outside;
 use super::pacing::Pacer;
 use super::packets::CutUnit;
 use super::stats::count;
-use media_core::TrackKind;
 use media_core::rtp::feedback::{Feedback, parse_feedback};
 use media_core::rtp::rtcp;
 use media_core::srtp::{SrtpReceiver, SrtpSender};
+use media_core::{Codec, TrackKind};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -116,6 +116,11 @@ impl Viewer {
     /// What the viewer wants, once.
     pub(super) fn take_wish(&mut self) -> Option<Wish> {
         self.wish.take()
+    }
+
+    /// Whether sound is sent to the viewer as `codec`.
+    pub(super) fn hears(&self, codec: Codec) -> bool {
+        self.audio.as_ref().is_some_and(|audio| audio.agreed.codec == codec)
     }
 
     /// Whether packets wait for their turn.

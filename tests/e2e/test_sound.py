@@ -96,7 +96,11 @@ def test_the_sound_of_an_aac_camera_is_heard_in_step(camera_url: str, tmp_path: 
         settled = heard["apartMs"][-50:]
         apart_ms = statistics.median(settled)
         assert len(settled) == 50
-        assert abs(apart_ms) <= IN_STEP_MS, heard
+        assert abs(apart_ms) <= IN_STEP_MS, json.dumps(heard)
+        # What is seen and heard, which includes what the page's own measuring takes.
+        beeps = [min((beep - flash for flash in heard["flashes"]), key=abs) for beep in heard["beeps"][4:]]
+        assert len(beeps) > WATCHED_S / 2
+        assert abs(statistics.median(beeps)) <= 1.5 * IN_STEP_MS, json.dumps(heard)
         # A page that is reloaded finds the worker still there; then it goes.
         deadline = time.monotonic() + 15
         while workers := workers_of(server):
@@ -104,5 +108,3 @@ def test_the_sound_of_an_aac_camera_is_heard_in_step(camera_url: str, tmp_path: 
             time.sleep(0.2)
         assert metric(server, "vms_audio_transcoders") == 0
         assert metric(server, "vms_audio_transcoder_restarts_total") == 0
-        print(f"apart {apart_ms:.0f} ms")  # noqa: T201
-        print(json.dumps(heard))  # noqa: T201

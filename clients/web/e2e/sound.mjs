@@ -4,8 +4,9 @@
 // Needs VMS_URL, VMS_PASSWORD, VMS_CAMERA.
 import { launchChromium } from "./browser.mjs";
 
+// The page itself may load no code from memory, as the listener below is.
 const browser = await launchChromium();
-const page = await browser.newPage({ ignoreHTTPSErrors: true });
+const page = await browser.newPage({ ignoreHTTPSErrors: true, bypassCSP: true });
 await page.goto(process.env.VMS_URL);
 const heard = await page.evaluate(
   async ({ password, camera, seconds }) => {

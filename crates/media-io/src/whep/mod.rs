@@ -226,7 +226,8 @@ impl Whep {
                 format!("{} has shown nothing yet", hub.name()),
             ));
         };
-        let audio = hub.parameters(1).map(|sent| self.transcoders.heard_as(&sent));
+        let sound = hub.parameters(1);
+        let audio = sound.as_ref().map(|sent| self.transcoders.heard_as(sent));
         let (id, origins) = random_start()?;
         self.reserve(&id)?;
         let now = Instant::now();
@@ -234,7 +235,10 @@ impl Whep {
         let agreed = self
             .identity
             .agree(hub.name(), offer_sdp, &video, audio.as_deref(), &candidates, now);
-        let sent = agreed.and_then(|agreed| {
+        let sent = agreed.and_then(|mut agreed| {
+            if let Some(sound) = sound.filter(|_| agreed.audio.is_some()) {
+                agreed.video.shown_after_ms = transcoding::shown_after_ms(&sound);
+            }
             let answer = agreed.answer;
             let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
             let stream = |agreed, at: usize| {

@@ -40,6 +40,27 @@ const STEADY: Duration = Duration::from_secs(60);
 /// Workers at a time: each holds some 50 MB.
 const MOST_STREAMS: usize = 64;
 
+/// The longest that pictures wait for sound. Up to half a second browsers show pictures at once for as long as no sound
+/// makes them wait.
+const WAITS_AT_MOST_MS: u16 = 500;
+/// An Opus packet and the encoder's look-ahead.
+const OPUS_MS: u32 = 27;
+/// AAC-LC makes units of 1024 samples.
+const AAC_SAMPLES: u32 = 1024;
+
+/// How long after their arrival pictures are shown at least and at most, ms, when sound with `parameters` goes with them.
+///
+/// A picture comes as soon as it was taken, sound when the unit that it is part of is full. Browsers make the pictures
+/// wait for it, as far as they may; but they approach that in small steps, and need a quarter of a minute for a tenth of
+/// a second. So pictures wait from the start for as long as transcoded sound is known to take.
+pub(super) fn shown_after_ms(parameters: &TrackParameters) -> (u16, u16) {
+    let least_ms = match parameters.codec {
+        Codec::Aac => AAC_SAMPLES * 1000 / parameters.clock_rate.max(1) + OPUS_MS,
+        _ => 0,
+    };
+    (least_ms.min(u32::from(WAITS_AT_MOST_MS)) as u16, WAITS_AT_MOST_MS)
+}
+
 /// What browsers take instead of AAC.
 fn opus() -> TrackParameters {
     TrackParameters {

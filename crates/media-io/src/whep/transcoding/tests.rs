@@ -302,6 +302,23 @@ async fn sound_that_needs_no_worker_starts_none() {
     assert_eq!(without.transcoders.heard_as(&without.parameters).codec, Codec::Aac);
 }
 
+#[test]
+fn pictures_wait_for_sound_as_long_as_it_is_known_to_take() {
+    let waits = |codec, clock_rate| {
+        shown_after_ms(&TrackParameters {
+            codec,
+            clock_rate,
+            ..opus()
+        })
+    };
+    assert_eq!(waits(Codec::Aac, 16_000), (91, 500));
+    assert_eq!(waits(Codec::Aac, 48_000), (48, 500));
+    assert_eq!(waits(Codec::PcmA, 8000), (0, 500));
+    for strange in [0, 1] {
+        assert_eq!(waits(Codec::Aac, strange), (500, 500));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_ends_with_the_output() {
     let bench = Bench::obedient();

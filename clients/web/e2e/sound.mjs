@@ -1,4 +1,5 @@
-// Whether a viewer hears a camera, and in step: plays VMS_SECONDS with sound and watches the browser's statistics.
+// Whether a viewer hears a camera, and in step: plays with sound and watches the browser's statistics until both have
+// been in step for three seconds, for 10 seconds at least and VMS_SECONDS at most.
 // Prints {"codec","packets","loudest","apartMs":[…],"flashes":[…],"beeps":[…]} as JSON: apartMs is by how much sound is
 // played later than its picture, by the sender's clock; flashes and beeps are when they were shown and heard, in ms.
 // Needs VMS_URL, VMS_PASSWORD, VMS_CAMERA.
@@ -76,7 +77,12 @@ const heard = await page.evaluate(
     let packets = 0;
     let loudest = 0;
     const until = performance.now() + seconds * 1000;
-    while (performance.now() < until) {
+    const least = performance.now() + 10_000;
+    const settled = () => {
+      const last = apartMs.slice(-30).map(Math.abs);
+      return performance.now() > least && last.length === 30 && Math.max(...last) <= 40;
+    };
+    while (performance.now() < until && !settled()) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       const report = [...(await peer.getStats()).values()];
       const of = (kind) => report.find((entry) => entry.type === "inbound-rtp" && entry.kind === kind);
@@ -94,7 +100,7 @@ const heard = await page.evaluate(
   {
     password: process.env.VMS_PASSWORD,
     camera: process.env.VMS_CAMERA,
-    seconds: Number(process.env.VMS_SECONDS ?? 12),
+    seconds: Number(process.env.VMS_SECONDS ?? 30),
   },
 );
 console.log(JSON.stringify(heard));

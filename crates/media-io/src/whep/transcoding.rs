@@ -37,12 +37,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A worker that lived this long was well.
 const STEADY: Duration = Duration::from_secs(60);
-/// Workers at a time: each holds some 50 MB.
+/// Workers at a time: each holds some 40 MB.
 const MOST_STREAMS: usize = 64;
 
 /// The longest that pictures wait for sound. Up to half a second browsers show pictures at once for as long as no sound
 /// makes them wait.
 const WAITS_AT_MOST_MS: u16 = 500;
+/// What a browser keeps of sound, on a network as good as none.
+const BROWSER_MS: u32 = 20;
 /// An Opus packet and the encoder's look-ahead.
 const OPUS_MS: u32 = 27;
 /// AAC-LC makes units of 1024 samples.
@@ -55,7 +57,7 @@ const AAC_SAMPLES: u32 = 1024;
 /// a second. So pictures wait from the start for as long as transcoded sound is known to take.
 pub(super) fn shown_after_ms(parameters: &TrackParameters) -> (u16, u16) {
     let least_ms = match parameters.codec {
-        Codec::Aac => AAC_SAMPLES * 1000 / parameters.clock_rate.max(1) + OPUS_MS,
+        Codec::Aac => AAC_SAMPLES * 1000 / parameters.clock_rate.max(1) + OPUS_MS + BROWSER_MS,
         _ => 0,
     };
     (least_ms.min(u32::from(WAITS_AT_MOST_MS)) as u16, WAITS_AT_MOST_MS)

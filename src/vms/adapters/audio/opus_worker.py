@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from vms.adapters.audio import framing
 from vms.adapters.audio.opus import Transcoder
 
-# A worker holds some 60 MB; what a broken stream makes it take ends here.
+# A worker holds some 40 MB; what a broken stream makes it take ends here.
 _MOST_MEMORY_BYTES = 2 << 30
 
 

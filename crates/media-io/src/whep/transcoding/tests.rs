@@ -311,8 +311,8 @@ fn pictures_wait_for_sound_as_long_as_it_is_known_to_take() {
             ..opus()
         })
     };
-    assert_eq!(waits(Codec::Aac, 16_000), (91, 500));
-    assert_eq!(waits(Codec::Aac, 48_000), (48, 500));
+    assert_eq!(waits(Codec::Aac, 16_000), (111, 500));
+    assert_eq!(waits(Codec::Aac, 48_000), (68, 500));
     assert_eq!(waits(Codec::PcmA, 8000), (0, 500));
     for strange in [0, 1] {
         assert_eq!(waits(Codec::Aac, strange), (500, 500));

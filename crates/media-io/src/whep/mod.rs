@@ -17,6 +17,8 @@
 //! (`retransmission`), reports and requests for key frames are answered by the shard too. Nothing is locked and nothing
 //! is allocated per packet, and no viewer has a timer or a wakeup of its own.
 //!
+//! Sound that browsers do not take (AAC) reaches the feeds as Opus, by worker processes (`transcoding`).
+//!
 //! A viewer starts at the last key frame: the GOP so far is sent as a paced burst (see `timeline` for its timestamps),
 //! and what happens meanwhile follows behind it.
 

@@ -69,6 +69,9 @@ def live_command(
     stalled: Annotated[int, typer.Option(min=0, help="Further viewers that connect and go silent.")] = 0,
     hostile: Annotated[int, typer.Option(min=0, help="Further viewers that send garbage and storms of requests.")] = 0,
     lose_percent: Annotated[float, typer.Option(min=0, max=50, help="Arriving packets to throw away.")] = 0,
+    trains: Annotated[
+        bool, typer.Option(help="Let viewers' sockets take trains of datagrams, as no browser does.")
+    ] = False,
     server_cores: Annotated[str, typer.Option(help="Cores of the server, as taskset writes them.")] = "0",
     client_core: Annotated[int, typer.Option(min=0, help="Core of the viewers and the camera.")] = 1,
     output: Output = RESULTS,
@@ -87,6 +90,7 @@ def live_command(
         stalled=stalled,
         hostile=hostile,
         lose_percent=lose_percent,
+        trains=trains,
         server_cores=server_cores,
         client_core=client_core,
     )
@@ -143,6 +147,8 @@ def all_command(output: Output = RESULTS) -> None:
         ("seek-30-days", lambda: seeking.measure(30)),
         ("export", exporting.measure),
         ("live", live.measure),
+        ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
+        ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),
         ("kills", kills.measure),
         ("repair", kills.measure_repair),
     ]

@@ -45,6 +45,7 @@ class Load:
     stalled: int = 0
     hostile: int = 0
     lose_percent: float = 0
+    trains: bool = False
     server_cores: str = "0"
     client_core: int = 1
 
@@ -88,6 +89,7 @@ def _arguments(load: Load, server: RunningServer, camera_id: str) -> list[str]:
         *("--viewers", str(load.viewers), "--stalled", str(load.stalled), "--hostile", str(load.hostile)),
         *("--joins-per-second", str(load.joins_per_second), "--seconds", str(load.window_s)),
         *("--audio", "yes" if load.audio else "no", "--lose-percent", str(load.lose_percent)),
+        *("--trains", "yes" if load.trains else "no"),
         *("--server-pid", str(server.pid)),
     ]
 

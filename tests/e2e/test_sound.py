@@ -105,5 +105,5 @@ def test_the_sound_of_an_aac_camera_is_heard_in_step(camera_url: str, tmp_path: 
         while workers := workers_of(server):
             assert time.monotonic() < deadline, workers
             time.sleep(0.2)
-        assert metric(server, "vms_audio_transcoders") == 0
-        assert metric(server, "vms_audio_transcoder_restarts_total") == 0
+        assert metric(server, "vms_whep_transcoders_running") == 0
+        assert metric(server, "vms_whep_transcoder_restarts_total") == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -67,6 +68,13 @@ def test_command_line_over_environment_over_file(tmp_path: Path, monkeypatch: py
     [
         ("VMS_HTTP__TLS", "off", "http", "tls", "off"),
         ("VMS_WEBRTC__UDP_PORT", "0", "webrtc", "udp_port", 0),
+        (
+            "VMS_WEBRTC__PUBLIC_ADDRESSES",
+            '["203.0.113.7", "203.0.113.7:18189", "2001:db8::7", "[2001:db8::7]:443"]',
+            "webrtc",
+            "public_addresses",
+            ("203.0.113.7", "203.0.113.7:18189", "2001:db8::7", "[2001:db8::7]:443"),
+        ),
         ("VMS_RTSP__PORT", "1", "rtsp", "port", 1),
         ("VMS_SRT__PORT", "1", "srt", "port", 1),
         ("VMS_GRPC__PORT", "1", "grpc", "port", 1),
@@ -106,6 +114,19 @@ def test_values_that_cannot_be_name_their_key(monkeypatch: pytest.MonkeyPatch, v
         load(None)
     assert "\n" not in refused.value.detail
     assert variable.removeprefix("VMS_").split("__", maxsplit=1)[0].lower() in refused.value.detail.lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "vms.example", "vms.example:8189", "203.0.113.7:", "203.0.113.7:0", "203.0.113.7:65536", "0.0.0.0", "::"),
+        *("[2001:db8::7]", "[203.0.113.7]:1", "224.0.0.1", "203.0.113.7 ", "203.0.113", "fe80::1%eth0", "[::]:8189"),
+    ],
+)
+def test_what_is_no_public_address_is_told_how_to_write_one(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("VMS_WEBRTC__PUBLIC_ADDRESSES", json.dumps(["203.0.113.7", text]))
+    with pytest.raises(Failure, match=r"webrtc.public_addresses: entry 2 .* write IP, IP:port or \[IPv6\]:port"):
+        load(None)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 //!
 //! Prints one JSON object (`media_io::whep_load::Report`). Options: `--bearer TOKEN`, `--seconds S` (the window, 20),
 //! `--joins-per-second J` (50), `--stalled N`, `--hostile N`, `--audio yes`, `--nack no`, `--lose-percent P`,
-//! `--server-pid PID` (its CPU time and memory).
+//! `--trains yes` (UDP_GRO), `--server-pid PID` (its CPU time and memory).
 
 use media_io::whep_load::{LoadOptions, run};
 use std::error::Error;
@@ -21,6 +21,7 @@ fn options(arguments: &[String]) -> Result<LoadOptions, Box<dyn Error>> {
         audio: false,
         nack: true,
         lose_percent: 0.0,
+        trains: false,
         server_pid: None,
     };
     for pair in arguments.chunks(2) {
@@ -38,6 +39,7 @@ fn options(arguments: &[String]) -> Result<LoadOptions, Box<dyn Error>> {
             "--audio" => options.audio = value == "yes",
             "--nack" => options.nack = value == "yes",
             "--lose-percent" => options.lose_percent = value.parse()?,
+            "--trains" => options.trains = value == "yes",
             "--server-pid" => options.server_pid = Some(value.parse()?),
             _ => return Err(format!("unknown option {name}").into()),
         }

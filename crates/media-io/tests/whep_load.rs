@@ -123,6 +123,7 @@ async fn load(max_viewers: usize, change: impl FnOnce(&mut LoadOptions)) -> (Rep
         audio: false,
         nack: true,
         lose_percent: 0.0,
+        trains: false,
         server_pid: Some(std::process::id()),
     };
     change(&mut options);
@@ -179,6 +180,7 @@ async fn what_is_lost_comes_again() {
     let lossy = |options: &mut LoadOptions| {
         options.lose_percent = 5.0;
         options.window = Duration::from_secs(2);
+        options.trains = true;
     };
     let (report, _) = load(10, lossy).await;
     assert!(report.thrown_away > 0 && report.repaired > 0, "{report:?}");

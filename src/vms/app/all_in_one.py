@@ -108,6 +108,7 @@ class _Machinery:
                     allow_local_cameras=settings.cameras.allow_loopback,
                     webrtc=WebRtcSettings(
                         udp_port=settings.webrtc.udp_port,
+                        public_addresses=settings.webrtc.public_addresses,
                         max_viewers=settings.webrtc.max_viewers,
                         audio_worker=OPUS_WORKER,
                     ),

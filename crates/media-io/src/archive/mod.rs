@@ -23,7 +23,6 @@ mod zip;
 
 pub use disk::DiskSpace;
 pub use exports::{ExportFormat, ExportProgress, ExportRequest, ExportState, ExportedFile};
-pub use hls::HlsSegment;
 pub use lane::{RecorderCounters, RecordingState};
 pub use picture::Picture;
 pub use playback::Playback;

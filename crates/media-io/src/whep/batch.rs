@@ -48,11 +48,17 @@ impl Message {
     }
 }
 
+/// How messages get to the kernel: [`send`], but for tests.
+type HandOver = fn(&DatagramSocket, SendMethod, &[u8], &[Message]) -> io::Result<usize>;
+
 /// Datagrams that wait to be sent, in order.
 pub(super) struct Batch {
     bytes: Vec<u8>,
     messages: Vec<Message>,
     method: SendMethod,
+    hand_over: HandOver,
+    /// Bytes ever added.
+    pushed_bytes: u64,
     /// When the live units whose last datagram is in here were received from their cameras.
     ended_units_us: Vec<u64>,
 }
@@ -64,6 +70,8 @@ impl Batch {
             bytes: Vec::with_capacity(256 << 10),
             messages: Vec::with_capacity(MAX_MESSAGES),
             method,
+            hand_over: send,
+            pushed_bytes: 0,
             ended_units_us: Vec::new(),
         }
     }
@@ -76,6 +84,7 @@ impl Batch {
             return Err(error);
         }
         let length = self.bytes.len() - start;
+        self.pushed_bytes += length as u64;
         if self.method == SendMethod::Segmented
             && let Some(last) = self.messages.last_mut()
             && length <= last.segment
@@ -94,6 +103,11 @@ impl Batch {
             segment: length,
         });
         Ok(())
+    }
+
+    /// Bytes ever added, to bound what is done in one go.
+    pub(super) fn pushed_bytes(&self) -> u64 {
+        self.pushed_bytes
     }
 
     /// Notes that the last datagram of a live unit received at `received_us` was added.
@@ -138,20 +152,20 @@ impl Batch {
                 rest = later;
                 continue;
             };
-            let sent = match send(socket, self.method, &self.bytes, now) {
+            let sent = match (self.hand_over)(socket, self.method, &self.bytes, now) {
                 Ok(sent) => sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !patience.is_zero() => {
                     patience = patience.saturating_sub(socket.wait_writable(patience));
                     0
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(error) if first.segments() > 1 && refuses_segments(&error) => {
-                    if self.method == SendMethod::Segmented {
+                Err(error) if first.segments() > 1 && refuses_message(&error) => {
+                    if self.method == SendMethod::Segmented && refuses_segments(&error) {
                         tracing::warn!(%error, "a network device refuses UDP segmentation offload; sending without");
                         self.method = SendMethod::Batched;
                     }
                     let apart = send_apart(socket, &self.bytes, first, outside);
-                    datagrams += apart;
+                    (datagrams, bytes) = (datagrams + apart.0, bytes + apart.1);
                     rest = &rest[1..];
                     continue;
                 }
@@ -191,18 +205,27 @@ fn send(socket: &DatagramSocket, method: SendMethod, bytes: &[u8], messages: &[M
     }
 }
 
-/// EIO: the device cannot checksum segments. EINVAL: a segment is larger than its route takes.
+/// Whether segments are refused whatever they are and wherever they go. EIO: the device cannot checksum them.
 fn refuses_segments(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::ENOPROTOOPT | libc::EOPNOTSUPP)
+    )
 }
 
-/// Sends the segments of one message one by one; how many went out.
-fn send_apart(socket: &DatagramSocket, bytes: &[u8], message: &Message, outside: &Outside) -> u64 {
+/// Whether a message may go when its segments go one by one. EINVAL, EMSGSIZE: a segment is larger than its route takes,
+/// which is the destination's affair and nobody else's: one viewer with a narrow path must not slow down all others.
+fn refuses_message(error: &io::Error) -> bool {
+    refuses_segments(error) || matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EMSGSIZE))
+}
+
+/// Sends the segments of one message one by one; how many datagrams and bytes went out.
+fn send_apart(socket: &DatagramSocket, bytes: &[u8], message: &Message, outside: &Outside) -> (u64, u64) {
     let all = &bytes[message.start..message.start + message.length];
-    let mut sent = 0;
+    let mut sent = (0, 0);
     for datagram in all.chunks(message.segment) {
         match socket.send_now(datagram, message.path.source, message.path.destination) {
-            Ok(()) => sent += 1,
+            Ok(()) => sent = (sent.0 + 1, sent.1 + datagram.len() as u64),
             Err(_) => count(&outside.counters.send_errors, 1),
         }
     }

@@ -39,3 +39,65 @@ pub(super) fn answer(
     // A parser of strangers' bytes that we did not write.
     catch_unwind(AssertUnwindSafe(read)).ok().flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use str0m::ice::TransId;
+
+    const PASSWORD: &str = "of the session, 22 long";
+
+    fn hmac() -> &'static dyn Sha1HmacProvider {
+        str0m::crypto::from_feature_flags().sha1_hmac_provider
+    }
+
+    fn bytes(message: StunMessage<'_>, password: &str) -> Vec<u8> {
+        let mut bytes = vec![0; 256];
+        let sha1 = |key: &[u8], parts: &[&[u8]]| hmac().sha1_hmac(key, parts);
+        let length = message.to_bytes(Some(password.as_bytes()), &mut bytes, sha1).unwrap();
+        bytes.truncate(length);
+        bytes
+    }
+
+    fn viewer() -> SocketAddr {
+        "192.0.2.9:4711".parse().unwrap()
+    }
+
+    #[test]
+    fn a_signed_request_is_answered_with_the_address_that_asked() {
+        for nominates in [false, true] {
+            let id = TransId::new();
+            let request = StunMessage::binding_request("session:viewer", id, true, 7, 9, nominates);
+            let consent = answer(&bytes(request, PASSWORD), viewer(), PASSWORD, hmac()).unwrap();
+            assert_eq!(consent.nominates, nominates);
+            let reply = StunMessage::parse(&consent.reply).unwrap();
+            assert!(reply.is_successful_binding_response());
+            assert_eq!((reply.trans_id(), reply.mapped_address()), (id, Some(viewer())));
+            assert!(reply.verify(PASSWORD.as_bytes(), |key, parts| hmac().sha1_hmac(key, parts)));
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_answered() {
+        let request = |password| {
+            let message = StunMessage::binding_request("session:viewer", TransId::new(), true, 7, 9, true);
+            bytes(message, password)
+        };
+        let refused = |datagram: &[u8]| answer(datagram, viewer(), PASSWORD, hmac()).is_none();
+        assert!(refused(&request("of another session")));
+        let reply = StunMessage::binding_reply(TransId::new(), viewer());
+        assert!(refused(&bytes(reply, PASSWORD)), "an answer is no question");
+        let signed = request(PASSWORD);
+        assert!(!refused(&signed));
+        for length in 0..signed.len() {
+            assert!(refused(&signed[..length]), "cut at {length}");
+        }
+        // Up to the signature; the checksum after it proves nothing.
+        for at in 0..signed.len() - 8 {
+            let mut forged = signed.clone();
+            forged[at] ^= 1;
+            assert!(refused(&forged), "byte {at}");
+        }
+    }
+}

@@ -24,6 +24,7 @@
 
 mod addresses;
 mod batch;
+mod candidates;
 mod consent;
 mod datagram;
 mod demultiplex;
@@ -32,6 +33,7 @@ mod feed;
 pub mod fuzzing;
 mod handshake;
 pub(crate) mod keys;
+mod load;
 mod negotiation;
 mod offer;
 mod outgoing;
@@ -42,12 +44,14 @@ mod picture;
 mod reception;
 mod retransmission;
 mod send_method;
+mod session;
 mod shard;
 mod stats;
 mod timeline;
 mod transcoding;
 mod viewer;
 
+pub use candidates::{NoPublicAddress, PublicAddress};
 pub use send_method::SendMethod;
 pub use stats::{DelayStats, WhepStats};
 
@@ -60,10 +64,11 @@ use negotiation::Identity;
 use outgoing::Outgoing;
 use outside::Outside;
 use parking_lot::Mutex;
-use reception::{Command, OpenSessions, Reception, Session};
+use reception::{Command, OpenSessions, Reception};
+use session::Session;
 use shard::Shard;
 use stats::{Counters, count};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -80,6 +85,30 @@ pub type SessionId = String;
 pub struct Limits {
     /// Sessions at a time, connected or connecting.
     pub max_viewers: usize,
+}
+
+/// Where viewers come to. Port 0 takes any.
+#[derive(Debug, Clone, Default)]
+pub struct Listen {
+    /// UDP sockets: `0.0.0.0:8189`, `[::]:8189`.
+    pub udp: Vec<SocketAddr>,
+    /// Where routers forward to them from.
+    pub public: Vec<PublicAddress>,
+}
+
+impl Listen {
+    /// UDP `port` on every address of the machine: IPv4, and IPv6 where the machine has it.
+    pub fn everywhere(port: u16) -> Self {
+        let mut families = vec![IpAddr::from(Ipv4Addr::UNSPECIFIED)];
+        match addresses::try_ipv6() {
+            Ok(()) => families.push(Ipv6Addr::UNSPECIFIED.into()),
+            Err(error) => tracing::info!(%error, "this machine has no IPv6; live video goes by IPv4 only"),
+        }
+        Self {
+            udp: families.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+            public: Vec::new(),
+        }
+    }
 }
 
 /// How viewers are served. The default finds out what the machine can do.
@@ -103,6 +132,7 @@ pub struct Whep {
     identity: Identity,
     limits: Limits,
     bound: Vec<SocketAddr>,
+    public: Vec<PublicAddress>,
     open: OpenSessions,
     counters: Arc<Counters>,
     commands: UnboundedSender<Command>,
@@ -123,30 +153,35 @@ impl Whep {
     /// Binds the UDP sockets (`0.0.0.0:8189`, `[::]:8189`; port 0 takes any), starts the reception on `runtime` and the
     /// shards on threads of their own.
     pub fn start(runtime: &Handle, bind: &[SocketAddr], limits: Limits, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
-        Self::start_with(runtime, bind, limits, clock, SendPath::default())
+        let listen = Listen {
+            udp: bind.to_vec(),
+            ..Listen::default()
+        };
+        Self::start_with(runtime, &listen, limits, clock, SendPath::default())
     }
 
-    /// `start` with a choice of how viewers are served.
+    /// `start` with everything that can be chosen about how viewers come and are served.
     pub fn start_with(
         runtime: &Handle,
-        bind: &[SocketAddr],
+        listen: &Listen,
         limits: Limits,
         clock: Arc<dyn Clock>,
         send_path: SendPath,
     ) -> Result<Arc<Self>> {
-        Self::start_as(Identity::new()?, runtime, bind, limits, clock, send_path)
+        Self::start_as(Identity::new()?, runtime, listen, limits, clock, send_path)
     }
 
     fn start_as(
         identity: Identity,
         runtime: &Handle,
-        bind: &[SocketAddr],
+        listen: &Listen,
         limits: Limits,
         clock: Arc<dyn Clock>,
         send_path: SendPath,
     ) -> Result<Arc<Self>> {
         let _inside = runtime.enter();
-        let sockets = bind
+        let sockets = listen
+            .udp
             .iter()
             .map(|address| DatagramSocket::bind(*address))
             .collect::<Result<Vec<_>>>()?;
@@ -183,6 +218,7 @@ impl Whep {
             identity,
             limits,
             bound,
+            public: listen.public.clone(),
             open,
             counters,
             commands,
@@ -234,6 +270,7 @@ impl Whep {
         self.reserve(&id)?;
         let now = Instant::now();
         let candidates = addresses::reachable(&self.bound);
+        let more = candidates::lines(&self.public, &self.bound, &[]);
         let agreed = self
             .identity
             .agree(hub.name(), offer_sdp, &video, audio.as_deref(), &candidates, now);
@@ -241,7 +278,7 @@ impl Whep {
             if let Some(sound) = sound.filter(|_| agreed.audio.is_some()) {
                 agreed.video.shown_after_ms = transcoding::shown_after_ms(&sound);
             }
-            let answer = agreed.answer;
+            let answer = candidates::insert(&agreed.answer, &more);
             let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
             let stream = |agreed, at: usize| {
                 Outgoing::new(

@@ -91,3 +91,44 @@ impl Outside {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::whep::packets::cut_of;
+    use media_core::rtp::rtcp::ntp_to_unix_us;
+
+    const UTC_US: i64 = 1_750_000_000_000_000;
+
+    #[test]
+    fn steps_of_the_servers_clock_do_not_show_in_reports() {
+        let clock = ManualClock::at(UTC_US);
+        let outside = Outside::new(Vec::new(), Arc::default(), clock.clone());
+        let before = ntp_to_unix_us(outside.ntp(1_000_000));
+        clock.step_utc_us(3_600_000_000);
+        assert_eq!(ntp_to_unix_us(outside.ntp(2_000_000)) - before, 1_000_000);
+        assert!((before - UTC_US - 1_000_000).abs() <= 1);
+    }
+
+    #[test]
+    fn a_units_age_is_believed_within_two_seconds() {
+        let clock = ManualClock::at(UTC_US);
+        let outside = Outside::new(Vec::new(), Arc::default(), clock.clone());
+        let now_us = 10_000_000;
+        for (utc_us, seen_us) in [
+            (UTC_US - 80_000, now_us - 80_000),
+            (UTC_US, now_us),
+            // The server's clock went back, or far ahead: the unit is of now, or as old as can be.
+            (UTC_US + 3_600_000_000, now_us),
+            (0, now_us - MAX_AGE_US),
+            (i64::MIN, now_us - MAX_AGE_US),
+        ] {
+            let Some(mut unit) = Arc::into_inner(cut_of(100)) else {
+                panic!("shared");
+            };
+            unit.utc_us = utc_us;
+            assert_eq!(outside.seen_us(&unit, now_us), seen_us, "{utc_us}");
+        }
+    }
+}

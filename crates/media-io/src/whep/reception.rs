@@ -5,25 +5,23 @@
 //! only answers its ICE requests, keeps its DTLS for the goodbye, and passes its RTCP on.
 
 use super::SessionId;
-use super::batch::Path;
 use super::consent;
 use super::demultiplex::stun_ufrag;
 use super::feed::feed_of;
-use super::handshake::Handshake;
-use super::keys::Dtls;
+use super::load::{LOST, choose_shard};
 use super::outside::Outside;
-use super::shard;
+use super::session::{CONNECT_WITHIN, Connected, End, Session, State};
+use super::shard::{self, ShardHandle};
 use super::stats::count;
-use super::viewer::{Streams, Viewer};
+use super::viewer::Viewer;
 use crate::hub::Hub;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use str0m::crypto::Sha1HmacProvider;
@@ -33,20 +31,6 @@ use tokio::sync::mpsc::UnboundedReceiver;
 const BATCH: usize = 256;
 /// Larger than any datagram that a viewer sends (DTLS flights stay below 1500).
 const RECEIVE_BYTES: usize = 2048;
-/// ICE and DTLS must be done by then.
-const CONNECT_WITHIN: Duration = Duration::from_secs(15);
-/// Viewers send consent checks and receiver reports every few seconds; silence means they are gone.
-const SILENT_AFTER: Duration = Duration::from_secs(10);
-/// A viewer that asks from elsewhere without nominating that address is followed when its address has been silent for
-/// so long: longer than the pause between two checks of Chromium (2.5 s).
-const MOVED_AFTER: Duration = Duration::from_secs(3);
-/// Addresses that one viewer may send from: interfaces of its machine, before ICE has chosen.
-const MAX_ADDRESSES: usize = 16;
-/// RTCP datagrams of one viewer that reach its shard, per second and at once. Chromium sends some twenty a second, and
-/// one per lost packet when it loses many.
-const FEEDBACK_PER_S: u64 = 200;
-/// Viewers by which a shard that shows a camera already may exceed the emptiest, before a second one shows it too.
-const UNEVEN_VIEWERS: usize = 32;
 
 /// What the reception is told. Ordered: a session is known before its viewer can have its answer.
 pub(super) enum Command {
@@ -58,108 +42,22 @@ pub(super) enum Command {
     CloseHub(Arc<Hub>),
     /// A shard gives a viewer up.
     Ended(u64, End),
+    /// A shard's thread has died.
+    ShardLost(usize),
     /// Everything is to end.
     Shutdown,
 }
 
-/// Why a session is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// The viewer left, or was asked to.
-    Left,
-    /// The viewer fell silent or never came.
-    TimedOut,
-    /// The protocol stack gave up.
-    Failed,
-    /// The camera sends another codec now: the viewer has to negotiate anew.
-    CodecChanged,
-}
-
 /// Ids of the sessions that exist, shared with those who open and close them.
 pub(super) type OpenSessions = Arc<Mutex<HashSet<SessionId>>>;
-
-/// A viewer as the reception knows it.
-pub(super) struct Session {
-    id: SessionId,
-    hub: Arc<Hub>,
-    /// The local half of the ICE user name, by which first datagrams find their session.
-    ufrag: String,
-    password: String,
-    addresses: VecDeque<SocketAddr>,
-    /// When the timer for this session stands, so that there is one at a time.
-    scheduled: Option<Instant>,
-    opened: Instant,
-    state: State,
-}
-
-enum State {
-    /// Boxed: large, and gone after a second.
-    Connecting(Box<(Handshake, Streams)>),
-    Connected(Connected),
-    Over,
-}
-
-struct Connected {
-    dtls: Dtls,
-    shard: usize,
-    path: Path,
-    /// When a signed request last came from where the media goes.
-    path_heard: Instant,
-    /// How many more RTCP datagrams its shard takes, as of an instant.
-    feedback_credit: u64,
-    feedback_since: Instant,
-    /// When the viewer last proved to be there, in µs since the start; the shard knows of its reports.
-    heard_us: Arc<AtomicU64>,
-}
-
-impl Connected {
-    /// Whether one more RTCP datagram is passed on: a viewer gone mad shall not keep its shard busy.
-    fn takes_feedback(&mut self, now: Instant) -> bool {
-        let passed_ms = now.saturating_duration_since(self.feedback_since).as_millis() as u64;
-        let earned = passed_ms.min(1000) * FEEDBACK_PER_S / 1000;
-        if earned > 0 {
-            self.feedback_credit = (self.feedback_credit + earned).min(FEEDBACK_PER_S);
-            self.feedback_since = now;
-        }
-        let takes = self.feedback_credit > 0;
-        self.feedback_credit -= u64::from(takes);
-        takes
-    }
-}
-
-impl Session {
-    /// A session as agreed on, not connected yet.
-    pub(super) fn new(id: SessionId, hub: Arc<Hub>, mut handshake: Handshake, streams: Streams, now: Instant) -> Self {
-        let (ufrag, password) = handshake.credentials();
-        Self {
-            id,
-            hub,
-            ufrag,
-            password,
-            addresses: VecDeque::new(),
-            scheduled: None,
-            opened: now,
-            state: State::Connecting(Box::new((handshake, streams))),
-        }
-    }
-
-    /// When `Reception::tick` is wanted next.
-    fn wake_at(&self, outside: &Outside) -> Instant {
-        match &self.state {
-            State::Connecting(connecting) => connecting.0.timeout().min(self.opened + CONNECT_WITHIN),
-            State::Connected(connected) => outside.instant(connected.heard_us.load(Ordering::Relaxed)) + SILENT_AFTER,
-            State::Over => self.opened,
-        }
-    }
-}
 
 pub(super) struct Reception {
     outside: Arc<Outside>,
     hmac: &'static dyn Sha1HmacProvider,
     commands: UnboundedReceiver<Command>,
     open: OpenSessions,
-    shards: Vec<Sender<shard::Command>>,
-    /// Viewers of each shard.
+    shards: Vec<ShardHandle>,
+    /// Viewers of each shard; `LOST` when it has died.
     loads: Vec<usize>,
     /// Which shards show a hub, with how many viewers each.
     shows: HashMap<usize, Vec<usize>>,
@@ -180,7 +78,7 @@ impl Reception {
         hmac: &'static dyn Sha1HmacProvider,
         commands: UnboundedReceiver<Command>,
         open: OpenSessions,
-        shards: Vec<Sender<shard::Command>>,
+        shards: Vec<ShardHandle>,
     ) -> Self {
         Self {
             outside,
@@ -211,6 +109,10 @@ impl Reception {
                 };
                 self.obey(command);
             }
+            // Told within the loop above: nothing need ever arrive that would end the wait.
+            if self.stopping {
+                break;
+            }
             self.receive();
             self.run_timers();
             self.wait().await;
@@ -219,9 +121,7 @@ impl Reception {
         for key in keys {
             self.remove(key, End::Left);
         }
-        for shard in &self.shards {
-            let _ = shard.send(shard::Command::Stop);
-        }
+        // The shards' handles go now, and with them the shards.
     }
 
     /// Returns when there is something to do.
@@ -262,8 +162,20 @@ impl Reception {
                 }
             }
             Command::Ended(key, end) => self.remove(key, end),
+            Command::ShardLost(shard) => self.lose(shard),
             Command::Shutdown => self.stopping = true,
         }
+    }
+
+    /// Ends the sessions of a shard that has died, so that their viewers come again, and gives it no more.
+    fn lose(&mut self, shard: usize) {
+        let served = |session: &Session| matches!(&session.state, State::Connected(by) if by.shard == shard);
+        let of_shard = self.sessions.iter().filter(|(_, session)| served(session));
+        let keys: Vec<u64> = of_shard.map(|(key, _)| *key).collect();
+        for key in keys {
+            self.remove(key, End::Failed);
+        }
+        self.loads[shard] = LOST;
     }
 
     fn open(&mut self, session: Session) {
@@ -328,10 +240,16 @@ impl Reception {
                     }
                 }
                 [20..=63, ..] => {
+                    if !connected.takes_request(now) {
+                        count(&self.outside.counters.feedback_refused, 1);
+                        return true;
+                    }
                     let path = self.outside.path(destination, source);
                     let send = |reply: &[u8]| self.outside.send(reply, path);
-                    if connected.dtls.receive(datagram, send) {
-                        self.remove(key, End::Left);
+                    match connected.dtls.receive(datagram, send) {
+                        Ok(false) => {}
+                        Ok(true) => self.remove(key, End::Left),
+                        Err(_) => self.remove(key, End::Failed),
                     }
                 }
                 _ => count(&self.outside.counters.datagrams_malformed, 1),
@@ -346,6 +264,12 @@ impl Reception {
         let Some(session) = self.sessions.get_mut(&key) else {
             return false;
         };
+        if let State::Connected(connected) = &mut session.state
+            && !connected.takes_request(now)
+        {
+            count(&self.outside.counters.feedback_refused, 1);
+            return true;
+        }
         // A new address, or one that another session of the same machine had: only the password proves whose it is.
         let Some(consent) = consent::answer(datagram, source, &session.password, self.hmac) else {
             let known = self.by_address.get(&source) == Some(&key);
@@ -355,9 +279,7 @@ impl Reception {
             return known;
         };
         if self.by_address.get(&source) != Some(&key) {
-            session.addresses.push_back(source);
-            if session.addresses.len() > MAX_ADDRESSES
-                && let Some(forgotten) = session.addresses.pop_front()
+            if let Some(forgotten) = session.learn(source)
                 && self.by_address.get(&forgotten) == Some(&key)
             {
                 self.by_address.remove(&forgotten);
@@ -375,17 +297,11 @@ impl Reception {
                 connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
                 let path = self.outside.path(destination, source);
                 self.outside.send(&consent.reply, path);
-                let Some(path) = path else {
-                    return true;
-                };
-                let deserted = now.saturating_duration_since(connected.path_heard) >= MOVED_AFTER;
-                if connected.path != path && (consent.nominates || deserted) {
-                    connected.path = path;
-                    connected.path_heard = now;
+                if let Some(path) = path
+                    && connected.moves_to(path, consent.nominates, now)
+                {
                     count(&self.outside.counters.moves, 1);
                     let _ = self.shards[connected.shard].send(shard::Command::Move(key, path));
-                } else if connected.path == path {
-                    connected.path_heard = now;
                 }
             }
             State::Over => {}
@@ -472,15 +388,7 @@ impl Reception {
         self.shows
             .entry(feed_of(&session.hub))
             .or_insert_with(|| vec![0; shards])[shard] += 1;
-        session.state = State::Connected(Connected {
-            dtls,
-            shard,
-            path,
-            path_heard: now,
-            feedback_credit: FEEDBACK_PER_S,
-            feedback_since: now,
-            heard_us,
-        });
+        session.state = State::Connected(Connected::new(dtls, shard, path, now, heard_us));
         count(&self.outside.counters.connected, 1);
         Some(())
     }
@@ -509,9 +417,12 @@ impl Reception {
         if let State::Connected(connected) = &session.state {
             // The shard says goodbye in RTCP, DTLS does here: whichever the viewer understands first.
             let _ = self.shards[connected.shard].send(shard::Command::Leave(key));
-            connected
+            let closed = connected
                 .dtls
                 .close(|goodbye| self.outside.send(goodbye, Some(connected.path)));
+            if closed.is_err() && end != End::Failed {
+                count(&counters.failed, 1);
+            }
             counters.connected.fetch_sub(1, Ordering::Relaxed);
             self.loads[connected.shard] -= 1;
             let id = feed_of(&session.hub);
@@ -539,22 +450,6 @@ impl Reception {
     }
 }
 
-/// The shard for a viewer of a hub: one that cuts the hub's pictures already, unless that makes it much fuller than the
-/// emptiest.
-fn choose_shard(loads: &[usize], shows: Option<&Vec<usize>>) -> usize {
-    let emptiest = (0..loads.len()).min_by_key(|shard| loads[*shard]).unwrap_or(0);
-    let Some(shows) = shows else {
-        return emptiest;
-    };
-    let showing = (0..loads.len()).filter(|shard| shows[*shard] > 0);
-    let best = showing.min_by_key(|shard| loads[*shard]).unwrap_or(emptiest);
-    if loads[best] <= loads[emptiest] + UNEVEN_VIEWERS {
-        best
-    } else {
-        emptiest
-    }
-}
-
 #[cfg(test)]
 #[path = "reception_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -5,11 +5,17 @@
 use super::*;
 use crate::clock::SystemClock;
 use crate::hub::GOP_CACHE_BYTES;
+use crate::whep::batch::Path;
+use crate::whep::handshake::Handshake;
+use crate::whep::keys::Dtls;
 use crate::whep::negotiation::Identity;
 use crate::whep::outgoing::Outgoing;
+use crate::whep::session::SILENT_AFTER;
+use crate::whep::viewer::Streams;
 use media_core::{Codec, TrackParameters};
 use std::sync::mpsc::{Receiver, channel};
-use tokio::sync::mpsc::unbounded_channel;
+use str0m::ice::{StunMessage, TransId};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -17,6 +23,7 @@ struct Bench {
     reception: Reception,
     hub: Arc<Hub>,
     told: Vec<Receiver<shard::Command>>,
+    orders: UnboundedSender<Command>,
     now: Instant,
 }
 
@@ -45,8 +52,9 @@ fn bench(shards: usize) -> Bench {
     let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
     let session = Session::new("id".to_owned(), hub.clone(), handshake, streams, now);
     let outside = Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new()));
-    let (senders, told) = (0..shards).map(|_| channel()).unzip();
-    let (_, commands) = unbounded_channel();
+    let (senders, told): (Vec<_>, _) = (0..shards).map(|_| channel()).unzip();
+    let senders = senders.into_iter().map(ShardHandle::new).collect();
+    let (orders, commands) = unbounded_channel();
     let mut reception = Reception::new(
         outside,
         identity.sha1_hmac(),
@@ -59,8 +67,26 @@ fn bench(shards: usize) -> Bench {
         reception,
         hub,
         told,
+        orders,
         now,
     }
+}
+
+fn path() -> Path {
+    Path {
+        socket: 0,
+        source: "127.0.0.1".parse().unwrap(),
+        destination: "127.0.0.1:9".parse().unwrap(),
+    }
+}
+
+/// A viewer whose media goes by `path` since `now`.
+pub(crate) fn connected(path: Path, now: Instant) -> Connected {
+    let mut bench = bench(1);
+    let State::Connecting(connecting) = std::mem::replace(&mut bench.session().state, State::Over) else {
+        panic!("connected before");
+    };
+    Connected::new(connecting.0.into_dtls(), 0, path, now, Arc::default())
 }
 
 impl Bench {
@@ -74,19 +100,8 @@ impl Bench {
         let State::Connecting(connecting) = std::mem::replace(&mut self.session().state, State::Over) else {
             panic!("connected before");
         };
-        let state = Connected {
-            dtls: connecting.0.into_dtls(),
-            shard: 0,
-            path: Path {
-                socket: 0,
-                source: "127.0.0.1".parse().unwrap(),
-                destination: "127.0.0.1:9".parse().unwrap(),
-            },
-            path_heard: self.now,
-            feedback_credit: FEEDBACK_PER_S,
-            feedback_since: self.now,
-            heard_us: heard_us.clone(),
-        };
+        let dtls = connecting.0.into_dtls();
+        let state = Connected::new(dtls, 0, path(), self.now, heard_us.clone());
         self.session().state = State::Connected(state);
         self.reception.loads[0] = 1;
         let id = feed_of(&self.hub);
@@ -94,6 +109,20 @@ impl Bench {
         self.reception.shows.insert(id, viewers);
         count(&self.reception.outside.counters.connected, 1);
         heard_us
+    }
+
+    /// A signed binding request of the viewer.
+    fn request(&mut self, nominates: bool) -> Vec<u8> {
+        let session = &self.reception.sessions[&0];
+        let name = format!("{}:viewer", session.ufrag);
+        let message = StunMessage::binding_request(&name, TransId::new(), true, 7, 9, nominates);
+        let mut bytes = vec![0; 256];
+        let sha1 = |key: &[u8], parts: &[&[u8]]| self.reception.hmac.sha1_hmac(key, parts);
+        let length = message
+            .to_bytes(Some(session.password.as_bytes()), &mut bytes, sha1)
+            .unwrap();
+        bytes.truncate(length);
+        bytes
     }
 
     fn is_known(&self) -> bool {
@@ -183,44 +212,93 @@ fn feedback_goes_to_the_shard_and_the_rest_does_not() {
     assert_eq!(bench.reception.outside.counters.read(0).datagrams_malformed, 4);
 }
 
-#[test]
-fn a_flood_of_feedback_ends_here() {
+#[tokio::test]
+async fn the_end_waits_for_nothing_when_it_was_told_behind_other_commands() {
     let mut bench = bench(1);
-    bench.connect();
-    let now = bench.now;
-    let State::Connected(connected) = &mut bench.session().state else {
-        panic!("not connected");
-    };
-    let mut taken = |ms: u64, datagrams: usize| {
-        let at = now + Duration::from_millis(ms);
-        (0..datagrams).filter(|_| connected.takes_feedback(at)).count()
-    };
-    assert_eq!(taken(0, 1000), 200);
-    assert_eq!(taken(100, 1000), 20);
-    assert_eq!(taken(60_000, 1000), 200);
-    let spread: usize = (0..1000).map(|ms| taken(70_000 + ms, 1)).sum();
-    assert!((390..=400).contains(&spread), "{spread} within a second after a pause");
+    bench.orders.send(Command::Close("id".to_owned())).unwrap();
+    bench.orders.send(Command::Shutdown).unwrap();
+    // No timer of the session either: without it nothing would happen for an hour.
+    bench.reception.timers.clear();
+    tokio::time::timeout(SECOND, bench.reception.run()).await.unwrap();
+    assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Stop)));
+}
+
+#[tokio::test]
+async fn shards_end_with_a_reception_that_is_cut_off() {
+    let bench = bench(2);
+    let running = tokio::spawn(bench.reception.run());
+    tokio::task::yield_now().await;
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    for told in bench.told {
+        assert!(matches!(told.recv_timeout(SECOND), Ok(shard::Command::Stop)));
+    }
 }
 
 #[test]
-fn viewers_of_one_camera_share_a_shard_until_it_is_much_fuller() {
-    assert_eq!(choose_shard(&[3, 1, 2], None), 1);
-    assert_eq!(choose_shard(&[3, 1, 2], Some(&vec![1, 0, 0])), 0);
-    assert_eq!(choose_shard(&[40, 1, 2], Some(&vec![40, 0, 0])), 1);
-    assert_eq!(
-        choose_shard(&[40, 10, 2], Some(&vec![40, 1, 0])),
-        1,
-        "the emptier of those that show it"
-    );
-    let mut loads = [0; 4];
-    let mut shows = vec![0; 4];
-    for _ in 0..1000 {
-        let shard = choose_shard(&loads, Some(&shows));
-        loads[shard] += 1;
-        shows[shard] += 1;
+fn dtls_that_breaks_ends_its_own_session_only() {
+    for end in [None, Some(End::Left)] {
+        let mut bench = bench(1);
+        bench.connect();
+        let State::Connected(connected) = &mut bench.session().state else {
+            panic!("not connected");
+        };
+        connected.dtls = Dtls::broken();
+        let viewer: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        bench.reception.by_address.insert(viewer, 0);
+        match end {
+            // A DTLS record of nonsense, which anyone can forge.
+            None => assert!(bench.reception.dispatch(&[22; 40], viewer, viewer)),
+            Some(end) => bench.reception.remove(0, end),
+        }
+        assert!(!bench.is_known());
+        assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Leave(0))));
+        let stats = bench.reception.outside.counters.read(0);
+        assert_eq!((stats.failed, stats.connected), (1, 0), "{end:?}");
     }
+}
+
+#[test]
+fn a_flood_of_requests_and_handshakes_ends_here() {
+    for stun in [true, false] {
+        let mut bench = bench(1);
+        bench.connect();
+        let viewer: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        bench.reception.by_address.insert(viewer, 0);
+        let datagram = if stun { bench.request(false) } else { vec![22; 40] };
+        for _ in 0..3000 {
+            bench.reception.dispatch(&datagram, viewer, viewer);
+        }
+        let stats = bench.reception.outside.counters.read(0);
+        // A slow test may take a second and earn more.
+        let refused = stats.feedback_refused;
+        assert!((1000..=2900).contains(&refused), "STUN {stun}: {refused}");
+        if stun {
+            // Nothing here has a socket: every answer is an error.
+            assert_eq!(stats.send_errors, 3000 - refused);
+        }
+        assert!(bench.is_known());
+    }
+}
+
+#[test]
+fn addresses_are_forgotten_but_never_the_one_in_use() {
+    let mut bench = bench(1);
+    bench.connect();
+    let in_use = path().destination;
+    let local: SocketAddr = "127.0.0.1:8".parse().unwrap();
+    for port in 9..=60 {
+        let request = bench.request(false);
+        let source = SocketAddr::new(in_use.ip(), port);
+        assert!(bench.reception.dispatch(&request, source, local));
+    }
+    assert_eq!(bench.session().addresses.len(), 16);
+    assert_eq!(bench.reception.by_address.len(), 16);
+    assert!(bench.reception.by_address.contains_key(&in_use));
     assert!(
-        loads.iter().all(|load| load.abs_diff(250) <= UNEVEN_VIEWERS),
-        "{loads:?}"
+        bench
+            .reception
+            .by_address
+            .contains_key(&SocketAddr::new(in_use.ip(), 60))
     );
 }

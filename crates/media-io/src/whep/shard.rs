@@ -10,14 +10,16 @@ use super::outside::Outside;
 use super::packets::Cutter;
 use super::reception;
 use super::send_method::SendMethod;
+use super::session::End;
 use super::stats::count;
 use super::transcoding::Transcoders;
 use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
 use media_core::{Codec, Error, Result};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -25,6 +27,9 @@ use tokio::sync::mpsc::UnboundedSender;
 const COMMANDS: usize = 256;
 /// How often packets that the pace holds back get their turn: at 50 Mbit/s some ten packets, one message.
 const PACE_US: u64 = 2000;
+/// What the pace held back is sent in portions of this size (a millisecond's work): a unit that arrives meanwhile leaves
+/// before the next.
+const PORTION_BYTES: u64 = 512 << 10;
 /// How often a viewer is sent a report.
 const REPORT_US: u64 = 1_000_000;
 /// How often the shard looks whose report is due.
@@ -46,12 +51,35 @@ pub(super) enum Command {
     Stop,
 }
 
+/// What the reception holds of a shard: the shard ends with it, however that comes about.
+pub(super) struct ShardHandle(Sender<Command>);
+
+impl ShardHandle {
+    pub(super) fn new(commands: Sender<Command>) -> Self {
+        Self(commands)
+    }
+
+    /// Tells the shard something; an error when its thread has died.
+    pub(super) fn send(&self, command: Command) -> std::result::Result<(), SendError<Command>> {
+        self.0.send(command)
+    }
+}
+
+impl Drop for ShardHandle {
+    fn drop(&mut self) {
+        // The shard and its feeds hold senders too: without a word it would wait for ever.
+        let _ = self.0.send(Command::Stop);
+    }
+}
+
 /// The viewers of one hub on one shard.
 struct Audience {
     feed: Feed,
     viewers: Vec<Viewer>,
     /// Some viewers have packets that wait for their turn.
     waiting: bool,
+    /// Whose turn it is, where the last portion was cut short.
+    turn_of: usize,
 }
 
 pub(super) struct Shard {
@@ -72,8 +100,8 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// Starts a shard on a thread of its own. It ends on `Stop` or when nobody holds the sender any more; `ended` is
-    /// dropped then, after the sockets.
+    /// Starts a shard on a thread of its own. It ends on `Stop` or with its handle; `ended` is dropped then, after the
+    /// sockets. A panic ends its viewers' sessions: the reception is told.
     pub(super) fn start(
         number: usize,
         outside: Arc<Outside>,
@@ -81,9 +109,10 @@ impl Shard {
         method: SendMethod,
         reception: UnboundedSender<reception::Command>,
         ended: tokio::sync::mpsc::Sender<()>,
-    ) -> Result<Sender<Command>> {
+    ) -> Result<ShardHandle> {
         let (wake, commands) = channel();
-        let sender = wake.clone();
+        let handle = ShardHandle::new(wake.clone());
+        let supervisor = reception.clone();
         let shard = move || {
             let shard = Self {
                 outside,
@@ -100,12 +129,18 @@ impl Shard {
                 reports_at_us: 0,
                 stopping: false,
             };
-            shard.run();
+            if catch_unwind(AssertUnwindSafe(|| shard.run())).is_err() {
+                tracing::error!(
+                    shard = number,
+                    "a thread that serves WebRTC viewers has died; its viewers are sent away"
+                );
+                let _ = supervisor.send(reception::Command::ShardLost(number));
+            }
             drop(ended);
         };
         let named = std::thread::Builder::new().name(format!("vms-webrtc-{number}"));
         named.spawn(shard).map_err(|e| Error::from(e).within("WebRTC shard"))?;
-        Ok(sender)
+        Ok(handle)
     }
 
     fn run(mut self) {
@@ -180,6 +215,7 @@ impl Shard {
             feed: Feed::attach(hub, wake.clone(), counters.clone()),
             viewers: Vec::new(),
             waiting: false,
+            turn_of: 0,
         });
         // What the feed holds already goes to those who watch; the newcomer starts at the GOP that results.
         if audience.viewers.is_empty() {
@@ -261,40 +297,61 @@ impl Shard {
     /// Sends what the pace held back, and reports that are due.
     fn tick(&mut self) {
         let now_us = self.now_us();
-        let (paces, reports) = (now_us >= self.pace_at_us, now_us >= self.reports_at_us);
-        if paces {
-            self.pace_at_us = now_us + PACE_US;
-        }
-        if reports {
-            self.reports_at_us = now_us + REPORTS_US;
-        }
         let mut wishes = Vec::new();
-        for audience in self.audiences.values_mut() {
-            let paces = paces && audience.waiting;
-            if !paces && !reports {
-                continue;
-            }
-            let mut waiting = false;
-            for viewer in &mut audience.viewers {
+        if now_us >= self.pace_at_us {
+            // Cut short: on with it as soon as what has arrived meanwhile is on its way.
+            let pause_us = if self.pace(now_us, &mut wishes) { PACE_US } else { 0 };
+            self.pace_at_us = now_us + pause_us;
+        }
+        if now_us >= self.reports_at_us {
+            self.reports_at_us = now_us + REPORTS_US;
+            self.report(now_us, &mut wishes);
+        }
+        for (key, wish) in wishes {
+            self.grant(key, wish);
+        }
+    }
+
+    /// Sends a portion of what the pace held back; false when there is more to send now.
+    fn pace(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) -> bool {
+        let end_bytes = self.batch.pushed_bytes() + PORTION_BYTES;
+        for audience in self.audiences.values_mut().filter(|audience| audience.waiting) {
+            let first = std::mem::take(&mut audience.turn_of);
+            for (at, viewer) in audience.viewers.iter_mut().enumerate().skip(first) {
+                if !viewer.is_waiting() {
+                    continue;
+                }
+                if self.batch.pushed_bytes() >= end_bytes {
+                    audience.turn_of = at;
+                    return false;
+                }
                 let mut turn = Turn {
                     outside: &self.outside,
                     batch: &mut self.batch,
                     now_us,
                 };
-                if paces && viewer.is_waiting() {
-                    viewer.flush(&mut turn);
-                }
-                if reports && now_us >= viewer.report_at_us() {
-                    viewer.report(REPORT_US, &mut turn);
-                }
-                waiting |= viewer.is_waiting();
+                viewer.flush(&mut turn);
                 wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
                 self.batch.flush_when_full(&self.outside);
             }
-            audience.waiting = waiting;
+            audience.waiting = audience.viewers.iter().any(Viewer::is_waiting);
         }
-        for (key, wish) in wishes {
-            self.grant(key, wish);
+        true
+    }
+
+    fn report(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) {
+        for viewer in self.audiences.values_mut().flat_map(|audience| &mut audience.viewers) {
+            if now_us < viewer.report_at_us() {
+                continue;
+            }
+            let mut turn = Turn {
+                outside: &self.outside,
+                batch: &mut self.batch,
+                now_us,
+            };
+            viewer.report(REPORT_US, &mut turn);
+            wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
+            self.batch.flush_when_full(&self.outside);
         }
     }
 
@@ -302,8 +359,8 @@ impl Shard {
         match wish {
             Wish::Leave(leave) => {
                 let why = match leave {
-                    Leave::CodecChanged => reception::End::CodecChanged,
-                    Leave::Failed => reception::End::Failed,
+                    Leave::CodecChanged => End::CodecChanged,
+                    Leave::Failed => End::Failed,
                 };
                 // The reception sends the viewer away; a reception that is gone has sent everyone away.
                 let _ = self.reception.send(reception::Command::Ended(key, why));

@@ -1,9 +1,10 @@
 //! Counters of the WebRTC output and the delay that it adds.
 
+use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the WebRTC output has done since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Serialize, Default, PartialEq, Eq)]
 pub struct WhepStats {
     /// Sessions open now, connected or not yet.
     pub viewers: u64,
@@ -51,7 +52,7 @@ pub struct WhepStats {
     pub retransmissions_refused: u64,
     /// Receiver reports of viewers.
     pub receiver_reports: u64,
-    /// RTCP datagrams of viewers that sent too many.
+    /// RTCP, STUN and DTLS datagrams of connected viewers that sent too many.
     pub feedback_refused: u64,
     /// Viewers that were followed to another address.
     pub moves: u64,
@@ -74,7 +75,7 @@ pub struct WhepStats {
 }
 
 /// Quantiles of a delay in µs, with 6 % resolution.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DelayStats {
     /// Number of measurements.
     pub count: u64,

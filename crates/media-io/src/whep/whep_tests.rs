@@ -523,3 +523,122 @@ async fn viewers_that_fall_silent_disturb_nobody_and_are_forgotten() {
     assert_eq!(Arc::strong_count(&hub), holders, "nothing holds on to the camera");
     running.abort();
 }
+
+/// An output on a free port of `ip` that routers forward to from `public`.
+fn output_at(ip: &str, public: &[&str]) -> Arc<Whep> {
+    let listen = Listen {
+        udp: vec![SocketAddr::new(ip.parse().unwrap(), 0)],
+        public: public.iter().map(|text| text.parse().unwrap()).collect(),
+    };
+    let limits = Limits { max_viewers: 10 };
+    let runtime = Handle::current();
+    Whep::start_with(&runtime, &listen, limits, SystemClock::new(), SendPath::default()).unwrap()
+}
+
+#[tokio::test]
+async fn viewers_are_told_of_public_addresses() {
+    let whep = output_at("127.0.0.1", &["203.0.113.7:18189", "198.51.100.1", "2001:db8::7"]);
+    let mut camera = Camera::new(&SystemClock::new(), false);
+    camera.show();
+    let offer = include_str!("offers/chromium_audio_video.sdp");
+    let (_, answer) = whep.open(camera.hub.clone(), offer).unwrap();
+    let port = whep.bound()[0].port();
+    let candidates: Vec<Vec<&str>> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=candidate:"))
+        .map(|line| line.split(' ').collect())
+        .collect();
+    let own = port.to_string();
+    // Nothing listens by IPv6.
+    let mut told: Vec<_> = candidates.iter().map(|c| (c[2], c[4], c[5])).collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            ("udp", "127.0.0.1", own.as_str()),
+            ("udp", "198.51.100.1", own.as_str()),
+            ("udp", "203.0.113.7", "18189"),
+        ],
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_by_ipv6_sees_the_same() {
+    if let Err(error) = std::net::UdpSocket::bind("[::1]:0") {
+        eprintln!("skipped: this kernel has no IPv6 loopback: {error}");
+        return;
+    }
+    let whep = output_at("::1", &[]);
+    let camera = Camera::new(&SystemClock::new(), false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut viewer = Viewer::open_at(&whep, &hub, "::1").await;
+    let played = viewer.watch(4 * SECOND, |viewer| viewer.pictures().len() > 20).await;
+    assert!(played, "{:?}", whep.stats());
+    assert_eq!(gaps(&viewer), NONE);
+    running.abort();
+}
+
+#[test]
+fn every_address_of_the_machine_is_listened_on() {
+    let udp = Listen::everywhere(8189).udp;
+    assert_eq!(udp[0], "0.0.0.0:8189".parse().unwrap());
+    let has_ipv6 = std::net::UdpSocket::bind("[::]:0").is_ok();
+    assert_eq!(udp.get(1), has_ipv6.then(|| "[::]:8189".parse().unwrap()).as_ref());
+}
+
+/// A clock that breaks the thread of the first shard when told to.
+struct BrokenClock {
+    inner: Arc<SystemClock>,
+    breaks: std::sync::atomic::AtomicBool,
+}
+
+impl Clock for BrokenClock {
+    fn utc_us(&self) -> i64 {
+        let breaks = self.breaks.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(!breaks || std::thread::current().name() != Some("vms-webrtc-0"));
+        self.inner.utc_us()
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        self.inner.monotonic_us()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_that_dies_ends_its_viewers_and_gets_no_more() {
+    let clock = SystemClock::new();
+    let broken = Arc::new(BrokenClock {
+        inner: clock.clone(),
+        breaks: false.into(),
+    });
+    let listen = Listen {
+        udp: vec!["127.0.0.1:0".parse().unwrap()],
+        ..Listen::default()
+    };
+    let send_path = SendPath {
+        shards: Some(2),
+        ..SendPath::default()
+    };
+    let limits = Limits { max_viewers: 10 };
+    let whep = Whep::start_with(&Handle::current(), &listen, limits, broken.clone(), send_path).unwrap();
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut first = Viewer::open(&whep, &hub).await;
+    assert!(first.watch(3 * SECOND, |viewer| !viewer.got.is_empty()).await);
+    broken.breaks.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(
+        first.watch(3 * SECOND, |viewer| viewer.closed).await,
+        "told to come again"
+    );
+    let stats = whep.stats();
+    assert_eq!((stats.viewers, stats.connected, stats.failed), (0, 0, 1));
+    let mut again = Viewer::open(&whep, &hub).await;
+    assert!(again.watch(3 * SECOND, |viewer| viewer.pictures().len() > 20).await);
+    running.abort();
+    whep.shutdown().await;
+}

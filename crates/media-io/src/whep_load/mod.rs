@@ -48,6 +48,9 @@ pub struct LoadOptions {
     pub nack: bool,
     /// Share of the arriving packets that is thrown away unseen, in percent, as a bad network would.
     pub lose_percent: f64,
+    /// Whether sockets take trains of datagrams in one piece (UDP_GRO). No browser does; where server and viewers share
+    /// a kernel, trains spare the server the work of taking them apart.
+    pub trains: bool,
     /// The server's process, to read its CPU time and memory.
     pub server_pid: Option<u32>,
 }

@@ -26,6 +26,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const SETTLE: Duration = Duration::from_secs(2);
 /// Sockets served per call.
 const EVENTS: usize = 256;
+/// Calls for the datagrams of one socket before the others have their turn.
+const CALLS_PER_EVENT: usize = 8;
 /// While viewers join, answers are looked for this often.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
@@ -216,8 +218,12 @@ impl<'a> Load<'a> {
     fn readable(&mut self, index: usize) {
         let now = Instant::now();
         let viewer = &mut self.viewers[index];
-        // A socket error is the ICMP of a server that is gone; ICE notices.
-        while let Ok(more) = self.batch.receive(&viewer.socket) {
+        // Bounded, so that one socket that is kept full does not keep the others waiting; the poll tells again of the
+        // rest. A socket error is the ICMP of a server that is gone; ICE notices.
+        for _ in 0..CALLS_PER_EVENT {
+            let Ok(more) = self.batch.receive(&viewer.socket) else {
+                break;
+            };
             for piece in self.batch.pieces() {
                 let arrived_us = piece.arrived_us.unwrap_or_else(unix_us);
                 for datagram in piece.datagrams() {
@@ -267,7 +273,9 @@ impl<'a> Load<'a> {
 
     fn schedule(&mut self, index: usize) {
         let wake_at = self.viewers[index].wake_at(self.options.nack);
-        if let Some(at) = wake_at
+        // What is due at once waits its turn: the sockets of all the others come first.
+        let soonest = Instant::now() + LOOK_EVERY;
+        if let Some(at) = wake_at.map(|at| at.max(soonest))
             && self.scheduled[index].is_none_or(|scheduled| at < scheduled)
         {
             self.scheduled[index] = Some(at);

@@ -87,7 +87,8 @@ fn roles(options: &LoadOptions) -> impl Iterator<Item = Role> + use<> {
     let total: usize = counts.iter().map(|(_, count)| count).sum();
     let mut brought = [0usize; 3];
     (1..=total).map(move |number| {
-        let behind = |index: &usize| counts[*index].1 * number / total - brought[*index];
+        // In units of 1/total, as shares are no whole numbers.
+        let behind = |index: &usize| (counts[*index].1 * number) as i64 - (brought[*index] * total) as i64;
         let next = (0..3)
             .filter(|index| brought[*index] < counts[*index].1)
             .max_by_key(behind);
@@ -118,7 +119,7 @@ async fn join(
     // The address from which the server is reached.
     let probe = std::net::UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
     probe.connect(server)?;
-    let socket = super::socket::bind(probe.local_addr()?.ip())?;
+    let socket = super::socket::bind(probe.local_addr()?.ip(), options.trains)?;
     let local = socket.local_addr()?;
     let (mut rtc, dtls, offer, pending) = offer(options, identity, local)?;
     let posted_us = unix_us();
@@ -252,6 +253,7 @@ mod tests {
             audio: false,
             nack: true,
             lose_percent: 0.0,
+            trains: false,
             server_pid: None,
         };
         let order: Vec<Role> = roles(&options).collect();

@@ -1,7 +1,7 @@
 //! Many datagrams per system call, with the kernel's time of their arrival.
 //!
 //! The arrival is stamped when a datagram enters the socket's queue, so that a busy client does not make the server look
-//! slow. With UDP_GRO a train of datagrams that the server sent in one call arrives in one piece.
+//! slow. With UDP_GRO a train of datagrams that the server sent in one call may arrive in one piece.
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -21,15 +21,17 @@ const SOCKET_BYTES: usize = 1 << 20;
 #[repr(C, align(8))]
 struct Control([u8; 128]);
 
-/// A viewer's socket on `local`, any port.
-pub(super) fn bind(local: IpAddr) -> io::Result<UdpSocket> {
+/// A viewer's socket on `local`, any port. `trains`: several datagrams may arrive in one piece.
+pub(super) fn bind(local: IpAddr, trains: bool) -> io::Result<UdpSocket> {
     let address = SocketAddr::new(local, 0);
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     let _ = socket.set_recv_buffer_size(SOCKET_BYTES);
     socket.set_nonblocking(true)?;
     set_option(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)?;
-    // Kernels before 5.0 have no trains.
-    let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO);
+    if trains {
+        // Kernels before 5.0 have none.
+        let _ = set_option(&socket, libc::SOL_UDP, libc::UDP_GRO);
+    }
     socket.bind(&address.into())?;
     Ok(socket.into())
 }
@@ -230,7 +232,7 @@ mod tests {
 
     #[test]
     fn datagrams_arrive_with_their_time_and_source() {
-        let socket = bind("127.0.0.1".parse().unwrap()).unwrap();
+        let socket = bind("127.0.0.1".parse().unwrap(), false).unwrap();
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut batch = Batch::new();
         assert!(taken(&mut batch, &socket).is_empty());
@@ -249,23 +251,27 @@ mod tests {
 
     #[test]
     fn a_train_comes_apart_again() {
-        let socket = bind("127.0.0.1".parse().unwrap()).unwrap();
-        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let part_bytes: libc::c_int = 100;
-        // SAFETY: the option's value is an int that outlives the call.
-        let status = unsafe {
-            libc::setsockopt(
-                sender.as_raw_fd(),
-                libc::SOL_UDP,
-                libc::UDP_SEGMENT,
-                (&raw const part_bytes).cast(),
-                4,
-            )
-        };
-        assert_eq!(status, 0);
-        sender.send_to(&[7; 350], socket.local_addr().unwrap()).unwrap();
-        let got = taken(&mut Batch::new(), &socket);
-        let lengths: Vec<usize> = got.iter().map(|(bytes, _, _)| bytes.len()).collect();
-        assert_eq!(lengths, [100, 100, 100, 50]);
+        for trains in [true, false] {
+            let socket = bind("127.0.0.1".parse().unwrap(), trains).unwrap();
+            let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let part_bytes: libc::c_int = 100;
+            // SAFETY: the option's value is an int that outlives the call.
+            let status = unsafe {
+                libc::setsockopt(
+                    sender.as_raw_fd(),
+                    libc::SOL_UDP,
+                    libc::UDP_SEGMENT,
+                    (&raw const part_bytes).cast(),
+                    4,
+                )
+            };
+            assert_eq!(status, 0);
+            sender.send_to(&[7; 350], socket.local_addr().unwrap()).unwrap();
+            let mut batch = Batch::new();
+            let got = taken(&mut batch, &socket);
+            let lengths: Vec<usize> = got.iter().map(|(bytes, _, _)| bytes.len()).collect();
+            assert_eq!(lengths, [100, 100, 100, 50]);
+            assert_eq!(batch.pieces().count(), if trains { 1 } else { 4 });
+        }
     }
 }

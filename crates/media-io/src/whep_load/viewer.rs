@@ -238,13 +238,19 @@ impl Viewer {
             return None;
         }
         let mut at = self.rtc_wake;
-        if self.srtp.is_some() {
-            at = at.min(self.report_at);
-            if self.role == Role::Hostile {
-                at = at.min(self.hostility.next_at());
-            } else if nack && let Some(request_at) = self.video.next_request() {
-                at = at.min(request_at);
+        match self.role {
+            Role::Watching if self.srtp.is_some() => {
+                at = at.min(self.report_at);
+                if let Some(request_at) = self
+                    .video
+                    .next_request()
+                    .filter(|_| nack && self.formats.repair.is_some())
+                {
+                    at = at.min(request_at);
+                }
             }
+            Role::Hostile if self.srtp.is_some() => at = at.min(self.hostility.next_at()),
+            _ => {}
         }
         Some(at)
     }

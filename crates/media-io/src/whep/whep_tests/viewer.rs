@@ -4,7 +4,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::hub::{GOP_CACHE_BYTES, Hub};
 use crate::whep::keys::watched;
 use crate::whep::negotiation::Identity;
-use crate::whep::{Limits, SendPath, Whep};
+use crate::whep::{Limits, Listen, SendPath, Whep};
 use bytes::Bytes;
 use media_core::codec::{h264, nal};
 use media_core::{AccessUnit, Codec, TrackParameters};
@@ -163,8 +163,11 @@ pub(super) fn output_with(clock: &Arc<SystemClock>, provider: CryptoProvider, se
     let identity = Identity::with(watched(provider)).unwrap();
     let runtime = tokio::runtime::Handle::current();
     let limits = Limits { max_viewers: 1000 };
-    let bind = ["127.0.0.1:0".parse().unwrap()];
-    Whep::start_as(identity, &runtime, &bind, limits, clock.clone(), send_path).unwrap()
+    let listen = Listen {
+        udp: vec!["127.0.0.1:0".parse().unwrap()],
+        ..Listen::default()
+    };
+    Whep::start_as(identity, &runtime, &listen, limits, clock.clone(), send_path).unwrap()
 }
 
 /// One RTP packet as the viewer got it.
@@ -222,6 +225,16 @@ impl Viewer {
     /// `open` with the crypto of a test.
     pub(super) async fn open_with(whep: &Whep, hub: &Arc<Hub>, crypto: Arc<CryptoProvider>) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self::open_from(whep, hub, crypto, socket).await
+    }
+
+    /// `open` from an address of its own.
+    pub(super) async fn open_at(whep: &Whep, hub: &Arc<Hub>, ip: &str) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).await.unwrap();
+        Self::open_from(whep, hub, Arc::new(str0m::crypto::from_feature_flags()), socket).await
+    }
+
+    async fn open_from(whep: &Whep, hub: &Arc<Hub>, crypto: Arc<CryptoProvider>, socket: UdpSocket) -> Self {
         // Tests run unoptimized and side by side: losses shall be those that a test asks for.
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
         let builder = Rtc::builder()

@@ -31,6 +31,7 @@ struct EngineDocument {
 #[serde(deny_unknown_fields)]
 struct WebRtcDocument {
     udp_port: u16,
+    tcp_port: u16,
     public_addresses: Vec<String>,
     max_viewers: usize,
     /// The program that makes Opus of AAC, with its arguments; None: viewers of AAC cameras hear nothing.
@@ -297,7 +298,7 @@ impl Engine {
             port => {
                 let listen = Listen {
                     public: public_addresses(&config.webrtc.public_addresses)?,
-                    ..Listen::everywhere(port)
+                    ..Listen::everywhere(port, config.webrtc.tcp_port)
                 };
                 let limits = Limits {
                     max_viewers: config.webrtc.max_viewers,

@@ -21,11 +21,19 @@ const MAX_MESSAGE_BYTES: usize = 64_000;
 /// How long a full socket buffer is waited for, in all, before what is left of a batch is given up as lost.
 const FULL_FOR: Duration = Duration::from_millis(50);
 
+/// What carries a viewer's datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// One of [`Outside::sockets`].
+    Socket(usize),
+    /// A TCP connection, one of [`Outside::connections`].
+    Connection(u64),
+}
+
 /// Where a viewer's datagrams leave from and go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Path {
-    /// Which socket of [`Outside::sockets`].
-    pub(super) socket: usize,
+    pub(super) carrier: Carrier,
     /// The local address that the viewer knows.
     pub(super) source: IpAddr,
     pub(super) destination: SocketAddr,
@@ -145,9 +153,19 @@ impl Batch {
         let (mut datagrams, mut bytes) = (0, 0);
         let mut patience = FULL_FOR;
         while let Some(first) = rest.first() {
-            let same = rest.iter().take_while(|m| m.path.socket == first.path.socket).count();
+            let carrier = first.path.carrier;
+            let same = rest.iter().take_while(|m| m.path.carrier == carrier).count();
             let (now, later) = rest.split_at(same.min(MAX_MESSAGES));
-            let Some(socket) = outside.sockets.get(first.path.socket) else {
+            let socket = match carrier {
+                Carrier::Socket(socket) => outside.sockets.get(socket),
+                Carrier::Connection(number) => {
+                    let put = put_out(&self.bytes, now, number, outside);
+                    (datagrams, bytes) = (datagrams + put.0, bytes + put.1);
+                    rest = later;
+                    continue;
+                }
+            };
+            let Some(socket) = socket else {
                 count(&outside.counters.send_errors, now.len() as u64);
                 rest = later;
                 continue;
@@ -203,6 +221,21 @@ fn send(socket: &DatagramSocket, method: SendMethod, bytes: &[u8], messages: &[M
         }
         _ => socket.send_many(bytes, messages),
     }
+}
+
+/// Puts `messages` into the outbox of a connection; how many datagrams and bytes found room.
+fn put_out(bytes: &[u8], messages: &[Message], number: u64, outside: &Outside) -> (u64, u64) {
+    let (mut datagrams, mut put_bytes) = (0, 0);
+    for message in messages {
+        let framed = &bytes[message.start..message.start + message.length];
+        if outside.connections.push(number, framed, message.segment) {
+            datagrams += message.segments() as u64;
+            put_bytes += message.length as u64;
+        } else {
+            count(&outside.counters.send_errors, message.segments() as u64);
+        }
+    }
+    (datagrams, put_bytes)
 }
 
 /// Whether segments are refused whatever they are and wherever they go. EIO: the device cannot checksum them.

@@ -1,4 +1,4 @@
-//! Live video to browsers: WHEP sessions over one UDP port for all viewers.
+//! Live video to browsers: WHEP sessions over one UDP port for all viewers, and over TCP where no UDP gets through.
 //!
 //! ```text
 //! hub ──units──▶ feed (GOP, display order, cut once) ──▶ viewer: header + SRTP ──▶ batch ──sendmmsg, GSO──▶ socket
@@ -11,6 +11,10 @@
 //! their address. str0m does SDP, ICE (lite) and DTLS until a viewer is connected; its keys are taken from the
 //! handshake (`keys`), its state is dropped, and a shard gets the viewer. From then on the reception answers ICE
 //! requests (`consent`), which are also what proves a viewer to be alive and where it is.
+//!
+//! A TCP connection (`listener`) is one more way for the same datagrams: what it brings goes to the reception, and what a
+//! shard sends goes into an outbox that the connection's own task writes. A viewer that reads slowly is held back like
+//! one whose pace is used up.
 //!
 //! Shards send. A unit is cut into RTP payloads once per shard; per viewer there is a header, one SRTP protection into
 //! a batch (`outgoing`), and, for a whole picture, most often one message to the kernel (`batch`). Retransmissions
@@ -25,14 +29,17 @@
 mod addresses;
 mod batch;
 mod candidates;
+mod connections;
 mod consent;
 mod datagram;
 mod demultiplex;
 mod feed;
+mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handshake;
 pub(crate) mod keys;
+mod listener;
 mod load;
 mod negotiation;
 mod offer;
@@ -57,8 +64,10 @@ pub use stats::{DelayStats, WhepStats};
 
 use crate::clock::Clock;
 use crate::hub::Hub;
+use connections::Connections;
 use datagram::DatagramSocket;
 use handshake::Handshake;
+use listener::{Admission, Listener};
 use media_core::{Error, ErrorKind, Result};
 use negotiation::Identity;
 use outgoing::Outgoing;
@@ -73,7 +82,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use transcoding::Transcoders;
 use viewer::Streams;
 
@@ -92,20 +101,25 @@ pub struct Limits {
 pub struct Listen {
     /// UDP sockets: `0.0.0.0:8189`, `[::]:8189`.
     pub udp: Vec<SocketAddr>,
+    /// TCP ports, for viewers whose network lets no UDP through.
+    pub tcp: Vec<SocketAddr>,
     /// Where routers forward to them from.
     pub public: Vec<PublicAddress>,
 }
 
 impl Listen {
-    /// UDP `port` on every address of the machine: IPv4, and IPv6 where the machine has it.
-    pub fn everywhere(port: u16) -> Self {
+    /// UDP `port`, and TCP `tcp_port` unless that is 0, on every address of the machine: IPv4, and IPv6 where the machine
+    /// has it.
+    pub fn everywhere(port: u16, tcp_port: u16) -> Self {
         let mut families = vec![IpAddr::from(Ipv4Addr::UNSPECIFIED)];
         match addresses::try_ipv6() {
             Ok(()) => families.push(Ipv6Addr::UNSPECIFIED.into()),
             Err(error) => tracing::info!(%error, "this machine has no IPv6; live video goes by IPv4 only"),
         }
+        let at = |port| families.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
         Self {
-            udp: families.iter().map(|ip| SocketAddr::new(*ip, port)).collect(),
+            udp: at(port),
+            tcp: if tcp_port == 0 { Vec::new() } else { at(tcp_port) },
             public: Vec::new(),
         }
     }
@@ -124,6 +138,8 @@ pub struct SendPath {
 const MAX_DEFAULT_SHARDS: usize = 4;
 /// How long `shutdown` waits for the goodbyes to be sent.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(2);
+/// Datagrams that came by TCP and wait for the reception; then their connections wait.
+const ARRIVALS: usize = 256;
 /// A trickle of candidates is some hundred bytes each.
 const MAX_FRAGMENT_BYTES: usize = 16 << 10;
 
@@ -132,6 +148,8 @@ pub struct Whep {
     identity: Identity,
     limits: Limits,
     bound: Vec<SocketAddr>,
+    bound_tcp: Vec<SocketAddr>,
+    connections: Arc<Connections>,
     public: Vec<PublicAddress>,
     open: OpenSessions,
     counters: Arc<Counters>,
@@ -147,6 +165,7 @@ struct Running {
     reception: JoinHandle<()>,
     /// Closed when every shard has ended.
     shards: Receiver<()>,
+    listeners: JoinSet<()>,
 }
 
 impl Whep {
@@ -186,10 +205,13 @@ impl Whep {
             .map(|address| DatagramSocket::bind(*address))
             .collect::<Result<Vec<_>>>()?;
         let bound = sockets.iter().map(DatagramSocket::local).collect();
+        let listeners = listen.tcp.iter().map(|address| Listener::bind(*address));
+        let listeners = listeners.collect::<Result<Vec<_>>>()?;
+        let bound_tcp: Vec<SocketAddr> = listeners.iter().map(Listener::local).collect();
         let method = send_path.method.unwrap_or_else(SendMethod::find);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = send_path.shards.unwrap_or(cores.min(MAX_DEFAULT_SHARDS)).max(1);
-        tracing::info!(?bound, shards, method = method.as_str(), "WebRTC output");
+        tracing::info!(?bound, ?bound_tcp, shards, method = method.as_str(), "WebRTC output");
         let counters = Arc::new(Counters::default());
         let open = OpenSessions::default();
         let (commands, received) = unbounded_channel();
@@ -209,15 +231,30 @@ impl Whep {
             })
             .collect::<Result<Vec<_>>>()?;
         let hmac = identity.sha1_hmac();
-        let reception = Reception::new(outside, hmac, received, open.clone(), started);
+        let connections = outside.connections.clone();
+        let (arrived, arrivals) = tokio::sync::mpsc::channel(ARRIVALS);
+        let admission = Admission {
+            connections: connections.clone(),
+            counters: counters.clone(),
+            arrived,
+            max: max_connections(limits),
+        };
+        let mut listening = JoinSet::new();
+        for listener in listeners {
+            listening.spawn_on(listener.run(admission.clone()), runtime);
+        }
+        let reception = Reception::new(outside, hmac, received, arrivals, open.clone(), started);
         let running = Running {
             reception: runtime.spawn(reception.run()),
             shards: all_ended,
+            listeners: listening,
         };
         Ok(Arc::new(Self {
             identity,
             limits,
             bound,
+            bound_tcp,
+            connections,
             public: listen.public.clone(),
             open,
             counters,
@@ -238,6 +275,11 @@ impl Whep {
     /// The addresses bound, with their real ports.
     pub fn bound(&self) -> &[SocketAddr] {
         &self.bound
+    }
+
+    /// The TCP addresses listened at, with their real ports.
+    pub fn bound_tcp(&self) -> &[SocketAddr] {
+        &self.bound_tcp
     }
 
     /// Agrees with a viewer of `hub` on a session: its id and the SDP answer.
@@ -270,7 +312,7 @@ impl Whep {
         self.reserve(&id)?;
         let now = Instant::now();
         let candidates = addresses::reachable(&self.bound);
-        let more = candidates::lines(&self.public, &self.bound, &[]);
+        let more = candidates::lines(&self.public, &self.bound, &self.bound_tcp);
         let agreed = self
             .identity
             .agree(hub.name(), offer_sdp, &video, audio.as_deref(), &candidates, now);
@@ -373,6 +415,7 @@ impl Whep {
         WhepStats {
             shards: self.shards as u64,
             send_method: self.method.as_str(),
+            tcp_connections: self.connections.len() as u64,
             ..self.counters.read(self.viewers() as u64)
         }
     }
@@ -385,6 +428,7 @@ impl Whep {
         let Some(Running {
             mut reception,
             mut shards,
+            mut listeners,
         }) = running
         else {
             return;
@@ -394,6 +438,10 @@ impl Whep {
             // Nothing is ever sent: the channel closes with the last shard.
             shards.recv().await;
             self.transcoders.stopped().await;
+            listeners.shutdown().await;
+            while self.connections.len() > 0 {
+                self.connections.emptied.notified().await;
+            }
         };
         if tokio::time::timeout(SHUTDOWN_WITHIN, ended).await.is_err() {
             reception.abort();
@@ -406,6 +454,19 @@ impl Drop for Whep {
         self.transcoders.stop();
         let _ = self.commands.send(Command::Shutdown);
     }
+}
+
+/// TCP connections at a time: what viewers need, and never more than half of what the process may open, which belongs to
+/// cameras, recordings and pages too.
+fn max_connections(limits: Limits) -> usize {
+    let mut files = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: getrlimit writes into the one structure that it is given.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut files) } == 0;
+    let half = if known { (files.rlim_cur / 2) as usize } else { 512 };
+    (2 * limits.max_viewers + 512).min(half)
 }
 
 /// Random numbers that a session starts with (RFC 3550 §5.1).

@@ -111,6 +111,8 @@ pub(super) struct Underway {
     /// When the camera's unit was received, for units at the live edge.
     pub(super) live_since_us: Option<u64>,
     named: bool,
+    /// Since when it waits behind others, in µs since the start.
+    pub(super) waits_since_us: u64,
 }
 
 impl Underway {
@@ -123,6 +125,7 @@ impl Underway {
             next: 0,
             live_since_us: live.then_some(cut.received_us),
             named: false,
+            waits_since_us: u64::MAX,
         }
     }
 }

@@ -1,13 +1,17 @@
-//! The task that reads the sockets: whose datagram is it, connecting viewers, liveness.
+//! The task that reads what viewers send: whose datagram is it, connecting viewers, liveness.
 //!
 //! A first datagram finds its session by the ufrag in its STUN request, later ones by their address. Handshakes are done
 //! here, away from the threads that send pictures; a connected viewer is handed to a shard, and from then on this task
 //! only answers its ICE requests, keeps its DTLS for the goodbye, and passes its RTCP on.
 
 use super::SessionId;
+use super::batch::Carrier;
 use super::consent;
 use super::demultiplex::stun_ufrag;
 use super::feed::feed_of;
+use super::framing::MAX_FRAME_BYTES;
+use super::handshake::Origin;
+use super::listener::Arrived;
 use super::load::{LOST, choose_shard};
 use super::outside::Outside;
 use super::session::{CONNECT_WITHIN, Connected, End, Session, State};
@@ -25,12 +29,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use str0m::crypto::Sha1HmacProvider;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 /// Datagrams taken from a socket, and commands, before everything else gets its turn.
 const BATCH: usize = 256;
-/// Larger than any datagram that a viewer sends (DTLS flights stay below 1500).
-const RECEIVE_BYTES: usize = 2048;
 
 /// What the reception is told. Ordered: a session is known before its viewer can have its answer.
 pub(super) enum Command {
@@ -55,6 +57,8 @@ pub(super) struct Reception {
     outside: Arc<Outside>,
     hmac: &'static dyn Sha1HmacProvider,
     commands: UnboundedReceiver<Command>,
+    /// What comes by TCP.
+    arrived: mpsc::Receiver<Arrived>,
     open: OpenSessions,
     shards: Vec<ShardHandle>,
     /// Viewers of each shard; `LOST` when it has died.
@@ -68,6 +72,8 @@ pub(super) struct Reception {
     by_id: HashMap<SessionId, u64>,
     by_ufrag: HashMap<String, u64>,
     by_address: HashMap<SocketAddr, u64>,
+    /// Whose TCP connections are.
+    by_connection: HashMap<u64, u64>,
     timers: BinaryHeap<Reverse<(Instant, u64)>>,
     stopping: bool,
 }
@@ -77,6 +83,7 @@ impl Reception {
         outside: Arc<Outside>,
         hmac: &'static dyn Sha1HmacProvider,
         commands: UnboundedReceiver<Command>,
+        arrived: mpsc::Receiver<Arrived>,
         open: OpenSessions,
         shards: Vec<ShardHandle>,
     ) -> Self {
@@ -84,6 +91,7 @@ impl Reception {
             outside,
             hmac,
             commands,
+            arrived,
             open,
             loads: vec![0; shards.len()],
             shows: HashMap::new(),
@@ -94,6 +102,7 @@ impl Reception {
             by_id: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
+            by_connection: HashMap::new(),
             timers: BinaryHeap::new(),
             stopping: false,
         }
@@ -121,6 +130,7 @@ impl Reception {
         for key in keys {
             self.remove(key, End::Left);
         }
+        self.outside.connections.stop();
         // The shards' handles go now, and with them the shards.
     }
 
@@ -139,6 +149,8 @@ impl Reception {
                 None => self.stopping = true,
             },
             () = readable => {}
+            // Without a TCP port nobody sends.
+            Some(arrived) = self.arrived.recv() => self.take(arrived),
             () = tokio::time::sleep_until(next.into()) => {}
         }
     }
@@ -188,7 +200,7 @@ impl Reception {
     }
 
     fn receive(&mut self) {
-        let mut buffer = [0; RECEIVE_BYTES];
+        let mut buffer = [0; MAX_FRAME_BYTES];
         for socket in 0..self.outside.sockets.len() {
             for _ in 0..BATCH {
                 let Ok((length, source, destination)) = self.outside.sockets[socket].receive(&mut buffer) else {
@@ -196,10 +208,19 @@ impl Reception {
                     break;
                 };
                 count(&self.outside.counters.datagrams_received, 1);
-                if !self.dispatch(&buffer[..length], source, destination) {
+                let origin = Origin {
+                    local: destination,
+                    viewer: source,
+                    carrier: Carrier::Socket(socket),
+                };
+                if !self.dispatch(&buffer[..length], &origin) {
                     count(&self.outside.counters.datagrams_unknown, 1);
                 }
             }
+        }
+        for _ in 0..BATCH {
+            let Ok(arrived) = self.arrived.try_recv() else { break };
+            self.take(arrived);
         }
         for (shard, datagrams) in self.shards.iter().zip(&mut self.feedback) {
             if !datagrams.is_empty() {
@@ -208,16 +229,76 @@ impl Reception {
         }
     }
 
+    /// What a TCP connection has to tell.
+    fn take(&mut self, arrived: Arrived) {
+        let (connection, datagram) = match arrived {
+            Arrived::Datagram(connection, datagram) => (connection, datagram),
+            Arrived::Gone(number) => {
+                let key = self.by_connection.remove(&number);
+                if let Some(session) = key.and_then(|key| self.sessions.get_mut(&key)) {
+                    session.connections.retain(|known| *known != number);
+                }
+                return;
+            }
+        };
+        let origin = Origin {
+            local: connection.local,
+            viewer: connection.viewer,
+            carrier: Carrier::Connection(connection.number),
+        };
+        count(&self.outside.counters.datagrams_received, 1);
+        if !self.dispatch(&datagram, &origin) {
+            count(&self.outside.counters.datagrams_unknown, 1);
+            // Whoever connects knows a session, and one only. One whose session has ended hears the last words.
+            let ending = connection.is_proven() && self.known(&origin).is_none();
+            if !ending {
+                self.outside.connections.refuse(connection.number);
+            }
+        }
+    }
+
+    /// The session that is known to send from there.
+    fn known(&self, origin: &Origin) -> Option<u64> {
+        match origin.carrier {
+            Carrier::Socket(_) => self.by_address.get(&origin.viewer).copied(),
+            Carrier::Connection(number) => self.by_connection.get(&number).copied(),
+        }
+    }
+
+    /// Notes that session `key` sends from there, where it has proven to be.
+    fn learn(&mut self, key: u64, origin: &Origin) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        match origin.carrier {
+            Carrier::Socket(_) => {
+                if let Some(forgotten) = session.learn(origin.viewer)
+                    && self.by_address.get(&forgotten) == Some(&key)
+                {
+                    self.by_address.remove(&forgotten);
+                }
+                self.by_address.insert(origin.viewer, key);
+            }
+            Carrier::Connection(number) => {
+                if let Some(spare) = session.take_connection(number) {
+                    self.outside.connections.refuse(spare);
+                }
+                self.by_connection.insert(number, key);
+                self.outside.connections.prove(number);
+            }
+        }
+    }
+
     /// Hands a datagram to its session; false when there is none.
-    fn dispatch(&mut self, datagram: &[u8], source: SocketAddr, destination: SocketAddr) -> bool {
+    fn dispatch(&mut self, datagram: &[u8], origin: &Origin) -> bool {
         let now = Instant::now();
         if let Some(ufrag) = stun_ufrag(datagram) {
             let Some(key) = self.by_ufrag.get(ufrag).copied() else {
                 return false;
             };
-            return self.stun(key, datagram, source, destination, now);
+            return self.stun(key, datagram, origin, now);
         }
-        let Some(key) = self.by_address.get(&source).copied() else {
+        let Some(key) = self.known(origin) else {
             return false;
         };
         let Some(session) = self.sessions.get_mut(&key) else {
@@ -225,9 +306,7 @@ impl Reception {
         };
         match &mut session.state {
             State::Connecting(connecting) => {
-                let taken = connecting
-                    .0
-                    .receive(&self.outside, datagram, (destination, source), now);
+                let taken = connecting.0.receive(&self.outside, datagram, origin, now);
                 self.after_handshake(key, taken.is_ok());
             }
             State::Connected(connected) => match datagram {
@@ -244,8 +323,7 @@ impl Reception {
                         count(&self.outside.counters.feedback_refused, 1);
                         return true;
                     }
-                    let path = self.outside.path(destination, source);
-                    let send = |reply: &[u8]| self.outside.send(reply, path);
+                    let send = |reply: &[u8]| self.outside.send(reply, Some(origin.path()));
                     match connected.dtls.receive(datagram, send) {
                         Ok(false) => {}
                         Ok(true) => self.remove(key, End::Left),
@@ -260,7 +338,12 @@ impl Reception {
     }
 
     /// A STUN message that names session `key`; false when it is not signed by its viewer.
-    fn stun(&mut self, key: u64, datagram: &[u8], source: SocketAddr, destination: SocketAddr, now: Instant) -> bool {
+    fn stun(&mut self, key: u64, datagram: &[u8], origin: &Origin, now: Instant) -> bool {
+        let known = self.known(origin);
+        // A connection is one session's: there is nobody behind it but the viewer that opened it.
+        if matches!(origin.carrier, Carrier::Connection(_)) && known.is_some_and(|known| known != key) {
+            return false;
+        }
         let Some(session) = self.sessions.get_mut(&key) else {
             return false;
         };
@@ -271,35 +354,28 @@ impl Reception {
             return true;
         }
         // A new address, or one that another session of the same machine had: only the password proves whose it is.
-        let Some(consent) = consent::answer(datagram, source, &session.password, self.hmac) else {
-            let known = self.by_address.get(&source) == Some(&key);
-            if known {
+        let Some(consent) = consent::answer(datagram, origin.viewer, &session.password, self.hmac) else {
+            if known == Some(key) {
                 count(&self.outside.counters.datagrams_malformed, 1);
             }
-            return known;
+            return known == Some(key);
         };
-        if self.by_address.get(&source) != Some(&key) {
-            if let Some(forgotten) = session.learn(source)
-                && self.by_address.get(&forgotten) == Some(&key)
-            {
-                self.by_address.remove(&forgotten);
-            }
-            self.by_address.insert(source, key);
+        if known != Some(key) {
+            self.learn(key, origin);
         }
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return false;
+        };
         match &mut session.state {
             State::Connecting(connecting) => {
-                let taken = connecting
-                    .0
-                    .receive(&self.outside, datagram, (destination, source), now);
+                let taken = connecting.0.receive(&self.outside, datagram, origin, now);
                 self.after_handshake(key, taken.is_ok());
             }
             State::Connected(connected) => {
                 connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
-                let path = self.outside.path(destination, source);
-                self.outside.send(&consent.reply, path);
-                if let Some(path) = path
-                    && connected.moves_to(path, consent.nominates, now)
-                {
+                let path = origin.path();
+                self.outside.send(&consent.reply, Some(path));
+                if connected.moves_to(path, consent.nominates, now) {
                     count(&self.outside.counters.moves, 1);
                     let _ = self.shards[connected.shard].send(shard::Command::Move(key, path));
                 }
@@ -374,9 +450,8 @@ impl Reception {
             return None;
         };
         let (handshake, streams) = *connecting;
-        let (dtls, (local, remote)) = handshake.finish().ok()?;
+        let (dtls, path) = handshake.finish().ok()?;
         let contexts = dtls.srtp().ok()?;
-        let path = self.outside.path(local, remote)?;
         let heard_us = Arc::new(AtomicU64::new(self.outside.us(now)));
         let viewer = Viewer::new(key, path, contexts, streams, heard_us.clone());
         let shard = choose_shard(&self.loads, self.shows.get(&feed_of(&session.hub)));
@@ -445,6 +520,10 @@ impl Reception {
             if self.by_address.get(address) == Some(&key) {
                 self.by_address.remove(address);
             }
+        }
+        for number in &session.connections {
+            self.by_connection.remove(number);
+            self.outside.connections.end(*number);
         }
         self.open.lock().remove(&session.id);
     }

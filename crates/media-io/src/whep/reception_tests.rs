@@ -55,10 +55,12 @@ fn bench(shards: usize) -> Bench {
     let (senders, told): (Vec<_>, _) = (0..shards).map(|_| channel()).unzip();
     let senders = senders.into_iter().map(ShardHandle::new).collect();
     let (orders, commands) = unbounded_channel();
+    let (_, arrived) = mpsc::channel(1);
     let mut reception = Reception::new(
         outside,
         identity.sha1_hmac(),
         commands,
+        arrived,
         OpenSessions::default(),
         senders,
     );
@@ -74,7 +76,7 @@ fn bench(shards: usize) -> Bench {
 
 fn path() -> Path {
     Path {
-        socket: 0,
+        carrier: Carrier::Socket(0),
         source: "127.0.0.1".parse().unwrap(),
         destination: "127.0.0.1:9".parse().unwrap(),
     }
@@ -185,7 +187,6 @@ fn feedback_goes_to_the_shard_and_the_rest_does_not() {
     let mut bench = bench(2);
     bench.connect();
     let viewer: SocketAddr = "127.0.0.1:9".parse().unwrap();
-    let local: SocketAddr = "127.0.0.1:8".parse().unwrap();
     bench.reception.by_address.insert(viewer, 0);
     for datagram in [
         &[0x80u8, 201, 0, 1][..],
@@ -195,10 +196,12 @@ fn feedback_goes_to_the_shard_and_the_rest_does_not() {
         &[0x80],
         &[],
     ] {
-        assert!(bench.reception.dispatch(datagram, viewer, local));
+        assert!(bench.reception.dispatch(datagram, &by_udp(viewer)));
     }
     assert!(
-        !bench.reception.dispatch(&[0x80, 201, 0, 1], local, local),
+        !bench
+            .reception
+            .dispatch(&[0x80, 201, 0, 1], &by_udp("127.0.0.1:8".parse().unwrap())),
         "a stranger"
     );
     bench.reception.receive();
@@ -235,6 +238,15 @@ async fn shards_end_with_a_reception_that_is_cut_off() {
     }
 }
 
+/// A datagram of `viewer` by UDP.
+fn by_udp(viewer: SocketAddr) -> Origin {
+    Origin {
+        local: "127.0.0.1:8".parse().unwrap(),
+        viewer,
+        carrier: Carrier::Socket(0),
+    }
+}
+
 #[test]
 fn dtls_that_breaks_ends_its_own_session_only() {
     for end in [None, Some(End::Left)] {
@@ -248,7 +260,7 @@ fn dtls_that_breaks_ends_its_own_session_only() {
         bench.reception.by_address.insert(viewer, 0);
         match end {
             // A DTLS record of nonsense, which anyone can forge.
-            None => assert!(bench.reception.dispatch(&[22; 40], viewer, viewer)),
+            None => assert!(bench.reception.dispatch(&[22; 40], &by_udp(viewer))),
             Some(end) => bench.reception.remove(0, end),
         }
         assert!(!bench.is_known());
@@ -267,7 +279,7 @@ fn a_flood_of_requests_and_handshakes_ends_here() {
         bench.reception.by_address.insert(viewer, 0);
         let datagram = if stun { bench.request(false) } else { vec![22; 40] };
         for _ in 0..3000 {
-            bench.reception.dispatch(&datagram, viewer, viewer);
+            bench.reception.dispatch(&datagram, &by_udp(viewer));
         }
         let stats = bench.reception.outside.counters.read(0);
         // A slow test may take a second and earn more.
@@ -286,11 +298,10 @@ fn addresses_are_forgotten_but_never_the_one_in_use() {
     let mut bench = bench(1);
     bench.connect();
     let in_use = path().destination;
-    let local: SocketAddr = "127.0.0.1:8".parse().unwrap();
     for port in 9..=60 {
         let request = bench.request(false);
         let source = SocketAddr::new(in_use.ip(), port);
-        assert!(bench.reception.dispatch(&request, source, local));
+        assert!(bench.reception.dispatch(&request, &by_udp(source)));
     }
     assert_eq!(bench.session().addresses.len(), 16);
     assert_eq!(bench.reception.by_address.len(), 16);

@@ -1,7 +1,7 @@
 //! A viewer as the reception knows it: who it is, whether it has connected, and when it was last heard.
 
 use super::SessionId;
-use super::batch::Path;
+use super::batch::{Carrier, Path};
 use super::handshake::Handshake;
 use super::keys::Dtls;
 use super::outside::Outside;
@@ -25,6 +25,8 @@ pub(super) const FEEDBACK_PER_S: u64 = 200;
 pub(super) const REQUESTS_PER_S: u64 = 100;
 /// Addresses that one viewer may send from: interfaces of its machine, before ICE has chosen.
 const MAX_ADDRESSES: usize = 16;
+/// TCP connections that one viewer may have: one per address of this machine that it was told of, before ICE has chosen.
+const MAX_CONNECTIONS: usize = 32;
 /// A viewer that asks from elsewhere without nominating that address is followed when its address has been silent for
 /// so long: longer than the pause between two checks of Chromium (2.5 s).
 const MOVED_AFTER: Duration = Duration::from_secs(3);
@@ -50,6 +52,8 @@ pub(super) struct Session {
     pub(super) ufrag: String,
     pub(super) password: String,
     pub(super) addresses: VecDeque<SocketAddr>,
+    /// Its TCP connections, the oldest first.
+    pub(super) connections: VecDeque<u64>,
     /// When the timer for this session stands, so that there is one at a time.
     pub(super) scheduled: Option<Instant>,
     pub(super) opened: Instant,
@@ -152,6 +156,7 @@ impl Session {
             ufrag,
             password,
             addresses: VecDeque::new(),
+            connections: VecDeque::new(),
             scheduled: None,
             opened: now,
             state: State::Connecting(Box::new((handshake, streams))),
@@ -171,6 +176,21 @@ impl Session {
         // Never where the media goes: its reports would be a stranger's.
         let oldest = self.addresses.iter().position(|known| Some(*known) != in_use)?;
         self.addresses.remove(oldest)
+    }
+
+    /// Remembers a TCP connection of the viewer; the one to close for it, if any.
+    pub(super) fn take_connection(&mut self, number: u64) -> Option<u64> {
+        self.connections.push_back(number);
+        if self.connections.len() <= MAX_CONNECTIONS {
+            return None;
+        }
+        let in_use = match &self.state {
+            State::Connected(connected) => Some(connected.path.carrier),
+            State::Connecting(_) | State::Over => None,
+        };
+        let spare = |number: &u64| in_use != Some(Carrier::Connection(*number));
+        let at = self.connections.iter().position(spare)?;
+        self.connections.remove(at)
     }
 
     /// When `Reception::tick` is wanted next.
@@ -193,7 +213,7 @@ mod tests {
 
     fn path(port: u16) -> Path {
         Path {
-            socket: 0,
+            carrier: Carrier::Socket(0),
             source: "127.0.0.1".parse().unwrap(),
             destination: SocketAddr::from(([127, 0, 0, 1], port)),
         }

@@ -66,6 +66,10 @@ pub struct WhepStats {
     pub transcoder_units_dropped: u64,
     /// AAC units that cannot be decoded.
     pub transcoder_units_malformed: u64,
+    /// TCP connections open now, those included that nobody knows yet.
+    pub tcp_connections: u64,
+    /// TCP connections closed because there were too many, or because they did not prove in time to be a viewer's.
+    pub tcp_refused: u64,
     /// Threads that serve viewers.
     pub shards: u64,
     /// How datagrams are handed to the kernel: `segmented`, `batched`, `single`.
@@ -121,6 +125,7 @@ pub(super) struct Counters {
     pub(super) transcoded_packets: AtomicU64,
     pub(super) transcoder_units_dropped: AtomicU64,
     pub(super) transcoder_units_malformed: AtomicU64,
+    pub(super) tcp_refused: AtomicU64,
     pub(super) delay: DelayHistogram,
 }
 
@@ -130,7 +135,7 @@ pub(super) fn count(counter: &AtomicU64, n: u64) {
 }
 
 impl Counters {
-    /// The counters now; `viewers`, shards and the send method are known to the caller.
+    /// The counters now; `viewers`, shards, the send method and TCP connections are known to the caller.
     pub(super) fn read(&self, viewers: u64) -> WhepStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         WhepStats {
@@ -164,6 +169,8 @@ impl Counters {
             transcoded_packets: of(&self.transcoded_packets),
             transcoder_units_dropped: of(&self.transcoder_units_dropped),
             transcoder_units_malformed: of(&self.transcoder_units_malformed),
+            tcp_connections: 0,
+            tcp_refused: of(&self.tcp_refused),
             shards: 0,
             send_method: "",
             delay: self.delay.read(),

@@ -6,6 +6,7 @@ use super::outside::Outside;
 use super::pacing::Pacer;
 use super::packets::CutUnit;
 use super::stats::count;
+use crate::hub::GOP_CACHE_BYTES;
 use media_core::rtp::feedback::{Feedback, parse_feedback};
 use media_core::rtp::rtcp;
 use media_core::srtp::{SrtpReceiver, SrtpSender};
@@ -19,6 +20,10 @@ const RESEND_PAUSE_US: u64 = 1_000_000;
 const MAX_RESEND_PAUSE_US: u64 = 32_000_000;
 /// A viewer whose queue holds more than this starts again at the next key frame.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
+/// So does one whose TCP connection is full, when a unit has waited for so long: it sees less rather than the past.
+const MAX_BEHIND_US: u64 = 1_000_000;
+/// Before each datagram on a TCP connection, RTP's header, its extensions and SRTP's tag: what a payload takes more.
+const OVERHEAD_BYTES: usize = 64;
 
 /// What a viewer's shard works with while it serves it.
 pub(super) struct Turn<'a> {
@@ -175,10 +180,19 @@ impl Viewer {
             Phase::WaitingForKey if !cut.key => return,
             Phase::WaitingForKey => restarts = true,
             Phase::Bursting(units) => {
-                if cut.key {
+                // No end of a burst that a connection does not take.
+                let stuck = turn.outside.room(&self.path) == 0
+                    && units.iter().map(|unit| unit.size_bytes()).sum::<usize>()
+                        > MAX_QUEUED_BYTES.max(GOP_CACHE_BYTES);
+                if cut.key || stuck {
                     // What is older is of no use any more.
                     count(&turn.outside.counters.units_dropped, units.len() as u64);
                     units.clear();
+                }
+                if stuck && !cut.key {
+                    count(&turn.outside.counters.units_dropped, 1);
+                    self.phase = Phase::WaitingForKey;
+                    return;
                 }
                 units.push_back(cut.clone());
                 return self.flush(turn);
@@ -192,6 +206,15 @@ impl Viewer {
             self.phase = Phase::WaitingForKey;
             return;
         }
+        if self.is_behind(turn) {
+            self.give_up_queue(turn);
+            if !cut.key {
+                count(&turn.outside.counters.units_dropped, 1);
+                self.phase = Phase::WaitingForKey;
+                return;
+            }
+            restarts = true;
+        }
         self.phase = Phase::Live;
         let timestamp = self
             .video
@@ -202,14 +225,33 @@ impl Viewer {
         // Most pictures leave at once and never see the queue.
         if !self.queue.is_empty() || !self.send(&mut underway, turn) {
             self.queued_bytes += cut.size_bytes();
+            underway.waits_since_us = turn.now_us;
             self.queue.push_back(underway);
         }
+    }
+
+    /// Whether a unit waits for too long already for a connection that takes no more.
+    fn is_behind(&self, turn: &Turn<'_>) -> bool {
+        let first = self.queue.front();
+        let waits_us = first.map_or(0, |first| turn.now_us.saturating_sub(first.waits_since_us));
+        waits_us > MAX_BEHIND_US && turn.outside.room(&self.path) == 0
+    }
+
+    /// Drops what waits, but for the rest of a unit that the viewer has the beginning of.
+    fn give_up_queue(&mut self, turn: &Turn<'_>) {
+        let kept = self.queue.front().is_some_and(|first| first.next > 0);
+        let dropped = self.queue.drain(usize::from(kept)..).count();
+        count(&turn.outside.counters.units_dropped, dropped as u64);
+        self.queued_bytes = self.queue.front().map_or(0, |first| first.cut.size_bytes());
     }
 
     fn push_audio(&mut self, cut: &Arc<CutUnit>, seen_us: u64, turn: &mut Turn<'_>) {
         let Some(audio) = self.audio.as_mut().filter(|audio| audio.agreed.codec == cut.codec) else {
             return;
         };
+        if turn.outside.room(&self.path) == 0 {
+            return count(&turn.outside.counters.units_dropped, 1);
+        }
         let timestamp = audio.timeline.live(cut.pts, cut.discontinuity, turn.now_us);
         let mut underway = Underway::new(cut, timestamp, seen_us, false);
         while underway.next < cut.len() {
@@ -223,7 +265,12 @@ impl Viewer {
 
     /// Sends what the pace allows of a unit; true when all of it is sent.
     fn send(&mut self, underway: &mut Underway, turn: &mut Turn<'_>) -> bool {
+        let mut room = turn.outside.room(&self.path);
         while let Some(payload) = underway.cut.payload(underway.next) {
+            if room == 0 {
+                return false;
+            }
+            room = room.saturating_sub(payload.bytes.len() + OVERHEAD_BYTES);
             if !self.pacer.take(payload.bytes.len(), turn.now_us) {
                 return false;
             }

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::clock::SystemClock;
+use crate::whep::batch::Carrier;
 use crate::whep::negotiation::AgreedStream;
 use crate::whep::packets::Cutter;
 use crate::whep::send_method::SendMethod;
@@ -55,7 +56,7 @@ fn lone_with(repeats: Option<(u8, u32)>) -> Lone {
         cname: "camera".to_owned(),
     };
     let path = Path {
-        socket: 0,
+        carrier: Carrier::Socket(0),
         source: "127.0.0.1".parse().unwrap(),
         destination: "127.0.0.1:9".parse().unwrap(),
     };

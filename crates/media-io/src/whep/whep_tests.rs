@@ -4,6 +4,8 @@
 
 #[path = "whep_tests/profile.rs"]
 mod profile;
+#[path = "whep_tests/tcp.rs"]
+mod tcp;
 #[path = "whep_tests/viewer.rs"]
 mod viewer;
 
@@ -529,6 +531,7 @@ fn output_at(ip: &str, public: &[&str]) -> Arc<Whep> {
     let listen = Listen {
         udp: vec![SocketAddr::new(ip.parse().unwrap(), 0)],
         public: public.iter().map(|text| text.parse().unwrap()).collect(),
+        ..Listen::default()
     };
     let limits = Limits { max_viewers: 10 };
     let runtime = Handle::current();
@@ -583,7 +586,8 @@ async fn a_viewer_by_ipv6_sees_the_same() {
 
 #[test]
 fn every_address_of_the_machine_is_listened_on() {
-    let udp = Listen::everywhere(8189).udp;
+    let Listen { udp, tcp, .. } = Listen::everywhere(8189, 0);
+    assert_eq!((tcp, Listen::everywhere(1, 8189).tcp), (Vec::new(), udp.clone()));
     assert_eq!(udp[0], "0.0.0.0:8189".parse().unwrap());
     let has_ipv6 = std::net::UdpSocket::bind("[::]:0").is_ok();
     assert_eq!(udp.get(1), has_ipv6.then(|| "[::]:8189".parse().unwrap()).as_ref());

@@ -17,7 +17,8 @@ use str0m::config::CryptoProvider;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 
 /// Two seconds of 30 pictures each, one key frame at the start, Annex B with delimiters.
 pub(super) fn clip() -> &'static [(Bytes, bool)] {
@@ -201,14 +202,69 @@ pub(super) struct Viewer {
     arrived: u64,
     rtc: Rtc,
     pub(super) socket: UdpSocket,
+    /// In place of the socket.
+    pub(super) connection: Option<Connection>,
     /// The address that str0m believes to have, when it has another.
     pretended: Option<SocketAddr>,
     video: Mid,
 }
 
+/// A TCP connection to the output, with RFC 4571 framing.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    received: Vec<u8>,
+    /// Whether the output has closed it.
+    pub(super) ended: bool,
+    /// Bytes read at most per second; None: all.
+    pub(super) pace: Option<usize>,
+}
+
+impl Connection {
+    pub(super) async fn to(address: SocketAddr) -> Self {
+        Self {
+            stream: TcpStream::connect(address).await.unwrap(),
+            received: Vec::new(),
+            ended: false,
+            pace: None,
+        }
+    }
+
+    pub(super) async fn send(&mut self, datagram: &[u8]) {
+        let mut frame = (datagram.len() as u16).to_be_bytes().to_vec();
+        frame.extend_from_slice(datagram);
+        // An output that is gone shows when reading.
+        let _ = self.stream.write_all(&frame).await;
+    }
+
+    /// The next datagram; for ever none when the connection has ended.
+    async fn receive(&mut self) -> Vec<u8> {
+        loop {
+            if let Some((head, rest)) = self.received.split_first_chunk::<2>()
+                && let length = usize::from(u16::from_be_bytes(*head))
+                && rest.len() >= length
+            {
+                let datagram = rest[..length].to_vec();
+                self.received.drain(..2 + length);
+                return datagram;
+            }
+            if self.ended {
+                std::future::pending::<()>().await;
+            }
+            let mut buffer = [0; 4096];
+            if let Some(pace) = self.pace {
+                tokio::time::sleep(Duration::from_secs_f64(buffer.len() as f64 / pace as f64)).await;
+            }
+            match self.stream.read(&mut buffer).await {
+                Ok(length) if length > 0 => self.received.extend_from_slice(&buffer[..length]),
+                _ => self.ended = true,
+            }
+        }
+    }
+}
+
 /// An offer to receive video and sound at `address`.
-fn offer(rtc: &mut Rtc, address: SocketAddr) -> (String, SdpPendingOffer, Mid) {
-    rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+fn offer(rtc: &mut Rtc, address: SocketAddr, protocol: &str) -> (String, SdpPendingOffer, Mid) {
+    rtc.add_local_candidate(Candidate::host(address, protocol).unwrap());
     let mut api = rtc.sdp_api();
     api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
     let video = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
@@ -225,16 +281,30 @@ impl Viewer {
     /// `open` with the crypto of a test.
     pub(super) async fn open_with(whep: &Whep, hub: &Arc<Hub>, crypto: Arc<CryptoProvider>) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        Self::open_from(whep, hub, crypto, socket).await
+        Self::open_from(whep, hub, crypto, socket, None).await
     }
 
     /// `open` from an address of its own.
     pub(super) async fn open_at(whep: &Whep, hub: &Arc<Hub>, ip: &str) -> Self {
         let socket = UdpSocket::bind((ip, 0)).await.unwrap();
-        Self::open_from(whep, hub, Arc::new(str0m::crypto::from_feature_flags()), socket).await
+        Self::open_from(whep, hub, Arc::new(str0m::crypto::from_feature_flags()), socket, None).await
     }
 
-    async fn open_from(whep: &Whep, hub: &Arc<Hub>, crypto: Arc<CryptoProvider>, socket: UdpSocket) -> Self {
+    /// `open` by TCP alone.
+    pub(super) async fn open_tcp(whep: &Whep, hub: &Arc<Hub>) -> Self {
+        let connection = Connection::to(whep.bound_tcp()[0]).await;
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        Self::open_from(whep, hub, crypto, socket, Some(connection)).await
+    }
+
+    async fn open_from(
+        whep: &Whep,
+        hub: &Arc<Hub>,
+        crypto: Arc<CryptoProvider>,
+        socket: UdpSocket,
+        connection: Option<Connection>,
+    ) -> Self {
         // Tests run unoptimized and side by side: losses shall be those that a test asks for.
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
         let builder = Rtc::builder()
@@ -245,7 +315,11 @@ impl Viewer {
             .enable_pcma(true, false)
             .enable_opus(true, false);
         let mut rtc = builder.build(Instant::now());
-        let (offer, pending, video) = offer(&mut rtc, socket.local_addr().unwrap());
+        let (address, protocol) = match &connection {
+            Some(connection) => (connection.stream.local_addr().unwrap(), "tcp"),
+            None => (socket.local_addr().unwrap(), "udp"),
+        };
+        let (offer, pending, video) = offer(&mut rtc, address, protocol);
         let (session, answer) = whep.open(hub.clone(), &offer).unwrap();
         rtc.sdp_api()
             .accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap())
@@ -266,6 +340,7 @@ impl Viewer {
             arrived: 0,
             rtc,
             socket,
+            connection,
             pretended: None,
             video,
         }
@@ -283,7 +358,19 @@ impl Viewer {
             if Instant::now() >= until {
                 return false;
             }
+            let by_tcp = async {
+                match &mut self.connection {
+                    Some(connection) => connection.receive().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                datagram = by_tcp => {
+                    let stream = &self.connection.as_ref().unwrap().stream;
+                    let (source, destination) = (stream.peer_addr().unwrap(), stream.local_addr().unwrap());
+                    let receive = Receive::new(Protocol::Tcp, source, destination, &datagram).unwrap();
+                    self.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
+                }
                 received = self.socket.recv_from(&mut buffer) => {
                     let (length, source) = received.unwrap();
                     self.arrived += 1;
@@ -304,6 +391,9 @@ impl Viewer {
         loop {
             match self.rtc.poll_output().unwrap() {
                 Output::Timeout(at) => return at,
+                Output::Transmit(transmit) if transmit.proto == Protocol::Tcp => {
+                    self.connection.as_mut().unwrap().send(&transmit.contents).await;
+                }
                 Output::Transmit(transmit) => {
                     self.socket
                         .send_to(&transmit.contents, transmit.destination)

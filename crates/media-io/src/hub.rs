@@ -106,6 +106,11 @@ impl Hub {
         }
     }
 
+    /// Adds a sink that starts with the next unit.
+    pub fn attach(&self, sink: Arc<dyn Sink>) {
+        self.state.lock().sinks.push(sink);
+    }
+
     /// Adds a sink that first gets the current GOP (if one is kept), without a gap or a repeat before what follows.
     pub fn attach_at_key(&self, sink: Arc<dyn Sink>) {
         let mut state = self.state.lock();

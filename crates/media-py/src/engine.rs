@@ -34,6 +34,9 @@ struct WebRtcDocument {
     tcp_port: u16,
     public_addresses: Vec<String>,
     max_viewers: usize,
+    /// The program that makes Opus of AAC, with its arguments; None: viewers of AAC cameras hear nothing.
+    #[serde(default)]
+    audio_worker: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -301,13 +304,9 @@ impl Engine {
                     max_viewers: config.webrtc.max_viewers,
                 };
                 let send_path = SendPath::default();
-                Some(Whep::start_with(
-                    runtime.handle(),
-                    &listen,
-                    limits,
-                    clock.clone(),
-                    send_path,
-                )?)
+                let whep = Whep::start_with(runtime.handle(), &listen, limits, clock.clone(), send_path)?;
+                whep.transcode_with(config.webrtc.audio_worker.clone().unwrap_or_default());
+                Some(whep)
             }
         };
         let allow_local = config.allow_local_cameras;

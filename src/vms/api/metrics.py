@@ -33,6 +33,10 @@ _WEBRTC_COUNTERS = {
     "feedback_refused": "Reports of viewers that sent too many.",
     "tcp_refused": "TCP connections closed because they were too many or no viewer's.",
     "moves": "Viewers that were followed to another address.",
+    "transcoder_restarts": "Workers that make Opus of AAC which failed and were started anew.",
+    "transcoded_packets": "Opus packets made of AAC.",
+    "transcoder_units_dropped": "AAC frames that a worker did not take in time.",
+    "transcoder_units_malformed": "AAC frames that cannot be decoded.",
 }
 
 
@@ -94,6 +98,8 @@ def _webrtc(figures: WebRtcFigures) -> list[Family]:
         ("vms_whep_viewers", "gauge", "Live WebRTC viewers.", [({}, figures.viewers)]),
         ("vms_whep_connected", "gauge", "Live WebRTC viewers whose connection stands.", [({}, figures.connected)]),
         ("vms_whep_tcp_connections", "gauge", "TCP connections of live viewers.", [({}, figures.tcp_connections)]),
+        ("vms_whep_transcoders_running", "gauge", "Worker processes that make Opus of cameras' AAC.",
+         [({}, figures.transcoders_running)]),
         ("vms_unit_delay_seconds", "gauge", "Delay inside the server from socket to socket.",
          [({"quantile": name}, value / 1e6) for name, value in quantiles]),
     ]  # fmt: skip

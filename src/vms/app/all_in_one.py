@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from vms.adapters import certificates
+from vms.adapters.audio import OPUS_WORKER
 from vms.adapters.clock import SystemClock
 from vms.adapters.passwords import Argon2Hasher
 from vms.adapters.sealing import AesGcmSealer, load_or_make_key
@@ -110,6 +111,7 @@ class _Machinery:
                         tcp_port=settings.webrtc.tcp_port,
                         public_addresses=settings.webrtc.public_addresses,
                         max_viewers=settings.webrtc.max_viewers,
+                        audio_worker=OPUS_WORKER,
                     ),
                 ),
             ),

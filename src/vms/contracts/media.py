@@ -95,6 +95,11 @@ class WebRtcFigures(_Value):
     moves: int = 0
     tcp_connections: int = 0
     tcp_refused: int = 0
+    transcoders_running: int = 0
+    transcoder_restarts: int = 0
+    transcoded_packets: int = 0
+    transcoder_units_dropped: int = 0
+    transcoder_units_malformed: int = 0
     delay: DelayFigures = DelayFigures()
 
 
@@ -138,6 +143,8 @@ class WebRtcSettings(_Value):
     # "IP", "IP:port" or "[IPv6]:port"; the port is the same as here where none is given.
     public_addresses: tuple[str, ...] = ()
     max_viewers: int = 1000
+    # The program that makes Opus of a camera's AAC, with its arguments; without one such cameras are not heard.
+    audio_worker: list[str] | None = None
 
 
 class EngineSettings(_Value):

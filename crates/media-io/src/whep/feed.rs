@@ -4,8 +4,9 @@ use super::packets::{CutUnit, Cutter};
 use super::picture::DisplayOrder;
 use super::shard::Command;
 use super::stats::{Counters, count};
+use super::transcoding::{Listening, Transcoders};
 use crate::hub::{GOP_CACHE_BYTES, Hub, Sink};
-use media_core::AccessUnit;
+use media_core::{AccessUnit, Codec};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -53,7 +54,8 @@ impl Sink for Inlet {
         if self.closed.load(Ordering::Acquire) {
             return false;
         }
-        if unit.track >= TRACKS {
+        // AAC comes as Opus, from the transcoders.
+        if unit.track >= TRACKS || unit.parameters.codec == Codec::Aac {
             return true;
         }
         let mut state = self.state.lock();
@@ -88,6 +90,8 @@ pub(super) struct Feed {
     hub: Arc<Hub>,
     inlet: Arc<Inlet>,
     sink: Arc<dyn Sink>,
+    /// Some viewer takes Opus: what the camera sends as AAC is transcoded.
+    listening: Option<Listening>,
     gop: Vec<Arc<CutUnit>>,
     gop_bytes: usize,
     order: DisplayOrder,
@@ -116,10 +120,20 @@ impl Feed {
             hub,
             inlet,
             sink,
+            listening: None,
             gop: Vec::new(),
             gop_bytes: 0,
             order: DisplayOrder::default(),
             waiting_for_key: true,
+        }
+    }
+
+    /// Takes Opus made of the camera's AAC too, or no longer.
+    pub(super) fn listen(&mut self, listens: bool, transcoders: &Arc<Transcoders>) {
+        if !listens {
+            self.listening = None;
+        } else if self.listening.is_none() {
+            self.listening = transcoders.listen(&self.hub, &self.sink);
         }
     }
 

@@ -21,6 +21,8 @@
 //! (`retransmission`), reports and requests for key frames are answered by the shard too. Nothing is locked and nothing
 //! is allocated per packet, and no viewer has a timer or a wakeup of its own.
 //!
+//! Sound that browsers do not take (AAC) reaches the feeds as Opus, by worker processes (`transcoding`).
+//!
 //! A viewer starts at the last key frame: the GOP so far is sent as a paced burst (see `timeline` for its timestamps),
 //! and what happens meanwhile follows behind it.
 
@@ -53,6 +55,7 @@ mod session;
 mod shard;
 mod stats;
 mod timeline;
+mod transcoding;
 mod viewer;
 
 pub use candidates::{NoPublicAddress, PublicAddress};
@@ -81,6 +84,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
+use transcoding::Transcoders;
 use viewer::Streams;
 
 /// The name of a session in its URL: 32 hexadecimal digits (128 random bits). Who knows it may end it.
@@ -151,6 +155,7 @@ pub struct Whep {
     open: OpenSessions,
     counters: Arc<Counters>,
     commands: UnboundedSender<Command>,
+    transcoders: Arc<Transcoders>,
     running: Mutex<Option<Running>>,
     shards: usize,
     method: SendMethod,
@@ -211,10 +216,20 @@ impl Whep {
         let counters = Arc::new(Counters::default());
         let open = OpenSessions::default();
         let (commands, received) = unbounded_channel();
+        let transcoders = Transcoders::new(runtime.clone(), counters.clone());
         let outside = Arc::new(Outside::new(sockets, counters.clone(), clock));
         let (ended, all_ended) = tokio::sync::mpsc::channel(1);
         let started = (0..shards)
-            .map(|number| Shard::start(number, outside.clone(), method, commands.clone(), ended.clone()))
+            .map(|number| {
+                Shard::start(
+                    number,
+                    outside.clone(),
+                    transcoders.clone(),
+                    method,
+                    commands.clone(),
+                    ended.clone(),
+                )
+            })
             .collect::<Result<Vec<_>>>()?;
         let hmac = identity.sha1_hmac();
         let connections = outside.connections.clone();
@@ -245,10 +260,17 @@ impl Whep {
             open,
             counters,
             commands,
+            transcoders,
             running: Mutex::new(Some(running)),
             shards,
             method,
         }))
+    }
+
+    /// Makes Opus of cameras' AAC by worker processes: `command` is their program and its arguments (see
+    /// `transcoding::worker` for what is said to it). Without one, viewers of such cameras hear nothing.
+    pub fn transcode_with(&self, command: Vec<String>) {
+        self.transcoders.use_command(command);
     }
 
     /// The addresses bound, with their real ports.
@@ -285,7 +307,8 @@ impl Whep {
                 format!("{} has shown nothing yet", hub.name()),
             ));
         };
-        let audio = hub.parameters(1);
+        let sound = hub.parameters(1);
+        let audio = sound.as_ref().map(|sent| self.transcoders.heard_as(sent));
         let (id, origins) = random_start()?;
         self.reserve(&id, offer_sdp)?;
         let now = Instant::now();
@@ -294,7 +317,10 @@ impl Whep {
         let agreed = self
             .identity
             .agree(hub.name(), offer_sdp, &video, audio.as_deref(), &candidates, now);
-        let sent = agreed.and_then(|agreed| {
+        let sent = agreed.and_then(|mut agreed| {
+            if let Some(sound) = sound.filter(|_| agreed.audio.is_some()) {
+                agreed.video.shown_after_ms = transcoding::shown_after_ms(&sound);
+            }
             let answer = candidates::insert(&agreed.answer, &more);
             let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
             let stream = |agreed, at: usize| {
@@ -407,6 +433,7 @@ impl Whep {
     /// Ends all sessions, tells their viewers and gives the port back. Later offers are `Unavailable`.
     pub async fn shutdown(&self) {
         let _ = self.commands.send(Command::Shutdown);
+        self.transcoders.stop();
         let running = self.running.lock().take();
         let Some(Running {
             mut reception,
@@ -420,6 +447,7 @@ impl Whep {
             let _ = (&mut reception).await;
             // Nothing is ever sent: the channel closes with the last shard.
             shards.recv().await;
+            self.transcoders.stopped().await;
             listeners.shutdown().await;
             while self.connections.len() > 0 {
                 self.connections.emptied.notified().await;
@@ -433,6 +461,7 @@ impl Whep {
 
 impl Drop for Whep {
     fn drop(&mut self) {
+        self.transcoders.stop();
         let _ = self.commands.send(Command::Shutdown);
     }
 }

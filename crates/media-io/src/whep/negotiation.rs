@@ -36,6 +36,8 @@ pub(super) struct AgreedStream {
     /// Identifiers of the header extensions that the viewer reads.
     pub(super) mid_id: Option<u8>,
     pub(super) playout_delay_id: Option<u8>,
+    /// How long after their arrival pictures are shown at least and at most, ms; 0 to 0 is at once.
+    pub(super) shown_after_ms: (u16, u16),
 }
 
 /// A session ready for its viewer.
@@ -219,6 +221,7 @@ fn agreed_stream(rtc: &mut Rtc, choice: &Choice<'_>) -> Option<AgreedStream> {
         repeats: repeats_type.zip(stream.rtx()).map(|(pt, ssrc)| (*pt, *ssrc)),
         mid_id,
         playout_delay_id,
+        shown_after_ms: (0, 0),
     })
 }
 

@@ -12,9 +12,10 @@ use super::reception;
 use super::send_method::SendMethod;
 use super::session::End;
 use super::stats::count;
+use super::transcoding::Transcoders;
 use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
-use media_core::{Error, Result};
+use media_core::{Codec, Error, Result};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -87,6 +88,7 @@ struct Audience {
 
 pub(super) struct Shard {
     outside: Arc<Outside>,
+    transcoders: Arc<Transcoders>,
     commands: Receiver<Command>,
     wake: Sender<Command>,
     reception: UnboundedSender<reception::Command>,
@@ -109,6 +111,7 @@ impl Shard {
     pub(super) fn start(
         number: usize,
         outside: Arc<Outside>,
+        transcoders: Arc<Transcoders>,
         method: SendMethod,
         reception: UnboundedSender<reception::Command>,
         ended: tokio::sync::mpsc::Sender<()>,
@@ -119,6 +122,7 @@ impl Shard {
         let shard = move || {
             let shard = Self {
                 outside,
+                transcoders,
                 commands,
                 wake,
                 reception,
@@ -231,6 +235,9 @@ impl Shard {
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
+        if viewer.hears(Codec::Opus) {
+            audience.feed.listen(true, &self.transcoders);
+        }
         viewer.start(audience.feed.gop(), now_us);
         let mut turn = Turn {
             outside: &self.outside,
@@ -423,6 +430,9 @@ impl Shard {
             now_us,
         };
         viewer.goodbye(&mut turn);
+        if viewer.hears(Codec::Opus) && !audience.viewers.iter().any(|viewer| viewer.hears(Codec::Opus)) {
+            audience.feed.listen(false, &self.transcoders);
+        }
         if audience.viewers.is_empty() {
             self.audiences.remove(&id);
         } else if audience.viewers.len() < audience.viewers.capacity() / 4 {
@@ -445,8 +455,12 @@ mod tests {
     fn shard() -> Shard {
         let (wake, commands) = channel();
         let (reception, _) = tokio::sync::mpsc::unbounded_channel();
+        // Transcodes nothing: the runtime may go.
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let outside = Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new()));
         Shard {
-            outside: Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new())),
+            transcoders: Transcoders::new(runtime.handle().clone(), outside.counters.clone()),
+            outside,
             commands,
             wake,
             reception,

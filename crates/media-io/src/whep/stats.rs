@@ -56,6 +56,16 @@ pub struct WhepStats {
     pub feedback_refused: u64,
     /// Viewers that were followed to another address.
     pub moves: u64,
+    /// Worker processes that make Opus of AAC now.
+    pub transcoders_running: u64,
+    /// Workers that died or hung, each followed by a new one.
+    pub transcoder_restarts: u64,
+    /// Opus packets that workers made.
+    pub transcoded_packets: u64,
+    /// AAC units dropped because a worker was too slow.
+    pub transcoder_units_dropped: u64,
+    /// AAC units that cannot be decoded.
+    pub transcoder_units_malformed: u64,
     /// TCP connections open now, those included that nobody knows yet.
     pub tcp_connections: u64,
     /// TCP connections closed because there were too many, or because they did not prove in time to be a viewer's.
@@ -110,6 +120,11 @@ pub(super) struct Counters {
     pub(super) receiver_reports: AtomicU64,
     pub(super) feedback_refused: AtomicU64,
     pub(super) moves: AtomicU64,
+    pub(super) transcoders_running: AtomicU64,
+    pub(super) transcoder_restarts: AtomicU64,
+    pub(super) transcoded_packets: AtomicU64,
+    pub(super) transcoder_units_dropped: AtomicU64,
+    pub(super) transcoder_units_malformed: AtomicU64,
     pub(super) tcp_refused: AtomicU64,
     pub(super) delay: DelayHistogram,
 }
@@ -149,6 +164,11 @@ impl Counters {
             receiver_reports: of(&self.receiver_reports),
             feedback_refused: of(&self.feedback_refused),
             moves: of(&self.moves),
+            transcoders_running: of(&self.transcoders_running),
+            transcoder_restarts: of(&self.transcoder_restarts),
+            transcoded_packets: of(&self.transcoded_packets),
+            transcoder_units_dropped: of(&self.transcoder_units_dropped),
+            transcoder_units_malformed: of(&self.transcoder_units_malformed),
             tcp_connections: 0,
             tcp_refused: of(&self.tcp_refused),
             shards: 0,

@@ -7,10 +7,10 @@ use super::pacing::Pacer;
 use super::packets::CutUnit;
 use super::stats::count;
 use crate::hub::GOP_CACHE_BYTES;
-use media_core::TrackKind;
 use media_core::rtp::feedback::{Feedback, parse_feedback};
 use media_core::rtp::rtcp;
 use media_core::srtp::{SrtpReceiver, SrtpSender};
+use media_core::{Codec, TrackKind};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -144,6 +144,11 @@ impl Viewer {
     pub(super) fn follow(&mut self, path: Path, now_us: u64) {
         self.path = path;
         self.unproven_since_us.get_or_insert(now_us);
+    }
+
+    /// Whether sound is sent to the viewer as `codec`.
+    pub(super) fn hears(&self, codec: Codec) -> bool {
+        self.audio.as_ref().is_some_and(|audio| audio.agreed.codec == codec)
     }
 
     /// Whether packets wait for their turn.

@@ -42,6 +42,7 @@ fn stream(codec: Codec, clock_rate: u32, ssrc: u32, repeats: Option<(u8, u32)>) 
         repeats,
         mid_id: Some(4),
         playout_delay_id: Some(5),
+        shown_after_ms: (0, 0),
     }
 }
 

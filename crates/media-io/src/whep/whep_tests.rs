@@ -429,6 +429,84 @@ async fn viewers_on_several_shards_see_the_same() {
     running.abort();
 }
 
+/// A worker that keeps the times, and the bytes too, but not up: it takes 20 ms for each unit.
+const SLOW_WORKER: &str = "
+import json, struct, sys, time
+rate = json.loads(sys.stdin.buffer.readline())['clock_rate']
+answer = lambda *record: (sys.stdout.buffer.write(b''.join(record)), sys.stdout.buffer.flush())
+answer(struct.pack('<BqI', 2, 0, 0))
+while unit := sys.stdin.buffer.read(12):
+    pts, size = struct.unpack('<qI', unit)
+    sound = sys.stdin.buffer.read(size)
+    time.sleep(0.02)
+    answer(struct.pack('<BqI', 0, pts * 48000 // rate, size), sound)
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_aac_of_a_camera_comes_as_opus_in_step_with_its_pictures() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    whep.transcode_with(["python3", "-c", SLOW_WORKER].map(str::to_owned).to_vec());
+    let mut camera = Camera::with_aac(&clock);
+    camera.show();
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    let mut viewer = Viewer::open(&whep, &hub).await;
+    // Three key frames, the first of them from the cache, and the reports after them.
+    let beeps = |viewer: &Viewer| viewer.got.iter().filter(|got| got.payload == b"beep").count();
+    assert!(
+        viewer.watch(12 * SECOND, |viewer| beeps(viewer) >= 2).await,
+        "{:?}",
+        whep.stats()
+    );
+    viewer.watch(SECOND * 3 / 2, |_| false).await;
+    let begins_gop = |got: &&viewer::Got| got.video && got.payload[0] & 0x1f == 24;
+    let seen: Vec<f64> = viewer
+        .got
+        .iter()
+        .filter(begins_gop)
+        .map(|got| viewer.instant_s(true, got.timestamp).unwrap())
+        .collect();
+    for beep in viewer.got.iter().filter(|got| got.payload == b"beep") {
+        let heard = viewer.instant_s(false, beep.timestamp).unwrap();
+        let apart = seen.iter().map(|seen| (seen - heard).abs()).fold(f64::MAX, f64::min);
+        assert!(apart < 0.005, "{:.1} ms apart", apart * 1000.0);
+    }
+    let sound: Vec<_> = viewer.got.iter().filter(|got| !got.video).collect();
+    assert!(
+        sound.iter().all(|got| !got.marker),
+        "no talk spurt begins: nothing was left out"
+    );
+    assert!(
+        sound
+            .windows(2)
+            .all(|pair| pair[1].timestamp - pair[0].timestamp <= 1602),
+        "nothing dropped"
+    );
+    let stats = whep.stats();
+    assert_eq!((stats.transcoders_running, stats.transcoder_restarts), (1, 0));
+    whep.close(&viewer.session).unwrap();
+    let ended = viewer
+        .watch(5 * SECOND, |_| whep.stats().transcoders_running == 0)
+        .await;
+    assert!(ended, "{:?}", whep.stats());
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_worker_the_pictures_of_an_aac_camera_come_alone() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let mut camera = Camera::with_aac(&clock);
+    camera.show();
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    let mut viewer = Viewer::open(&whep, &hub).await;
+    assert!(viewer.watch(5 * SECOND, |viewer| viewer.pictures().len() > 20).await);
+    assert!(viewer.got.iter().all(|got| got.video));
+    running.abort();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn viewers_that_fall_silent_disturb_nobody_and_are_forgotten() {
     let clock = SystemClock::new();

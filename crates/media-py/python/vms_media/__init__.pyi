@@ -29,8 +29,9 @@ class Engine:
         """Takes the lock of `data_dir/storage` (kind conflict when another process holds it), repairs torn tails,
         binds the WebRTC ports (udp_port 0 = off) and starts the media threads. config: {"fragment_ms","sync_ms",
         "worker_threads","allow_local_cameras":bool,"webrtc":{"udp_port","tcp_port" (0 = off),
-        "public_addresses":["IP"|"IP:port"|"[IPv6]:port"],"max_viewers"}}. Unless allow_local_cameras,
-        a camera whose name resolves to this machine or its link is not connected to."""
+        "public_addresses":["IP"|"IP:port"|"[IPv6]:port"],"max_viewers","audio_worker":[str]|null}}. audio_worker is the
+        program that makes Opus of AAC, with its arguments. Unless allow_local_cameras, a camera whose name resolves to
+        this machine or its link is not connected to."""
 
     def repair_report(self) -> str:
         """{"files_checked","files_repaired","bytes_cut","records_rebuilt","duration_us","problems":[str]}"""

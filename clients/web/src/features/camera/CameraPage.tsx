@@ -58,6 +58,7 @@ export default function CameraPage(): JSX.Element {
       streamPreference({ hasSub: Boolean(camera()?.streams.sub), tilesShown: 1, enlarged: true }),
     ),
     active: () => isLive() && pageShown(),
+    sound: audible,
     state: () => status()?.state,
     stillHeightPx: () => 720,
   });

@@ -58,6 +58,7 @@ export function Tile(props: {
       }),
     ),
     active: () => seen() && props.pageShown,
+    sound: () => props.maximised,
     state: () => status()?.state,
     stillHeightPx: () => (props.maximised ? 720 : 360),
   });

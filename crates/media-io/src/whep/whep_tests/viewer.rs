@@ -11,7 +11,7 @@ use media_core::{AccessUnit, Codec, TrackParameters};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::config::CryptoProvider;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
@@ -80,19 +80,32 @@ impl Camera {
         }
     }
 
+    /// A camera whose sound is AAC: `beep` with key frames, `hush` with other pictures.
+    pub(super) fn with_aac(clock: &Arc<SystemClock>) -> Self {
+        let mut camera = Self::new(clock, true);
+        camera.audio = camera.audio.map(|audio| {
+            Arc::new(TrackParameters {
+                codec: Codec::Aac,
+                clock_rate: 16_000,
+                configuration: Bytes::from_static(&[0x14, 0x08]),
+                ..(*audio).clone()
+            })
+        });
+        camera
+    }
+
     /// Publishes the next picture (and its share of sound).
     pub(super) fn show(&mut self) {
         let (data, key) = clip()[self.shown % clip().len()].clone();
         self.publish(0, self.shown as i64 * 3000, key, data, self.video.clone());
         if let Some(audio) = self.audio.clone() {
-            // 264 samples of 1/8000 s are 33 ms.
-            self.publish(
-                1,
-                self.shown as i64 * 264,
-                true,
-                Bytes::from_static(&[0xd5; 264]),
-                audio,
-            );
+            let (sound, ticks) = match (audio.codec, key) {
+                (Codec::Aac, true) => (&b"beep"[..], self.shown as i64 * 1600 / 3),
+                (Codec::Aac, false) => (&b"hush"[..], self.shown as i64 * 1600 / 3),
+                // 264 samples of 1/8000 s are 33 ms.
+                _ => (&[0xd5; 264][..], self.shown as i64 * 264),
+            };
+            self.publish(1, ticks, true, Bytes::from_static(sound), audio);
         }
         self.shown += 1;
     }
@@ -169,8 +182,17 @@ pub(super) struct Got {
     pub(super) payload: Vec<u8>,
 }
 
+/// What a sender report says: an instant, and the RTP timestamp of either stream at it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Report {
+    pub(super) video: bool,
+    pub(super) instant: SystemTime,
+    pub(super) timestamp: u32,
+}
+
 pub(super) struct Viewer {
     pub(super) got: Vec<Got>,
+    pub(super) reports: Vec<Report>,
     pub(super) closed: bool,
     pub(super) session: String,
     /// The output's half of the ICE user name.
@@ -290,7 +312,8 @@ impl Viewer {
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_h264(true)
-            .enable_pcma(true, false);
+            .enable_pcma(true, false)
+            .enable_opus(true, false);
         let mut rtc = builder.build(Instant::now());
         let (address, protocol) = match &connection {
             Some(connection) => (connection.stream.local_addr().unwrap(), "tcp"),
@@ -310,6 +333,7 @@ impl Viewer {
         Self {
             ufrag,
             got: Vec::new(),
+            reports: Vec::new(),
             closed: false,
             session,
             loses,
@@ -378,11 +402,17 @@ impl Viewer {
                 }
                 Output::Event(Event::RtpPacket(packet)) => self.got.push(Got {
                     at: Instant::now(),
-                    video: packet.header.payload_type != 8.into(),
+                    // G.711 and Opus, as str0m numbers them.
+                    video: ![8, 111].contains(&*packet.header.payload_type),
                     sequence: *packet.seq_no,
                     timestamp: packet.header.timestamp,
                     marker: packet.header.marker,
                     payload: packet.payload.to_vec(),
+                }),
+                Output::Event(Event::SenderFeedback(feedback)) => self.reports.push(Report {
+                    video: feedback.mid == self.video,
+                    instant: feedback.sender_info.ntp_time,
+                    timestamp: feedback.sender_info.rtp_time.numer() as u32,
                 }),
                 Output::Event(Event::Closed) => self.closed = true,
                 Output::Event(_) => {}
@@ -404,6 +434,15 @@ impl Viewer {
         api.stream_rx_by_mid(self.video, None)
             .unwrap()
             .request_keyframe(KeyframeRequestKind::Pli);
+    }
+
+    /// The instant, in seconds since the epoch, that a timestamp of either stream means by the last report on it.
+    pub(super) fn instant_s(&self, video: bool, timestamp: u32) -> Option<f64> {
+        let report = self.reports.iter().rfind(|report| report.video == video)?;
+        let clock_rate = if video { 90_000.0 } else { 48_000.0 };
+        let since = f64::from(timestamp.wrapping_sub(report.timestamp) as i32) / clock_rate;
+        let at = report.instant.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(at.as_secs_f64() + since)
     }
 
     /// Video packets in the order of their sequence numbers.

@@ -28,6 +28,7 @@ export class LiveSession {
   constructor(
     private readonly cameraId: string,
     readonly stream: StreamName,
+    readonly sound: boolean,
     private readonly listener: LiveListener,
   ) {}
 
@@ -104,7 +105,7 @@ export class LiveSession {
     this.aborter = aborter;
     const late = setTimeout(() => aborter.abort(new Problem(0, "unreachable", "", "")), ANSWER_WITHIN_MS);
     try {
-      const session = await openWhep(this.cameraId, this.stream, aborter.signal);
+      const session = await openWhep(this.cameraId, this.stream, this.sound, aborter.signal);
       if (aborter.signal.aborted || attempt !== this.state.attempt) {
         session.close();
         return;

@@ -22,11 +22,16 @@ export interface WhepSession {
 }
 
 /**
- * Offers to receive video and audio and applies the server's answer. Raises Problem when the server refuses (409: the
+ * Offers to receive video, and audio where `sound` asks for it, and applies the server's answer. Raises Problem when the server refuses (409: the
  * camera shows nothing, 406 or 422: no codec in common, 503: no room for another viewer), when the browser has no WebRTC
  * (`no-webrtc`) or cannot use the answer (`webrtc`); the reason of `signal` when that says so.
  */
-export async function openWhep(cameraId: string, stream: StreamName, signal: AbortSignal): Promise<WhepSession> {
+export async function openWhep(
+  cameraId: string,
+  stream: StreamName,
+  sound: boolean,
+  signal: AbortSignal,
+): Promise<WhepSession> {
   if (typeof RTCPeerConnection === "undefined") throw new Problem(0, "no-webrtc", "", "");
   const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: await iceServersNow() });
   if (signal.aborted) {
@@ -47,7 +52,7 @@ export async function openWhep(cameraId: string, stream: StreamName, signal: Abo
   };
   try {
     connection.addTransceiver("video", { direction: "recvonly" });
-    connection.addTransceiver("audio", { direction: "recvonly" });
+    if (sound) connection.addTransceiver("audio", { direction: "recvonly" });
     connection.addEventListener("track", (event) => {
       // A surveillance picture is wanted now rather than smooth.
       if ("jitterBufferTarget" in event.receiver) event.receiver.jitterBufferTarget = 0;

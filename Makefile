@@ -72,7 +72,7 @@ test: test-rust test-python test-web test-system test-browser test-fuzz ## Every
 	@echo "all test suites passed"
 
 test-rust: $(STAMPS)/uv $(STAMPS)/debian
-	cargo test --workspace --locked --quiet
+	cargo test --workspace --features media-io/load --locked --quiet
 
 test-python: build
 	$(BIN)/coverage run -m pytest -q tests/unit tests/property tests/contract
@@ -94,7 +94,7 @@ lint: lint-rust lint-python lint-web ## import-linter, ruff, mypy --strict, clip
 
 lint-rust: $(STAMPS)/uv $(STAMPS)/cargo-tools
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --features media-io/load --locked --quiet -- -D warnings
 	cargo deny --log-level error check bans licenses sources
 
 lint-python: $(STAMPS)/python

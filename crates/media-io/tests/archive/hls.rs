@@ -276,17 +276,31 @@ fn forged_names_open_nothing_beyond_the_granted_time() {
 #[test]
 fn a_grant_opens_every_playlist_within_it() {
     let from_us = T0_US + HOUR_US - 7 * SECOND_US;
-    let (_directory, archive) = recorded(from_us, 20);
+    let directory = tempfile::tempdir().unwrap();
+    let (archive, _) = open(directory.path());
+    push_clip(&*archive.recorder("1", "main").unwrap(), from_us, 20);
+    // Key frames within fragments.
+    let sub = archive.recorder("1", "sub").unwrap();
+    let parameters = video_parameters(b"a");
+    for number in 0..500 {
+        let at_us = from_us + i64::from(number) * SECOND_US / 25;
+        assert!(sub.push(&unit(&parameters, at_us, number % 37 == 0, number)));
+    }
+    archive.close();
     let granted_us = (from_us + 2_700_000, from_us + 17_300_000);
-    let mut opened = 0;
-    for start in 0..14 {
-        for end in start + 1..=14 {
-            let (start_us, end_us) = (granted_us.0 + start * SECOND_US, granted_us.0 + end * SECOND_US);
-            for name in segments(&archive, "main", start_us, end_us) {
-                archive.hls_segment("1", "main", &name, granted_us).unwrap();
-                opened += 1;
+    for stream in ["main", "sub"] {
+        let mut opened = 0;
+        for start in 0..14 {
+            for end in start + 1..=14 {
+                let (start_us, end_us) = (granted_us.0 + start * SECOND_US, granted_us.0 + end * SECOND_US);
+                for name in segments(&archive, stream, start_us, end_us) {
+                    archive.hls_segment("1", stream, &name, granted_us).unwrap();
+                    opened += 1;
+                }
             }
         }
+        assert!(opened > 100, "{stream}: {opened}");
     }
-    assert!(opened > 100, "{opened}");
+    let names = segments(&archive, "sub", granted_us.0, granted_us.1);
+    assert!(names[0].contains("k-"), "{names:?}");
 }

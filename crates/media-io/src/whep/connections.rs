@@ -4,7 +4,9 @@
 //! bounded size; what finds no room is lost, as on any network. A shard asks for the room before it begins (`room`), so
 //! that whole pictures are held back rather than parts of them lost.
 
+use super::batch::Carrier;
 use super::framing::{LENGTH_BYTES, push_frame};
+use super::handshake::Origin;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -25,9 +27,9 @@ const MAX_STRANGERS: usize = 512;
 /// One TCP connection.
 pub(super) struct Connection {
     pub(super) number: u64,
-    pub(super) viewer: SocketAddr,
+    viewer: SocketAddr,
     /// The address of this machine that the viewer connected to.
-    pub(super) local: SocketAddr,
+    local: SocketAddr,
     /// A request signed with a session's password came by it.
     proven: AtomicBool,
     outbox: Mutex<Vec<u8>>,
@@ -42,6 +44,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Where its datagrams come from.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            local: self.local,
+            viewer: self.viewer,
+            carrier: Carrier::Connection(self.number),
+        }
+    }
+
     pub(super) fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
     }

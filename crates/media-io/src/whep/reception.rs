@@ -241,11 +241,7 @@ impl Reception {
                 return;
             }
         };
-        let origin = Origin {
-            local: connection.local,
-            viewer: connection.viewer,
-            carrier: Carrier::Connection(connection.number),
-        };
+        let origin = connection.origin();
         count(&self.outside.counters.datagrams_received, 1);
         if !self.dispatch(&datagram, &origin) {
             count(&self.outside.counters.datagrams_unknown, 1);

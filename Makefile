@@ -16,7 +16,7 @@ export UV_NO_PROGRESS := 1
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml' -o -name 'pyproject.toml' -o -name '*.pyi') Cargo.toml Cargo.lock
-WEB_SOURCES := $(shell find clients/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print)
+WEB_SOURCES := $(shell find clients/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/e2e' -prune -o -type f -print)
 
 .PHONY: help demo build test lint bench format clean test-rust test-python test-system test-web test-browser test-fuzz lint-rust lint-python lint-web tools
 
@@ -44,6 +44,7 @@ $(STAMPS)/python: $(STAMPS)/uv requirements/dev.txt pyproject.toml
 	@rm -f $(STAMPS)/extension; touch $@
 
 $(STAMPS)/extension: $(STAMPS)/python $(RUST_SOURCES)
+	@echo "compiling the media core (the first time some minutes)"
 	cd crates/media-py && ../../$(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 

@@ -68,7 +68,8 @@ class StreamService:
             self._media.whep_close(session_id)
 
     def snapshot(self, camera_id: str, stream: str, height: int | None) -> Still:
-        picture = self._media.picture_now(camera_id, stream)
+        with _named({"conflict": "no-picture"}):
+            picture = self._media.picture_now(camera_id, stream)
         return Still(jpeg=self._stills.jpeg(picture, height=height), captured_us=picture.captured_us)
 
     def link(

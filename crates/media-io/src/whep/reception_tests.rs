@@ -39,15 +39,16 @@ fn bench(shards: usize) -> Bench {
     let now = Instant::now();
     let offer = include_str!("offers/chromium_video.sdp");
     let identity = Identity::new().unwrap();
-    let agreed = identity.agree("a", offer, &parameters, None, &[], now).unwrap();
+    let agreed = identity.agree("a", offer, &parameters, None, &[], false, now).unwrap();
     let hub = Hub::new("a", GOP_CACHE_BYTES);
     let streams = Streams {
         video: Outgoing::new(agreed.video, 0, 0, 0),
         audio: None,
         cname: agreed.cname,
+        ladder: None,
     };
     let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
-    let session = Session::new("id".to_owned(), hub.clone(), handshake, streams, now);
+    let session = Session::new("id".to_owned(), hub.clone(), None, handshake, streams, now);
     let outside = Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new()));
     let (senders, told) = (0..shards).map(|_| channel()).unzip();
     let (_, commands) = unbounded_channel();

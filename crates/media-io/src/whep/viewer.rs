@@ -1,6 +1,8 @@
 //! One connected viewer on its shard: what is on its way to it, and what it says about what it got.
 
+use super::adaptation::{Decision, Rung};
 use super::batch::{Batch, Path};
+use super::ladder::Ladder;
 use super::outgoing::{Outgoing, Underway};
 use super::outside::Outside;
 use super::pacing::Pacer;
@@ -40,6 +42,8 @@ enum Phase {
 pub(super) enum Wish {
     /// The GOP once more.
     Resend,
+    /// The camera's other stream.
+    Change(Decision),
     /// To be forgotten: the viewer has said goodbye, or the camera sends another codec now.
     Leave(Leave),
 }
@@ -60,6 +64,8 @@ pub(super) struct Viewer {
     pub(super) path: Path,
     /// When the viewer last sent something that only it can have sent, in µs since the start.
     heard_us: Arc<AtomicU64>,
+    /// The streams that it may be sent, when more than one.
+    pub(super) ladder: Option<Ladder>,
     srtp_out: SrtpSender,
     srtp_in: SrtpReceiver,
     cname: String,
@@ -81,6 +87,8 @@ pub(super) struct Streams {
     pub(super) audio: Option<Outgoing>,
     /// Names the source of all streams in reports, so that they are shown in step.
     pub(super) cname: String,
+    /// The streams that the video may come from, when more than one.
+    pub(super) ladder: Option<Ladder>,
 }
 
 impl Viewer {
@@ -92,11 +100,17 @@ impl Viewer {
         streams: Streams,
         heard_us: Arc<AtomicU64>,
     ) -> Self {
-        let Streams { video, audio, cname } = streams;
+        let Streams {
+            video,
+            audio,
+            cname,
+            ladder,
+        } = streams;
         Self {
             key,
             path,
             heard_us,
+            ladder,
             srtp_out,
             srtp_in,
             cname,
@@ -149,6 +163,23 @@ impl Viewer {
             [] => Phase::WaitingForKey,
             _ => Phase::Bursting(gop.iter().cloned().collect()),
         };
+    }
+
+    /// Whether it is sent the sub stream in place of the main one.
+    pub(super) fn runs_sub(&self) -> bool {
+        self.ladder.as_ref().is_some_and(|ladder| ladder.running() == Rung::Sub)
+    }
+
+    /// Goes on at the next key frame that it is handed.
+    pub(super) fn await_key(&mut self) {
+        self.phase = Phase::WaitingForKey;
+    }
+
+    /// Wishes for the camera's other stream when that is the better one now.
+    pub(super) fn reconsider(&mut self, now_us: u64) {
+        if let Some(decision) = self.ladder.as_mut().and_then(|ladder| ladder.decide(now_us)) {
+            self.wish.get_or_insert(Wish::Change(decision));
+        }
     }
 
     /// Hands over the next unit of video or audio, seen at `seen_us`, and sends what the pace allows.
@@ -302,14 +333,21 @@ impl Viewer {
             Feedback::ReceiverReport { blocks, .. } => {
                 count(&counters.receiver_reports, 1);
                 for block in blocks {
+                    if let Some(ladder) = self.ladder.as_mut().filter(|_| block.ssrc == self.video.agreed.ssrc) {
+                        ladder.loss(block.fraction_lost, turn.now_us);
+                    }
                     if let Some(stream) = self.stream(block.ssrc) {
                         stream.acknowledge();
                     }
                 }
             }
-            // A camera has no other bit rate to offer, so estimates are not asked for; browsers that send them anyway
-            // are understood. A viewer that stops sending has no stream here that could end.
-            Feedback::Remb { .. } | Feedback::TransportFeedback(_) | Feedback::Bye { .. } => {}
+            Feedback::Remb { bitrate_bps, .. } => {
+                if let Some(ladder) = &mut self.ladder {
+                    ladder.estimate(*bitrate_bps, turn.now_us);
+                }
+            }
+            // Not asked for, but understood. A viewer that stops sending has no stream here that could end.
+            Feedback::TransportFeedback(_) | Feedback::Bye { .. } => {}
         }
     }
 
@@ -348,6 +386,7 @@ impl Viewer {
     /// Says which instant every stream's timestamps mean, so that sound and picture are shown in step.
     pub(super) fn report(&mut self, every_us: u64, turn: &mut Turn<'_>) {
         self.report_at_us = turn.now_us + every_us;
+        self.reconsider(turn.now_us);
         let mut compound = Vec::with_capacity(160);
         self.write_reports(&mut compound, turn);
         self.send_rtcp(&compound, turn);

@@ -38,6 +38,7 @@ fn stream(codec: Codec, clock_rate: u32, ssrc: u32, repeats: Option<(u8, u32)>) 
         repeats,
         mid_id: Some(4),
         playout_delay_id: Some(5),
+        send_time_id: None,
     }
 }
 
@@ -52,6 +53,7 @@ fn lone_with(repeats: Option<(u8, u32)>) -> Lone {
         video: Outgoing::new(stream(Codec::H264, 90_000, VIDEO, repeats), 1000, u16::MAX, 7),
         audio: Some(Outgoing::new(stream(Codec::PcmA, 8000, AUDIO, None), 5000, 0, 0)),
         cname: "camera".to_owned(),
+        ladder: None,
     };
     let path = Path {
         socket: 0,

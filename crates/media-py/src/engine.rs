@@ -168,16 +168,37 @@ impl Engine {
             .map_err(raise)
     }
 
-    fn whep_open(&self, py: Python<'_>, camera_id: &str, stream: &str, offer_sdp: &str) -> PyResult<(String, String)> {
+    #[pyo3(signature = (camera_id, stream, offer_sdp, tile_height_px = None))]
+    fn whep_open(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        stream: &str,
+        offer_sdp: &str,
+        tile_height_px: Option<u32>,
+    ) -> PyResult<(String, String)> {
         py.detach(|| {
-            let hub = self.cameras.hub(camera_id, stream)?;
-            self.live()?.open(hub, offer_sdp)
+            if stream != "auto" {
+                let hub = self.cameras.hub(camera_id, stream)?;
+                return self.live()?.open(hub, offer_sdp);
+            }
+            let (main, sub) = (self.cameras.hub(camera_id, "main")?, self.cameras.hub(camera_id, "sub")?);
+            // A camera of one stream has that in place of the other.
+            if Arc::ptr_eq(&main, &sub) {
+                return self.live()?.open(main, offer_sdp);
+            }
+            self.live()?.open_adaptive(main, sub, tile_height_px, offer_sdp)
         })
         .map_err(raise)
     }
 
     fn whep_patch(&self, py: Python<'_>, session_id: &str, fragment: &str) -> PyResult<()> {
         py.detach(|| self.live()?.patch(session_id, fragment)).map_err(raise)
+    }
+
+    fn whep_resize(&self, py: Python<'_>, session_id: &str, tile_height_px: u32) -> PyResult<()> {
+        py.detach(|| self.live()?.resize(session_id, tile_height_px))
+            .map_err(raise)
     }
 
     fn whep_close(&self, py: Python<'_>, session_id: &str) -> PyResult<()> {
@@ -245,6 +266,9 @@ impl Engine {
                 "disk_total_bytes": disk.total_bytes,
                 "recorded_bytes": self.archive.recorded_bytes(),
                 "whep_viewers": live.map_or(0, |stats| stats.viewers),
+                "whep_viewers_on_sub": live.map_or(0, |stats| stats.viewers_on_sub),
+                "whep_switches_up_total": live.map_or(0, |stats| stats.switches_up),
+                "whep_switches_down_total": live.map_or(0, |stats| stats.switches_down),
                 "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
                 "unit_delay_us": {
                     "p50": delay.as_ref().map_or(0, |delay| delay.p50_us),

@@ -81,6 +81,9 @@ class MediaMetrics(_Value):
     disk_total_bytes: int = 0
     recorded_bytes: int = 0
     whep_viewers: int = 0
+    whep_viewers_on_sub: int = 0
+    whep_switches_up_total: int = 0
+    whep_switches_down_total: int = 0
     http_requests_total: int = 0
     unit_delay_us: DelayFigures = DelayFigures()
 
@@ -183,11 +186,18 @@ class MediaLive(Protocol):
         """Raises Failure(conflict) when the camera shows nothing."""
         ...
 
-    def whep_open(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
-        """(session id, answer). Raises Failure of unsupported, malformed, exhausted or conflict."""
+    def whep_open(self, camera_id: str, stream: str, offer_sdp: str, tile_height_px: int | None) -> tuple[str, str]:
+        """(session id, answer). With the stream `auto` the tile's height in device pixels helps to choose.
+
+        Raises Failure of unsupported, malformed, exhausted or conflict.
+        """
         ...
 
     def whep_patch(self, session_id: str, fragment: str) -> None:
+        """Raises Failure(not_found)."""
+        ...
+
+    def whep_resize(self, session_id: str, tile_height_px: int) -> None:
         """Raises Failure(not_found)."""
         ...
 

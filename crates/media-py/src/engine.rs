@@ -182,7 +182,10 @@ impl Engine {
                 let hub = self.cameras.hub(camera_id, stream)?;
                 return self.live()?.open(hub, offer_sdp);
             }
-            let (main, sub) = (self.cameras.hub(camera_id, "main")?, self.cameras.hub(camera_id, "sub")?);
+            let (main, sub) = (
+                self.cameras.hub(camera_id, "main")?,
+                self.cameras.hub(camera_id, "sub")?,
+            );
             // A camera of one stream has that in place of the other.
             if Arc::ptr_eq(&main, &sub) {
                 return self.live()?.open(main, offer_sdp);

@@ -43,6 +43,18 @@ pub(super) struct Decision {
     pub(super) soon: bool,
 }
 
+/// The stream that suits a tile of this height (None: as large as can be), where nothing else decides.
+pub(super) fn suits(tile_height_px: Option<u32>, sub_height_px: u32) -> Rung {
+    let enough_px = match sub_height_px {
+        0 => LIKELY_SUB_HEIGHT_PX,
+        height_px => height_px,
+    };
+    match tile_height_px {
+        Some(tile_px) if tile_px <= enough_px => Rung::Sub,
+        _ => Rung::Main,
+    }
+}
+
 const SECOND_US: u64 = 1_000_000;
 /// Nothing changes more often, whatever the cause: twenty times a minute.
 pub(super) const DWELL_US: u64 = 3 * SECOND_US;
@@ -104,7 +116,7 @@ impl Adaptation {
             given_up_us: None,
             pause_us: FIRST_PAUSE_US,
         };
-        let wanted = adaptation.wanted(known.sub_height_px);
+        let wanted = suits(tile_height_px, known.sub_height_px);
         let show = match known.can_show {
             [true, false] => Rung::Main,
             [false, true] => Rung::Sub,
@@ -162,7 +174,7 @@ impl Adaptation {
         if self.decided_us.is_some_and(|at| now_us.saturating_sub(at) < DWELL_US) {
             return self.show;
         }
-        let wanted = self.wanted(known.sub_height_px);
+        let wanted = suits(self.tile_height_px, known.sub_height_px);
         match current {
             Rung::Main if wanted == Rung::Sub => self.turn_to(Rung::Sub, true, now_us),
             Rung::Main if overloaded => {
@@ -186,18 +198,6 @@ impl Adaptation {
     fn turn_to(&mut self, show: Rung, soon: bool, now_us: u64) {
         self.show = Decision { show, soon };
         self.decided_us = Some(now_us);
-    }
-
-    /// The stream that suits the tile.
-    fn wanted(&self, sub_height_px: u32) -> Rung {
-        let enough_px = match sub_height_px {
-            0 => LIKELY_SUB_HEIGHT_PX,
-            height_px => height_px,
-        };
-        match self.tile_height_px {
-            Some(tile_px) if tile_px <= enough_px => Rung::Sub,
-            _ => Rung::Main,
-        }
     }
 
     fn fresh_estimate(&self, now_us: u64) -> Option<u64> {

@@ -54,6 +54,7 @@ pub use stats::{DelayStats, WhepStats};
 
 use crate::clock::Clock;
 use crate::hub::Hub;
+use adaptation::{Rung, suits};
 use datagram::DatagramSocket;
 use handshake::Handshake;
 use ladder::Ladder;
@@ -197,8 +198,8 @@ impl Whep {
     }
 
     /// `open` for whichever of a camera's two streams suits the viewer's path and its tile of `tile_height_px` device
-    /// pixels (None: as large as can be), now and later. A stream of a codec that was not agreed on is not chosen; what
-    /// the viewer cannot show of the main stream is agreed on for the sub stream.
+    /// pixels (None: as large as can be), now and later. Where they are of different codecs, for the one that suits at
+    /// first and that the viewer takes: a stream of a codec that was not agreed on does not take over.
     pub fn open_adaptive(
         &self,
         main: Arc<Hub>,
@@ -225,7 +226,14 @@ impl Whep {
         offer_sdp: &str,
     ) -> Result<(SessionId, String)> {
         let hubs = std::iter::once(&hub).chain(sub.as_ref().map(|(sub, _)| sub));
-        let shown: Vec<_> = hubs.filter_map(|hub| Some((hub, hub.parameters(0)?))).collect();
+        let mut shown: Vec<_> = hubs.filter_map(|hub| Some((hub, hub.parameters(0)?))).collect();
+        // Streams of different codecs do not change over: the viewer gets the one that suits its tile now.
+        if let ([(_, main), (_, small)], Some((_, tile_height_px))) = (&shown[..], &sub)
+            && main.codec != small.codec
+            && suits(*tile_height_px, small.height) == Rung::Sub
+        {
+            shown.reverse();
+        }
         if shown.is_empty() {
             return Err(Error::new(
                 ErrorKind::Conflict,

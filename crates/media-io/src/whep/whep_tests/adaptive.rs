@@ -214,6 +214,20 @@ async fn one_stream_stands_in_for_the_other_from_the_start() {
     main.change_codec();
     assert!(open().is_ok(), "the offer has no H.265");
     assert!(!viewer.watch(2 * SECOND, |viewer| viewer.closed).await);
+    // Who takes both codecs gets the stream that suits the tile, for there is no changing over.
+    let first = offer.lines().find_map(|line| line.strip_suffix(" H264/90000")).unwrap();
+    let both = offer.replace(
+        &format!("{first} H264/90000\r\n"),
+        &format!("{first} H264/90000\r\na=rtpmap:127 H265/90000\r\n"),
+    );
+    let video = both.lines().find(|line| line.starts_with("m=video")).unwrap();
+    let both = both.replace(video, &format!("{video} 127"));
+    for (tile, codec) in [(Some(100), "H264/90000"), (None, "H265/90000")] {
+        let (_, answer) = whep
+            .open_adaptive(main_hub.clone(), sub_hub.clone(), tile, &both)
+            .unwrap();
+        assert!(answer.contains(codec), "{tile:?}: {answer}");
+    }
     // Then as the one agreed on.
     for _ in 0..clip().len() / 3 {
         main.show();

@@ -56,13 +56,15 @@ pub(super) fn suits(tile_height_px: Option<u32>, sub_height_px: u32) -> Rung {
 }
 
 const SECOND_US: u64 = 1_000_000;
-/// Nothing changes more often, whatever the cause: twenty times a minute.
-pub(super) const DWELL_US: u64 = 3 * SECOND_US;
-/// How long there must be trouble before the main stream is given up.
+/// Nothing changes more often, whatever the cause, but a stream that is too much is given up at any time: that cannot
+/// come again before the first pause is over. So there are twenty changes a minute at most.
+const DWELL_US: u64 = 3 * SECOND_US;
+/// How long there must be trouble before the main stream is given up: one sign of it, or both.
 const TROUBLE_US: u64 = 2 * SECOND_US;
+const DOUBLE_TROUBLE_US: u64 = SECOND_US;
 /// After giving it up, the pause without losses before it is tried again; doubled by every try that fails.
-pub(super) const FIRST_PAUSE_US: u64 = 10 * SECOND_US;
-pub(super) const LONGEST_PAUSE_US: u64 = 120 * SECOND_US;
+const FIRST_PAUSE_US: u64 = 10 * SECOND_US;
+const LONGEST_PAUSE_US: u64 = 120 * SECOND_US;
 /// A try that lasted this long has not failed.
 const PROVEN_US: u64 = 30 * SECOND_US;
 /// Of a viewer that has stopped sending estimates, the last one says nothing any more.
@@ -160,7 +162,7 @@ impl Adaptation {
         self.lossy_since_us = None;
     }
 
-    /// What to show now. To be asked about once a second, and whenever the tile changes.
+    /// What to show now. To be asked some times a second, and whenever the tile changes.
     pub(super) fn decide(&mut self, known: &Known, now_us: u64) -> Decision {
         let current = self.show.show;
         if let [true, false] | [false, true] = known.can_show {
@@ -171,21 +173,25 @@ impl Adaptation {
             return self.show;
         }
         let overloaded = self.overloaded(known, now_us);
-        if self.decided_us.is_some_and(|at| now_us.saturating_sub(at) < DWELL_US) {
+        let proven = self.running == Rung::Main && now_us.saturating_sub(self.running_since_us) >= PROVEN_US;
+        if proven && !overloaded {
+            self.given_up_us = None;
+        }
+        let just_decided = self.decided_us.is_some_and(|at| now_us.saturating_sub(at) < DWELL_US);
+        if just_decided && !overloaded {
             return self.show;
         }
         let wanted = suits(self.tile_height_px, known.sub_height_px);
         match current {
-            Rung::Main if wanted == Rung::Sub => self.turn_to(Rung::Sub, true, now_us),
             Rung::Main if overloaded => {
-                let lasted = now_us.saturating_sub(self.running_since_us) >= PROVEN_US;
                 self.pause_us = match self.given_up_us {
-                    Some(_) if !lasted => (2 * self.pause_us).min(LONGEST_PAUSE_US),
+                    Some(_) if !proven => (2 * self.pause_us).min(LONGEST_PAUSE_US),
                     _ => FIRST_PAUSE_US,
                 };
                 self.given_up_us = Some(now_us);
                 self.turn_to(Rung::Sub, true, now_us);
             }
+            Rung::Main if wanted == Rung::Sub => self.turn_to(Rung::Sub, true, now_us),
             Rung::Sub if wanted == Rung::Main && self.may_climb(known, now_us) => {
                 // A large tile waits for nothing; a try does not disturb what is shown.
                 self.turn_to(Rung::Main, self.given_up_us.is_none(), now_us);
@@ -210,7 +216,6 @@ impl Adaptation {
         if self.running != Rung::Main || self.show.show != Rung::Main {
             return false;
         }
-        let long = |since_us: u64| now_us.saturating_sub(since_us) >= TROUBLE_US;
         let needed_bps = u128::from(known.main_calm_bps) * 11 / 10;
         match self.fresh_estimate(now_us) {
             Some(bps) if u128::from(bps) < needed_bps => {
@@ -227,7 +232,12 @@ impl Adaptation {
             }
             _ => self.low = None,
         }
-        self.low.is_some_and(|low| long(low.since_us)) || self.lossy_since_us.is_some_and(long)
+        let lasted_us = |since_us: Option<u64>| since_us.map_or(0, |since_us| now_us.saturating_sub(since_us));
+        let (low_us, lossy_us) = (
+            lasted_us(self.low.map(|low| low.since_us)),
+            lasted_us(self.lossy_since_us),
+        );
+        low_us.max(lossy_us) >= TROUBLE_US || low_us.min(lossy_us) >= DOUBLE_TROUBLE_US
     }
 
     /// Whether the main stream may be tried (again).

@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Requests for a key frame are answered at most this often; the pause doubles with every answer that did not help.
 const RESEND_PAUSE_US: u64 = 1_000_000;
 const MAX_RESEND_PAUSE_US: u64 = 32_000_000;
+/// What a viewer says of its path is thought about at most this often.
+const RECONSIDER_US: u64 = 250_000;
 /// A viewer whose queue holds more than this starts again at the next key frame.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
 
@@ -77,6 +79,7 @@ pub(super) struct Viewer {
     pacer: Pacer,
     resend_after_us: u64,
     resend_pause_us: u64,
+    reconsider_at_us: u64,
     report_at_us: u64,
     wish: Option<Wish>,
 }
@@ -122,6 +125,7 @@ impl Viewer {
             pacer: Pacer::new(0),
             resend_after_us: 0,
             resend_pause_us: RESEND_PAUSE_US / 2,
+            reconsider_at_us: 0,
             report_at_us: 0,
             wish: None,
         }
@@ -177,6 +181,7 @@ impl Viewer {
 
     /// Wishes for the camera's other stream when that is the better one now.
     pub(super) fn reconsider(&mut self, now_us: u64) {
+        self.reconsider_at_us = now_us + RECONSIDER_US;
         if let Some(decision) = self.ladder.as_mut().and_then(|ladder| ladder.decide(now_us)) {
             self.wish.get_or_insert(Wish::Change(decision));
         }
@@ -310,7 +315,12 @@ impl Viewer {
             self.heard_us.store(turn.now_us, Ordering::Relaxed);
         }
         match read.and_then(|()| parse_feedback(plain)) {
-            Ok(feedback) => feedback.iter().for_each(|statement| self.heed(statement, turn)),
+            Ok(feedback) => {
+                feedback.iter().for_each(|statement| self.heed(statement, turn));
+                if turn.now_us >= self.reconsider_at_us {
+                    self.reconsider(turn.now_us);
+                }
+            }
             // Anyone can forge such a datagram: it must not end a session.
             Err(_) => count(&turn.outside.counters.datagrams_malformed, 1),
         }

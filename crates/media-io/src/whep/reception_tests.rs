@@ -152,6 +152,24 @@ fn who_falls_silent_is_given_up_and_its_shard_is_told() {
 }
 
 #[test]
+fn a_viewer_whose_stream_is_removed_counts_for_the_one_that_is_left() {
+    let mut bench = bench(2);
+    bench.connect();
+    let (main, sub) = (bench.hub.clone(), Hub::new("a/sub", GOP_CACHE_BYTES));
+    bench.session().sub = Some(sub.clone());
+    bench.reception.shows.insert(feed_of(&main), vec![1, 0]);
+    bench.reception.obey(Command::CloseHub(main.clone()));
+    assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Forsake(0, _))));
+    assert_eq!(bench.reception.shows.len(), 1);
+    assert_eq!(bench.reception.shows[&feed_of(&sub)], [1, 0]);
+    // The other one, or the first once more: nothing is left, or nobody is meant.
+    bench.reception.obey(Command::CloseHub(main));
+    assert!(bench.is_known());
+    bench.reception.obey(Command::CloseHub(sub));
+    assert!(!bench.is_known() && bench.reception.shows.is_empty());
+}
+
+#[test]
 fn one_timer_stands_for_a_session() {
     let mut bench = bench(1);
     bench.connect();

@@ -16,7 +16,7 @@ export UV_NO_PROGRESS := 1
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml' -o -name 'pyproject.toml' -o -name '*.pyi') Cargo.toml Cargo.lock
-WEB_SOURCES := $(shell find clients/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -type f -print)
+WEB_SOURCES := $(shell find clients/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/e2e' -prune -o -type f -print)
 
 .PHONY: help demo build test lint bench format clean test-rust test-python test-system test-web test-browser test-fuzz lint-rust lint-python lint-web tools
 
@@ -44,6 +44,7 @@ $(STAMPS)/python: $(STAMPS)/uv requirements/dev.txt pyproject.toml
 	@rm -f $(STAMPS)/extension; touch $@
 
 $(STAMPS)/extension: $(STAMPS)/python $(RUST_SOURCES)
+	@echo "compiling the media core (the first time some minutes)"
 	cd crates/media-py && ../../$(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
@@ -72,7 +73,7 @@ test: test-rust test-python test-web test-system test-browser test-fuzz ## Every
 	@echo "all test suites passed"
 
 test-rust: $(STAMPS)/uv $(STAMPS)/debian
-	cargo test --workspace --locked --quiet
+	cargo test --workspace --features media-io/load --locked --quiet
 
 test-python: build
 	$(BIN)/coverage run -m pytest -q tests/unit tests/property tests/contract
@@ -94,7 +95,7 @@ lint: lint-rust lint-python lint-web ## import-linter, ruff, mypy --strict, clip
 
 lint-rust: $(STAMPS)/uv $(STAMPS)/cargo-tools
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --features media-io/load --locked --quiet -- -D warnings
 	cargo deny --log-level error check bans licenses sources
 
 lint-python: $(STAMPS)/python

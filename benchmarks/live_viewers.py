@@ -120,7 +120,19 @@ def _figures(load: Load, report: dict[str, Any]) -> list[Figure]:
 
 def _build() -> str:
     subprocess.run(
-        ["cargo", "build", "--quiet", "--release", "--locked", "-p", "media-io", "--example", "whep_load"],
+        [
+            "cargo",
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "-p",
+            "media-io",
+            "--features",
+            "load",
+            "--example",
+            "whep_load",
+        ],
         cwd=REPOSITORY,
         check=True,
     )

@@ -72,7 +72,11 @@ class RunningServer:
                 stderr=log,
                 text=True,
                 # Anew at each start: others may have got a port that was free before.
-                env={"VMS_WEBRTC__UDP_PORT": str(free_port(socket.SOCK_DGRAM)), **self._environment},
+                env={
+                    "VMS_WEBRTC__UDP_PORT": str(free_port(socket.SOCK_DGRAM)),
+                    "VMS_WEBRTC__TCP_PORT": str(free_port()),
+                    **self._environment,
+                },
             )
         assert self.process.stdout is not None
         for line in self.process.stdout:

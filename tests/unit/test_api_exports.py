@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -149,6 +151,32 @@ def test_a_running_export_is_cancelled(vms: MemoryInstallation, camera_id: str, 
     assert list((tmp_path / "exports").iterdir()) == []
 
 
+def test_a_rewriting_that_does_not_end_in_time_stays_cancelled(
+    vms: MemoryInstallation, camera_id: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    was_cancelled: list[bool] = []
+
+    def slow(_: object, source: Path, target: Path, *, cancelled: Callable[[], bool], **__: object) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        was_cancelled.append(cancelled())
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(type(vms.rooms.storage._remuxer), "remux", slow)
+    monkeypatch.setattr("vms.storage.service.CANCEL_WAIT_S", 0.01)
+    made = _made(vms, _order(camera_id, format="mkv"))
+    assert begun.wait(10)
+    following = vms.rooms.storage._running[made["id"]]
+    assert vms.client.delete(f"/api/v1/exports/{made['id']}").status_code == 204
+    assert vms.client.get(f"/api/v1/exports/{made['id']}").status_code == 404
+    go_on.set()
+    following.join(10)
+    assert was_cancelled == [True]
+    assert list((tmp_path / "exports").iterdir()) == []
+    assert vms.rooms.storage._cancelled == set()
+
+
 def test_exports_that_cannot_be(vms: MemoryInstallation, camera_id: str) -> None:
     unknown = "01890a5d-ac96-774b-bcce-b302099a8057"
     other = vms.add_camera(name="empty")["id"]
@@ -182,7 +210,7 @@ def test_so_many_at_once(vms: MemoryInstallation, camera_id: str) -> None:
     for _ in range(4):
         _made(vms, _order(camera_id))
     answer = vms.client.post("/api/v1/exports", json=_order(camera_id))
-    assert answer.status_code == 429
+    assert answer.status_code == 503
     assert problem_code(answer) == "too-many-exports"
     vms.media.finish_exports = True
 

@@ -101,16 +101,17 @@ def test_whep_that_cannot_be(vms: MemoryInstallation, camera_id: str) -> None:
     assert problem_code(post(content="hello")) == "malformed-sdp"
     assert problem_code(post(content=b"\xff\xfe")) == "malformed-sdp"
     assert problem_code(post(content=OFFER + "x" * 70_000)) == "malformed-sdp"
-    assert problem_code(post(content=OFFER.replace("H264", "VP8"))) == "no-common-codec"
+    foreign = post(content=OFFER.replace("H264", "VP8"))
+    assert (foreign.status_code, problem_code(foreign)) == (406, "no-common-codec")
     assert post(headers={"Content-Type": "application/json"}).status_code == 415
     assert post(query="?stream=third").status_code == 422
     vms.media.max_viewers = 0
     full = post()
-    assert full.status_code == 429
+    assert (full.status_code, problem_code(full)) == (503, "too-many-viewers")
     assert full.headers["retry-after"]
     vms.media.max_viewers = 8
     vms.media.states.clear()
-    assert post().status_code == 409
+    assert problem_code(post()) == "camera-shows-nothing"
     alone = vms.add_camera(name="no sub")["id"]
     missing = vms.client.post(f"/api/v1/cameras/{alone}/live/whep?stream=sub", content=OFFER, headers=SDP)
     assert problem_code(missing) == "stream-not-found"
@@ -248,3 +249,25 @@ def test_a_picture_that_cannot_be_decoded_is_a_conflict(
     answer = vms.client.get(f"/api/v1/cameras/{camera_id}/snapshot.jpg")
     assert answer.status_code == 409
     assert problem_code(answer) == "no-picture"
+
+
+def test_a_link_for_a_minute_gives_stills_of_that_minute_and_that_stream_alone(
+    vms: MemoryInstallation, camera_id: str
+) -> None:
+    start_us, end_us = NOW_US - HOUR_US, NOW_US - HOUR_US + 60_000_000
+    link = _link(
+        vms, camera_id, protocol="mp4", stream="main", start=format_time(start_us), end=format_time(end_us)
+    ).json()
+    token = parse_qs(urlsplit(link["url"]).query)["token"][0]
+
+    def status(at_us: int, query: str = "") -> int:
+        path = f"/api/v1/cameras/{camera_id}/frame.jpg?at={format_time(at_us)}&token={token}{query}"
+        return vms.anonymous.get(path).status_code
+
+    assert status(start_us) == status(end_us - 1) == status(start_us, "&stream=main") == 200
+    assert status(start_us - 1) == status(end_us) == status(start_us, "&stream=sub") == 403
+    live = _link(vms, camera_id, protocol="whep", stream="sub").json()
+    live_token = parse_qs(urlsplit(live["url"]).query)["token"][0]
+    snapshot = f"/api/v1/cameras/{camera_id}/snapshot.jpg?token={live_token}"
+    assert vms.anonymous.get(snapshot).status_code == 200
+    assert vms.anonymous.get(snapshot + "&stream=main").status_code == 403

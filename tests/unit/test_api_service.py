@@ -134,7 +134,7 @@ def test_metrics_of_a_camera_that_never_showed_anything() -> None:
     text = metrics.exposition([camera], {"c": CameraStatus()}, usage)
     assert 'vms_camera_status{camera="c",name="n\\nm"} 0' in text.splitlines()
     assert "vms_write_throughput 1.5" in text.splitlines()
-    assert 'vms_whep_switches_total{direction="down"} 0' in text.splitlines()
+    assert "vms_whep_switches_down_total 0" in text.splitlines()
     assert "vms_camera_last_frame_timestamp_seconds{" not in text
 
 
@@ -189,3 +189,9 @@ def test_media_and_health_are_not_counted(limited: MemoryInstallation) -> None:
     for _ in range(5):
         for path in paths:
             assert limited.anonymous.get(path).status_code != 429
+
+
+@pytest.mark.parametrize("path", ["/api/v1/events", "/graphql", "/ws/events", "/ws/cameras/x/live"])
+def test_what_is_not_built_yet_says_so(vms: MemoryInstallation, path: str) -> None:
+    answer = vms.client.get(path)
+    assert (answer.status_code, answer.json()["type"]) == (501, "urn:vms:problem:not-available-yet")

@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,8 +94,16 @@ def online(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 COMMANDS = [
     "", "serve", "demo", "run", "camera", "camera add", "camera list", "camera discover", "camera remove",
     "storage", "storage verify", "storage rebuild", "storage usage", "export", "user", "user add", "user list",
-    "user passwd", "simulate", "bench",
+    "user passwd", "simulate",
 ]  # fmt: skip
+
+
+def test_bench_lists_its_benches() -> None:
+    listing = subprocess.run(
+        [sys.executable, "-m", "vms", "bench", "--help"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert listing.returncode == 0, listing.stderr
+    assert "seek" in listing.stdout and "kills" in listing.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def _file(tmp_path: Path, text: str) -> Path:
 def test_the_defaults_are_those_documented() -> None:
     settings = load(None)
     assert (settings.http.host, settings.http.port, settings.http.tls) == ("127.0.0.1", 8080, "auto")
-    assert settings.webrtc.udp_port == 8189
+    assert (settings.webrtc.udp_port, settings.webrtc.tcp_port) == (8189, 8189)
     assert settings.rtsp.port == 8554
     assert settings.srt.port == 8890
     assert settings.grpc.port == 50_051
@@ -67,6 +68,14 @@ def test_command_line_over_environment_over_file(tmp_path: Path, monkeypatch: py
     [
         ("VMS_HTTP__TLS", "off", "http", "tls", "off"),
         ("VMS_WEBRTC__UDP_PORT", "0", "webrtc", "udp_port", 0),
+        ("VMS_WEBRTC__TCP_PORT", "0", "webrtc", "tcp_port", 0),
+        (
+            "VMS_WEBRTC__PUBLIC_ADDRESSES",
+            '["203.0.113.7", "203.0.113.7:18189", "2001:db8::7", "[2001:db8::7]:443"]',
+            "webrtc",
+            "public_addresses",
+            ("203.0.113.7", "203.0.113.7:18189", "2001:db8::7", "[2001:db8::7]:443"),
+        ),
         ("VMS_RTSP__PORT", "1", "rtsp", "port", 1),
         ("VMS_SRT__PORT", "1", "srt", "port", 1),
         ("VMS_GRPC__PORT", "1", "grpc", "port", 1),
@@ -109,12 +118,34 @@ def test_values_that_cannot_be_name_their_key(monkeypatch: pytest.MonkeyPatch, v
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *("", "vms.example", "vms.example:8189", "203.0.113.7:", "203.0.113.7:0", "203.0.113.7:65536", "0.0.0.0", "::"),
+        *("[2001:db8::7]", "[203.0.113.7]:1", "224.0.0.1", "203.0.113.7 ", "203.0.113", "fe80::1%eth0", "[::]:8189"),
+    ],
+)
+def test_what_is_no_public_address_is_told_how_to_write_one(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("VMS_WEBRTC__PUBLIC_ADDRESSES", json.dumps(["203.0.113.7", text]))
+    with pytest.raises(Failure, match=r"webrtc.public_addresses: entry 2 .* write IP, IP:port or \[IPv6\]:port"):
+        load(None)
+
+
+@pytest.mark.parametrize(
     "text", ["[http\n", "[nonsense]\n", "[http]\nprot = 1\n", "http = 1\n", "[http]\ncertificate_file = 'a'\n"]
 )
 def test_files_that_cannot_be(tmp_path: Path, text: str) -> None:
     with pytest.raises(Failure, match="configuration") as refused:
         load(_file(tmp_path, text))
     assert refused.value.kind == "invalid"
+
+
+def test_pages_and_live_pictures_need_a_tcp_port_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Failure, match=r"webrtc.tcp_port is http.port: write another, or 0"):
+        load(None, http={"port": 8189})
+    for key in ("TCP", "UDP"):
+        monkeypatch.setenv(f"VMS_WEBRTC__{key}_PORT", "0")
+        assert load(None, http={"port": 8189}).http.port == 8189
+        monkeypatch.delenv(f"VMS_WEBRTC__{key}_PORT")
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from vms.domain.errors import Failure
 from vms.domain.ids import is_id, make_id
 from vms.domain.permissions import Permission, Role, permissions_of
 from vms.domain.recordings import span
-from vms.domain.time import MAX_US, format_time, parse_time
+from vms.domain.time import format_time, parse_time
+
+MAX_US = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 
 
 def test_identifiers_are_uuids_of_version_7_in_the_order_of_time() -> None:

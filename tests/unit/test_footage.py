@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
+from benchmarks.live import first_number, shown_number
 from vms.adapters.footage import Clip, Encoding, demo_footage, library, prepared, read_clip, test_pattern
 from vms.adapters.footage.clips import give
 from vms.adapters.footage.parameter_sets import (
@@ -210,3 +211,11 @@ def test_a_length_past_the_end_is_refused() -> None:
     assert list(nal_units(b"\0\x02ab\0\0", 2)) == [b"ab", b""]
     with pytest.raises(ValueError, match="reaches past"):
         list(nal_units(b"\0\0\0\x05abcd", 4))
+
+
+def test_every_picture_of_the_pattern_shows_its_number(tmp_path: Path) -> None:
+    clip = test_pattern(tmp_path, Encoding(width=320, height=180, fps=10, bitrate_bps=200_000, gop_seconds=1.0), 2)
+    assert first_number(clip) == 0
+    with av.open(str(clip)) as container:
+        numbers = [shown_number(picture) for picture in container.decode(container.streams.video[0])]
+    assert numbers == list(range(20))

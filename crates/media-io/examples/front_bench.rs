@@ -5,9 +5,7 @@
 
 use bytes::Bytes;
 use media_io::clock::{Clock, SystemClock};
-use media_io::front::{
-    Claims, Front, FrontConfig, FrontLimits, GrantKey, MediaRoutes, Playback, Segment, format_rfc3339_us,
-};
+use media_io::front::{Claims, Front, FrontConfig, FrontLimits, GrantKey, MediaRoutes, Playback, format_rfc3339_us};
 use media_io::source::ByteSource;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -58,12 +56,8 @@ impl MediaRoutes for Recordings {
         Ok(Arc::new(Memory(self.0.clone())))
     }
 
-    fn hls_segment(&self, _: &str, _: &str, _: &str) -> media_core::Result<Segment> {
-        Ok(Segment {
-            source: Arc::new(Memory(self.0.clone())),
-            start_us: 0,
-            end_us: 1,
-        })
+    fn hls_segment(&self, _: &str, _: &str, _: &str, _: (i64, i64)) -> media_core::Result<Arc<dyn ByteSource>> {
+        Ok(Arc::new(Memory(self.0.clone())))
     }
 }
 

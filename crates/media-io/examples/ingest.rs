@@ -80,7 +80,7 @@ fn main() {
         .map(|url| {
             let hub = Hub::new(url.as_str(), 16 << 20);
             let check = Arc::new(Check::default());
-            hub.attach(check.clone());
+            hub.attach_at_key(check.clone());
             let config = StreamConfig {
                 name: url.clone(),
                 url: url.clone(),

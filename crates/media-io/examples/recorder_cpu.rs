@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let without = feed(&hubs, &parameters, &*clock, seconds);
     let (archive, _) = Archive::open(&directory, ArchiveOptions::default(), clock.clone())?;
     for (camera, hub) in hubs.iter().enumerate() {
-        hub.attach(archive.recorder(&format!("camera-{camera}"), "main")?);
+        hub.attach_at_key(archive.recorder(&format!("camera-{camera}"), "main")?);
     }
     let with = feed(&hubs, &parameters, &*clock, seconds);
     let closing = Instant::now();

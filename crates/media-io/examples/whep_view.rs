@@ -17,7 +17,7 @@ use media_core::codec::{h264, nal};
 use media_core::{AccessUnit, Codec, ErrorKind, TrackParameters};
 use media_io::clock::{Clock, SystemClock};
 use media_io::hub::{GOP_CACHE_BYTES, Hub};
-use media_io::whep::{Limits, SendMethod, SendPath, Whep};
+use media_io::whep::{Limits, Listen, SendMethod, SendPath, Whep};
 use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
@@ -213,7 +213,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .get(5)
             .and_then(|name| methods.into_iter().find(|method| method.as_str() == name)),
     };
-    let whep = Whep::start_with(&runtime, &[udp], limits, clock.clone(), send_path)?;
+    let listen = Listen {
+        udp: vec![udp],
+        ..Listen::default()
+    };
+    let whep = Whep::start_with(&runtime, &listen, limits, clock.clone(), send_path)?;
     let listener = tokio::net::TcpListener::bind(argument(1, "127.0.0.1:8090")).await?;
     eprintln!(
         "http://{} · {} units, {:?}",

@@ -117,7 +117,13 @@ pub struct Cameras {
     allow_local: bool,
     cameras: Mutex<BTreeMap<String, Camera>>,
     /// Held through a whole change, which may wait for a disk; `cameras` never is, so that states are told at once.
-    changes: Mutex<()>,
+    changes: Mutex<Changes>,
+}
+
+#[derive(Default)]
+struct Changes {
+    /// Closed: a camera added now would never be disconnected.
+    over: bool,
 }
 
 impl Cameras {
@@ -137,12 +143,12 @@ impl Cameras {
             whep,
             allow_local,
             cameras: Mutex::new(BTreeMap::new()),
-            changes: Mutex::new(()),
+            changes: Mutex::default(),
         }
     }
 
     /// Adds `camera_id` or changes it to `spec`; streams whose address and credentials are unchanged stay connected.
-    /// An error changes nothing. May block on the disk, where a recording ends.
+    /// An error changes nothing; `Unavailable` once closed. May block on the disk, where a recording ends.
     pub fn set(&self, camera_id: &str, spec: CameraSpec) -> Result<()> {
         if spec.streams.is_empty() {
             return Err(Error::new(
@@ -150,7 +156,13 @@ impl Cameras {
                 format!("camera {camera_id} has no stream"),
             ));
         }
-        let _one_change = self.changes.lock();
+        let one_change = self.changes.lock();
+        if one_change.over {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("camera {camera_id}: the server stops"),
+            ));
+        }
         let mut recorders = self.new_recorders(camera_id, &spec)?;
         let mut over = Vec::new();
         {
@@ -210,11 +222,12 @@ impl Cameras {
         Ok(())
     }
 
-    /// Disconnects every camera, all at once. What is pending in their recorders is the archive's to write: keep
-    /// them until it has closed, since it refers to them weakly.
+    /// Disconnects every camera, all at once, and takes no more. What is pending in their recorders is the archive's to
+    /// write: keep them until it has closed, since it refers to them weakly. Waits for a change under way, which may
+    /// block on the disk.
     #[must_use]
     pub async fn close(&self) -> Vec<Arc<Recorder>> {
-        let cameras = std::mem::take(&mut *self.cameras.lock());
+        let cameras = self.take_all();
         let mut recorders = Vec::new();
         let mut stopping = Vec::new();
         for stream in cameras.into_values().flat_map(|camera| camera.streams.into_values()) {
@@ -226,6 +239,13 @@ impl Cameras {
             let _ = stop.await;
         }
         recorders
+    }
+
+    /// All cameras, for good; not in `close` itself, so that no lock is held where it waits.
+    fn take_all(&self) -> BTreeMap<String, Camera> {
+        let mut last_change = self.changes.lock();
+        last_change.over = true;
+        std::mem::take(&mut *self.cameras.lock())
     }
 
     /// The hub of one stream; `main` stands in for a missing `sub`.

@@ -117,3 +117,24 @@ async fn a_change_that_cannot_be_made_leaves_everything_as_it_was() {
     site.cameras.set("door", silent(&["main"], true)).unwrap();
     assert_eq!(site.cameras.statuses().len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_waits_for_a_change_and_no_camera_is_added_after_it() {
+    let site = Arc::new(site());
+    site.cameras.set("door", silent(&["main"], false)).unwrap();
+    let change_under_way = site.cameras.changes.lock();
+    let closing = {
+        let (site, runtime) = (site.clone(), Handle::current());
+        std::thread::spawn(move || runtime.block_on(site.cameras.close()).len())
+    };
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_millis(100) {
+        assert_eq!(site.cameras.statuses().len(), 1, "the change may still add to them");
+        std::thread::yield_now();
+    }
+    drop(change_under_way);
+    assert_eq!(closing.join().unwrap(), 0);
+    let refused = site.cameras.set("door", silent(&["main"], false)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(site.cameras.statuses().is_empty());
+}

@@ -9,7 +9,7 @@ use media_core::{AccessUnit, TrackParameters};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Receives access units. Called on the ingest task: must not block, must not wait for a lock held across I/O.
 pub trait Sink: Send + Sync {
@@ -143,84 +143,4 @@ impl Hub {
     pub fn gop(&self) -> Vec<Arc<AccessUnit>> {
         self.state.lock().gop.iter().cloned().collect()
     }
-}
-
-/// A bounded queue between the hub and an asynchronous sink.
-pub struct QueueSink {
-    queue: Mutex<VecDeque<Arc<AccessUnit>>>,
-    capacity_units: usize,
-    waiting_for_key: AtomicBool,
-    closed: AtomicBool,
-    dropped: AtomicU64,
-    ready: tokio::sync::Notify,
-}
-
-impl QueueSink {
-    /// A queue of at most `capacity_units`.
-    pub fn new(capacity_units: usize) -> Arc<Self> {
-        Arc::new(Self {
-            queue: Mutex::new(VecDeque::new()),
-            capacity_units,
-            waiting_for_key: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-            dropped: AtomicU64::new(0),
-            ready: tokio::sync::Notify::new(),
-        })
-    }
-
-    /// Units dropped because the reader was too slow.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// The next unit; None once closed.
-    pub async fn next(&self) -> Option<Arc<AccessUnit>> {
-        loop {
-            if let Some(unit) = self.queue.lock().pop_front() {
-                return Some(unit);
-            }
-            if self.closed.load(Ordering::Acquire) {
-                return None;
-            }
-            self.ready.notified().await;
-        }
-    }
-
-    /// The next unit if one is queued.
-    pub fn try_next(&self) -> Option<Arc<AccessUnit>> {
-        self.queue.lock().pop_front()
-    }
-
-    /// Ends the queue; the hub forgets it at the next unit.
-    pub fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.ready.notify_one();
-    }
-}
-
-impl Sink for QueueSink {
-    fn push(&self, unit: &Arc<AccessUnit>) -> bool {
-        if self.closed.load(Ordering::Acquire) {
-            return false;
-        }
-        let mut queue = self.queue.lock();
-        if queue.len() >= self.capacity_units {
-            self.dropped.fetch_add(queue.len() as u64, Ordering::Relaxed);
-            queue.clear();
-            self.waiting_for_key.store(true, Ordering::Relaxed);
-        }
-        if self.waiting_for_key.load(Ordering::Relaxed) {
-            if !(unit.track == 0 && unit.key) {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                return true;
-            }
-            self.waiting_for_key.store(false, Ordering::Relaxed);
-        }
-        queue.push_back(unit.clone());
-        drop(queue);
-        self.ready.notify_one();
-        true
-    }
-
-    fn interrupt(&self) {}
 }

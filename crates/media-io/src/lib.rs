@@ -11,4 +11,5 @@ pub mod recordings;
 pub mod simulate;
 pub mod source;
 pub mod whep;
+#[cfg(feature = "load")]
 pub mod whep_load;

@@ -1,7 +1,7 @@
 //! The archive as front's media routes.
 
 use crate::archive::Archive;
-use crate::front::{MediaRoutes, Playback, Segment};
+use crate::front::{MediaRoutes, Playback};
 use crate::source::ByteSource;
 use media_core::Result;
 use std::sync::Arc;
@@ -24,12 +24,13 @@ impl MediaRoutes for Archive {
         Self::hls_init(self, camera_id, stream, name)
     }
 
-    fn hls_segment(&self, camera_id: &str, stream: &str, name: &str) -> Result<Segment> {
-        let segment = Self::hls_segment(self, camera_id, stream, name)?;
-        Ok(Segment {
-            source: segment.source,
-            start_us: segment.start_us,
-            end_us: segment.end_us,
-        })
+    fn hls_segment(
+        &self,
+        camera_id: &str,
+        stream: &str,
+        name: &str,
+        granted_us: (i64, i64),
+    ) -> Result<Arc<dyn ByteSource>> {
+        Self::hls_segment(self, camera_id, stream, name, granted_us)
     }
 }

@@ -7,12 +7,11 @@ use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest};
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
 use media_io::front::{Front, FrontConfig, FrontHandle, FrontLimits, TlsIdentity};
-use media_io::whep::{Limits, Whep};
+use media_io::whep::{Limits, Listen, PublicAddress, SendPath, Whep};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +31,12 @@ struct EngineDocument {
 #[serde(deny_unknown_fields)]
 struct WebRtcDocument {
     udp_port: u16,
+    tcp_port: u16,
+    public_addresses: Vec<String>,
     max_viewers: usize,
+    /// The program that makes Opus of AAC, with its arguments; None: viewers of AAC cameras hear nothing.
+    #[serde(default)]
+    audio_worker: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -259,7 +263,6 @@ impl Engine {
             let written = self.archive.write_counters();
             let disk = self.archive.disk_space()?;
             let live = self.whep.as_ref().map(|whep| whep.stats());
-            let delay = live.as_ref().map(|stats| stats.delay);
             document(&serde_json::json!({
                 "bytes_written_total": written.bytes_written,
                 "fragments_written_total": written.fragments_written,
@@ -268,16 +271,8 @@ impl Engine {
                 "disk_free_bytes": disk.free_bytes,
                 "disk_total_bytes": disk.total_bytes,
                 "recorded_bytes": self.archive.recorded_bytes(),
-                "whep_viewers": live.map_or(0, |stats| stats.viewers),
-                "whep_viewers_on_sub": live.map_or(0, |stats| stats.viewers_on_sub),
-                "whep_switches_up_total": live.map_or(0, |stats| stats.switches_up),
-                "whep_switches_down_total": live.map_or(0, |stats| stats.switches_down),
+                "webrtc": live,
                 "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
-                "unit_delay_us": {
-                    "p50": delay.as_ref().map_or(0, |delay| delay.p50_us),
-                    "p95": delay.as_ref().map_or(0, |delay| delay.p95_us),
-                    "p99": delay.as_ref().map_or(0, |delay| delay.p99_us),
-                },
             }))
         })
         .map_err(raise)
@@ -325,11 +320,17 @@ impl Engine {
         let whep = match config.webrtc.udp_port {
             0 => None,
             port => {
-                let address = SocketAddr::from(([0, 0, 0, 0], port));
+                let listen = Listen {
+                    public: public_addresses(&config.webrtc.public_addresses)?,
+                    ..Listen::everywhere(port, config.webrtc.tcp_port)
+                };
                 let limits = Limits {
                     max_viewers: config.webrtc.max_viewers,
                 };
-                Some(Whep::start(runtime.handle(), &[address], limits, clock.clone())?)
+                let send_path = SendPath::default();
+                let whep = Whep::start_with(runtime.handle(), &listen, limits, clock.clone(), send_path)?;
+                whep.transcode_with(config.webrtc.audio_worker.clone().unwrap_or_default());
+                Some(whep)
             }
         };
         let allow_local = config.allow_local_cameras;
@@ -358,6 +359,12 @@ impl Engine {
             )
         })
     }
+}
+
+fn public_addresses(texts: &[String]) -> media_core::Result<Vec<PublicAddress>> {
+    let wrong = |text: &str, e| Error::new(ErrorKind::Invalid, format!("public address {text:.64}: {e}"));
+    let read = |text: &String| text.parse().map_err(|e| wrong(text, e));
+    texts.iter().map(read).collect()
 }
 
 fn document<T: serde::Serialize>(value: &T) -> media_core::Result<String> {

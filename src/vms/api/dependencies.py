@@ -23,6 +23,7 @@ from vms.domain.ids import is_id
 from vms.domain.permissions import Permission, Principal
 
 STILLS_AT_ONCE = 16
+STILL_WAIT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Services:
 
     @contextmanager
     def still_slot(self) -> Iterator[None]:
-        """Stills cost a decoder; so many at once, and the next one is told to come back."""
-        if not self.still_slots.acquire(blocking=False):
+        """Stills cost a decoder; so many at once. Who has waited some seconds is told to come back."""
+        if not self.still_slots.acquire(timeout=STILL_WAIT_S):
             raise Failure("exhausted", f"{STILLS_AT_ONCE} stills are being made; try again", code="too-many-stills")
         try:
             yield
@@ -101,10 +102,25 @@ GrantToken = Annotated[str | None, Query(alias="token", description="The token o
 
 
 class Admitted(NamedTuple):
-    """Who may see media, and the one stream that the grant is bound to, if it is."""
+    """Who may see media, and what the link is bound to, if it is: one stream, a time range."""
 
     subject: str
-    stream: str | None
+    stream: str | None = None
+    start_us: int | None = None
+    end_us: int | None = None
+
+    def choose_stream(self, asked: str | None) -> str:
+        """The stream to serve. Raises Failure(forbidden) when the link is for another than was asked for."""
+        if self.stream is not None and asked not in {None, self.stream}:
+            raise Failure("forbidden", "the link is for another stream", code="link-for-something-else")
+        return self.stream or asked or "main"
+
+    def check_instant(self, at_us: int) -> None:
+        """Raises Failure(forbidden) for an instant outside the link's time range."""
+        early = self.start_us is not None and at_us < self.start_us
+        late = self.end_us is not None and at_us >= self.end_us
+        if early or late:
+            raise Failure("forbidden", "the link is for another time", code="link-for-something-else")
 
 
 def allow_media(
@@ -122,7 +138,7 @@ def allow_media(
     """
     if grant_token is not None:
         grant = part.access.check_grant(grant_token, camera_id, action, first_use=first)
-        return Admitted(grant.subject, grant.stream)
+        return Admitted(grant.subject, grant.stream, grant.start_us, grant.end_us)
     principal = authenticated(part, bearer_token)
     require(principal, Permission.WATCH_LIVE if action == "live" else Permission.WATCH_RECORDINGS)
-    return Admitted(principal.name, None)
+    return Admitted(principal.name)

@@ -5,11 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
+from vms.contracts.media import WebRtcFigures
 from vms.contracts.storage import StorageUsage
 from vms.domain.cameras import Camera, CameraState, CameraStatus
 
 _STATES: tuple[str, ...] = get_args(CameraState)
 Sample = tuple[Mapping[str, str], float]
+Family = tuple[str, str, str, list[Sample]]
+# Fields of WebRtcFigures that only grow, and what they count.
+_WEBRTC_COUNTERS = {
+    "opened": "Live sessions agreed on.",
+    "refused": "Offers refused: malformed, no common codec, too many viewers, nothing to show.",
+    "timed_out": "Live sessions whose viewer fell silent or never connected.",
+    "failed": "Live sessions ended by an error of the protocol.",
+    "datagrams_received": "Datagrams from viewers.",
+    "datagrams_unknown": "Datagrams that belong to no session.",
+    "datagrams_malformed": "Datagrams to a session that are of no protocol, or forged.",
+    "datagrams_sent": "Datagrams to viewers.",
+    "bytes_sent": "Bytes to viewers, as UDP payload.",
+    "send_errors": "Datagrams that the operating system refused to send.",
+    "units_dropped": "Pictures left out for viewers that could not keep up.",
+    "switches_up": "Changes of live viewers from the sub to the main stream.",
+    "switches_down": "Changes of live viewers from the main to the sub stream.",
+    "key_requests": "Requests for a key frame.",
+    "key_resends": "Requests for a key frame answered from the GOP cache.",
+    "nacked_packets": "Packets that viewers asked for again.",
+    "retransmissions": "Packets sent again.",
+    "retransmissions_refused": "Packets asked for that were too old, just sent again, or too many.",
+    "feedback_refused": "Reports of viewers that sent too many.",
+    "tcp_refused": "TCP connections closed because they were too many or no viewer's.",
+    "moves": "Viewers that were followed to another address.",
+    "transcoder_restarts": "Workers that make Opus of AAC which failed and were started anew.",
+    "transcoded_packets": "Opus packets made of AAC.",
+    "transcoder_units_dropped": "AAC frames that a worker did not take in time.",
+    "transcoder_units_malformed": "AAC frames that cannot be decoded.",
+}
 
 
 def _escape(value: str) -> str:
@@ -30,7 +60,7 @@ def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], 
     each = [({"camera": camera.id, "name": camera.name}, statuses.get(camera.id, CameraStatus())) for camera in cameras]
     media = usage.media
     used = max(0, media.disk_total_bytes - media.disk_free_bytes)
-    families: list[tuple[str, str, str, list[Sample]]] = [
+    families: list[Family] = [
         ("vms_camera_status", "gauge", "1 while the camera is online, else 0.",
          [(labels, status.state == "online") for labels, status in each]),
         ("vms_camera_state", "gauge", "1 for the state that the camera is in, 0 for the others.",
@@ -57,16 +87,26 @@ def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], 
         ("vms_disk_free_bytes", "gauge", "Bytes free on the archive's disk.", [({}, media.disk_free_bytes)]),
         ("vms_disk_size_bytes", "gauge", "Size of the archive's disk.", [({}, media.disk_total_bytes)]),
         ("vms_recorded_bytes", "gauge", "Bytes of recordings.", [({}, media.recorded_bytes)]),
-        ("vms_whep_viewers", "gauge", "Live WebRTC viewers.", [({}, media.whep_viewers)]),
-        ("vms_whep_viewers_on_sub", "gauge", "Live viewers that were given the sub stream in place of the main one.",
-         [({}, media.whep_viewers_on_sub)]),
-        ("vms_whep_switches_total", "counter", "Changes of live viewers up to the main or down to the sub stream.",
-         [({"direction": "up"}, media.whep_switches_up_total),
-          ({"direction": "down"}, media.whep_switches_down_total)]),
         ("vms_http_requests_total", "counter", "Requests that the front saw.", [({}, media.http_requests_total)]),
-        ("vms_unit_delay_seconds", "gauge", "Delay inside the server from socket to socket.",
-         [({"quantile": name}, value / 1e6) for name, value in
-          (("0.5", media.unit_delay_us.p50), ("0.95", media.unit_delay_us.p95), ("0.99", media.unit_delay_us.p99))]),
     ]  # fmt: skip
+    families += _webrtc(media.webrtc or WebRtcFigures())
     lines = [line for family in families for line in _family(*family)]
     return "\n".join(lines) + "\n"
+
+
+def _webrtc(figures: WebRtcFigures) -> list[Family]:
+    quantiles = (("0.5", figures.delay.p50_us), ("0.95", figures.delay.p95_us), ("0.99", figures.delay.p99_us))
+    families: list[Family] = [
+        ("vms_whep_viewers", "gauge", "Live WebRTC viewers.", [({}, figures.viewers)]),
+        ("vms_whep_connected", "gauge", "Live WebRTC viewers whose connection stands.", [({}, figures.connected)]),
+        ("vms_whep_tcp_connections", "gauge", "TCP connections of live viewers.", [({}, figures.tcp_connections)]),
+        ("vms_whep_viewers_on_sub", "gauge", "Live viewers that were given the sub stream in place of the main one.",
+         [({}, figures.viewers_on_sub)]),
+        ("vms_whep_transcoders_running", "gauge", "Worker processes that make Opus of cameras' AAC.",
+         [({}, figures.transcoders_running)]),
+        ("vms_unit_delay_seconds", "gauge", "Delay inside the server from socket to socket.",
+         [({"quantile": name}, value / 1e6) for name, value in quantiles]),
+    ]  # fmt: skip
+    for name, text in _WEBRTC_COUNTERS.items():
+        families.append((f"vms_whep_{name}_total", "counter", text, [({}, getattr(figures, name))]))
+    return families

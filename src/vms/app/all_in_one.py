@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from vms.adapters import certificates
+from vms.adapters.audio import OPUS_WORKER
 from vms.adapters.clock import SystemClock
 from vms.adapters.passwords import Argon2Hasher
 from vms.adapters.sealing import AesGcmSealer, load_or_make_key
@@ -105,7 +106,13 @@ class _Machinery:
                     sync_ms=settings.recording.sync_ms,
                     worker_threads=settings.media.worker_threads,
                     allow_local_cameras=settings.cameras.allow_loopback,
-                    webrtc=WebRtcSettings(udp_port=settings.webrtc.udp_port, max_viewers=settings.webrtc.max_viewers),
+                    webrtc=WebRtcSettings(
+                        udp_port=settings.webrtc.udp_port,
+                        tcp_port=settings.webrtc.tcp_port,
+                        public_addresses=settings.webrtc.public_addresses,
+                        max_viewers=settings.webrtc.max_viewers,
+                        audio_worker=OPUS_WORKER,
+                    ),
                 ),
             ),
             stills=WorkerStills(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -51,11 +52,26 @@ class WebRtc(_Section):
     """Live pictures."""
 
     udp_port: Port = 8189
+    # For viewers whose network lets no UDP through.
+    tcp_port: Port = 8189
+    # Where routers forward to the ports from: "IP", "IP:port" or "[IPv6]:port"; without a port it is the same one.
+    public_addresses: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     max_viewers: Annotated[int, Field(ge=1, le=100_000)] = 1000
     stun_urls: tuple[Annotated[str, Field(pattern=r"^stuns?:[^\s<>\"]+$", max_length=512)], ...] = ()
     turn_urls: tuple[Annotated[str, Field(pattern=r"^turns?:[^\s<>\"]+$", max_length=512)], ...] = ()
     # Shared with the relay, which checks the log-ins made with it.
     turn_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+
+    @field_validator("public_addresses")
+    @classmethod
+    def _addresses_that_viewers_can_be_told(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for position, text in enumerate(value, start=1):
+            if not _is_public_address(text):
+                raise ValueError(
+                    f"entry {position} is not an address: write IP, IP:port or [IPv6]:port, "
+                    "such as 203.0.113.7, 203.0.113.7:8189 or [2001:db8::7]:8189"
+                )
+        return value
 
     @model_validator(mode="after")
     def _relay_and_secret(self) -> Self:
@@ -154,6 +170,12 @@ class Settings(BaseSettings):
     def _empty_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value is not None and value.get_secret_value() else None
 
+    @model_validator(mode="after")
+    def _one_listener_per_port(self) -> Self:
+        if self.webrtc.udp_port and self.webrtc.tcp_port and self.webrtc.tcp_port == self.http.port:
+            raise ValueError("webrtc.tcp_port is http.port: write another, or 0 to do without live pictures by TCP")
+        return self
+
     def not_available_yet(self) -> list[str]:
         """The keys that ask for what is not built yet."""
         asked = {
@@ -186,6 +208,21 @@ class _FileSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         return self.content
+
+
+def _is_public_address(text: str) -> bool:
+    with_port = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\]:(\d{1,5})|([0-9.]+):(\d{1,5})", text, re.ASCII)
+    host, port = text, "1"
+    if with_port is not None:
+        host, port = (with_port[1] or with_port[3], with_port[2] or with_port[4])
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    bracketed = with_port is not None and with_port[1] is not None
+    fits = with_port is None or bracketed == (address.version == 6)
+    has_zone = "%" in host
+    return fits and not has_zone and not address.is_unspecified and not address.is_multicast and 0 < int(port) < 65_536
 
 
 def is_loopback(host: str) -> bool:

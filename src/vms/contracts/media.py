@@ -63,11 +63,47 @@ class ExportProgress(_Value):
 
 
 class DelayFigures(_Value):
-    """Percentiles in µs."""
+    """Quantiles in µs."""
 
-    p50: float = 0.0
-    p95: float = 0.0
-    p99: float = 0.0
+    p50_us: int = 0
+    p95_us: int = 0
+    p99_us: int = 0
+
+
+class WebRtcFigures(_Value):
+    """What the WebRTC output did since the start (`media_io::whep::WhepStats` says more of each)."""
+
+    viewers: int = 0
+    connected: int = 0
+    opened: int = 0
+    refused: int = 0
+    timed_out: int = 0
+    failed: int = 0
+    datagrams_received: int = 0
+    datagrams_unknown: int = 0
+    datagrams_malformed: int = 0
+    datagrams_sent: int = 0
+    bytes_sent: int = 0
+    send_errors: int = 0
+    units_dropped: int = 0
+    key_requests: int = 0
+    key_resends: int = 0
+    nacked_packets: int = 0
+    retransmissions: int = 0
+    retransmissions_refused: int = 0
+    feedback_refused: int = 0
+    moves: int = 0
+    switches_up: int = 0
+    switches_down: int = 0
+    viewers_on_sub: int = 0
+    tcp_connections: int = 0
+    tcp_refused: int = 0
+    transcoders_running: int = 0
+    transcoder_restarts: int = 0
+    transcoded_packets: int = 0
+    transcoder_units_dropped: int = 0
+    transcoder_units_malformed: int = 0
+    delay: DelayFigures = DelayFigures()
 
 
 class MediaMetrics(_Value):
@@ -80,12 +116,8 @@ class MediaMetrics(_Value):
     disk_free_bytes: int = 0
     disk_total_bytes: int = 0
     recorded_bytes: int = 0
-    whep_viewers: int = 0
-    whep_viewers_on_sub: int = 0
-    whep_switches_up_total: int = 0
-    whep_switches_down_total: int = 0
     http_requests_total: int = 0
-    unit_delay_us: DelayFigures = DelayFigures()
+    webrtc: WebRtcFigures | None = None
 
 
 class RepairReport(_Value):
@@ -110,7 +142,12 @@ class WebRtcSettings(_Value):
     """Live pictures to browsers."""
 
     udp_port: int = 8189
+    tcp_port: int = 8189
+    # "IP", "IP:port" or "[IPv6]:port"; the port is the same as here where none is given.
+    public_addresses: tuple[str, ...] = ()
     max_viewers: int = 1000
+    # The program that makes Opus of a camera's AAC, with its arguments; without one such cameras are not heard.
+    audio_worker: list[str] | None = None
 
 
 class EngineSettings(_Value):
@@ -214,5 +251,5 @@ class MediaFront(Protocol):
         ...
 
     def close(self, timeout_s: float) -> None:
-        """Ends everything: the listener first, then viewers and cameras, then fragments and files."""
+        """Ends everything: cameras, their fragments and files first, then viewers, then the listener."""
         ...

@@ -11,13 +11,13 @@ MEDIA_TYPE = "application/problem+json"
 _STATUS: dict[FailureKind, tuple[int, str]] = {
     "invalid": (422, "The request breaks a rule"),
     "malformed": (400, "The request cannot be read"),
-    "unsupported": (422, "Not supported"),
+    "unsupported": (406, "Not supported"),
     "not_available_yet": (501, "Not available yet"),
     "unauthorized": (401, "Not logged in"),
     "forbidden": (403, "Not permitted"),
     "not_found": (404, "Not found"),
     "conflict": (409, "In conflict with the present state"),
-    "exhausted": (429, "Too many at once"),
+    "exhausted": (503, "Too many at once"),
     "unavailable": (503, "Temporarily unavailable"),
     "internal": (500, "Internal error"),
 }

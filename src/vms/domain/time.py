@@ -10,8 +10,6 @@ _RFC3339 = re.compile(
     r"^(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d{2}):(\d{2}))$", re.ASCII
 )
 SECOND_US = 1_000_000
-# 9999-12-31T23:59:59.999999Z: RFC 3339 has four-digit years.
-MAX_US = 253_402_300_799_999_999
 
 
 def format_time(at_us: int) -> str:

@@ -56,7 +56,8 @@ def check_allowed(draft: CameraDraft, *, allow_loopback: bool) -> None:
         if is_local_to_server(host):
             raise FieldFailure(
                 f"/streams/{name}/url",
-                "addresses of the server itself and of its link are refused; set cameras.allow_loopback to use them",
+                "addresses of the server itself and of its link are refused; "
+                "start the server with VMS_CAMERAS__ALLOW_LOOPBACK=true to use them",
                 code="camera-address-refused",
             )
     check_recording_mode(draft.recording.mode)

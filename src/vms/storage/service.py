@@ -24,6 +24,8 @@ from vms.storage import exports
 from vms.storage.throughput import Throughput
 
 log = structlog.get_logger(__name__)
+# How long a removal waits for an export under way to end.
+CANCEL_WAIT_S = 5.0
 _HASH_CHUNK = 1 << 20
 
 
@@ -126,17 +128,20 @@ class StorageService:
 
     def remove_export(self, export_id: str) -> None:
         self._catalogue.get(export_id)
-        thread = self._running.get(export_id)
+        with self._lock:
+            thread = self._running.get(export_id)
+            if thread is not None:
+                self._cancelled.add(export_id)
         if thread is not None:
-            self._cancelled.add(export_id)
             try:
                 self._media.export_cancel(export_id)
             except Failure as failure:
                 log.warning("export not cancelled", export_id=export_id, reason=failure.detail)
-            thread.join(5.0)
+            thread.join(CANCEL_WAIT_S)
         self._catalogue.remove(export_id)
-        self._cancelled.discard(export_id)
-        shutil.rmtree(self._export_dir / export_id, ignore_errors=True)
+        # What is still being written cannot be taken away: its own thread does that when it ends.
+        if thread is None or not thread.is_alive():
+            shutil.rmtree(self._export_dir / export_id, ignore_errors=True)
 
     def usage(self) -> StorageUsage:
         metrics = self._media.media_metrics()
@@ -162,6 +167,10 @@ class StorageService:
         finally:
             with self._lock:
                 self._running.pop(export.id, None)
+                removed = export.id in self._cancelled
+                self._cancelled.discard(export.id)
+            if removed:
+                shutil.rmtree(self._export_dir / export.id, ignore_errors=True)
 
     def _follow_core(self, export: Export) -> Export:
         while not self._stopping.is_set():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from vms.contracts.clock import Clock
 from vms.contracts.grants import GrantSigner
@@ -10,9 +11,28 @@ from vms.contracts.media import MediaLive
 from vms.contracts.stills import StillDecoder
 from vms.contracts.storage import Still
 from vms.contracts.stream import IceServer, Link, LinkProtocol
+from vms.domain.errors import Failure, FailureKind
 from vms.domain.time import SECOND_US
 from vms.stream import links
 from vms.stream.ice_servers import Relays, ice_servers
+
+# What players act on; the media core tells kinds only.
+_OFFER_CODES: dict[FailureKind, str] = {
+    "malformed": "malformed-sdp",
+    "unsupported": "no-common-codec",
+    "exhausted": "too-many-viewers",
+    "conflict": "camera-shows-nothing",
+}
+_SESSION_CODES: dict[FailureKind, str] = {"malformed": "malformed-sdp", "not_found": "session-not-found"}
+
+
+@contextmanager
+def _named(codes: Mapping[FailureKind, str]) -> Iterator[None]:
+    """Gives failures of these kinds their codes."""
+    try:
+        yield
+    except Failure as failure:
+        raise Failure(failure.kind, failure.detail, code=codes.get(failure.kind, failure.code)) from failure
 
 
 class StreamService:
@@ -33,22 +53,27 @@ class StreamService:
         self._relays = relays
 
     def open_whep(self, camera_id: str, stream: str, offer_sdp: str, tile_height_px: int | None) -> tuple[str, str]:
-        return self._media.whep_open(camera_id, stream, offer_sdp, tile_height_px)
+        with _named(_OFFER_CODES):
+            return self._media.whep_open(camera_id, stream, offer_sdp, tile_height_px)
 
     def ice_servers(self, subject: str) -> Sequence[IceServer]:
         return ice_servers(self._relays, subject=subject, now_s=self._clock.now_us() // SECOND_US)
 
     def patch_whep(self, session_id: str, fragment: str) -> None:
-        self._media.whep_patch(session_id, fragment)
+        with _named(_SESSION_CODES):
+            self._media.whep_patch(session_id, fragment)
 
     def resize_whep(self, session_id: str, tile_height_px: int) -> None:
-        self._media.whep_resize(session_id, tile_height_px)
+        with _named(_SESSION_CODES):
+            self._media.whep_resize(session_id, tile_height_px)
 
     def close_whep(self, session_id: str) -> None:
-        self._media.whep_close(session_id)
+        with _named(_SESSION_CODES):
+            self._media.whep_close(session_id)
 
     def snapshot(self, camera_id: str, stream: str, height: int | None) -> Still:
-        picture = self._media.picture_now(camera_id, stream)
+        with _named({"conflict": "no-picture"}):
+            picture = self._media.picture_now(camera_id, stream)
         return Still(jpeg=self._stills.jpeg(picture, height=height), captured_us=picture.captured_us)
 
     def link(

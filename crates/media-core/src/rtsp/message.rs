@@ -120,9 +120,12 @@ pub enum Item<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed<'a> {
     /// More bytes are needed; `wanted_bytes` is the least total the buffer must hold before trying again is of use.
+    /// Whoever drops the blanks first never holds more than one message.
     Incomplete {
         /// Least buffer length for progress.
         wanted_bytes: usize,
+        /// Bytes at the front of the buffer that belong to no message and may be dropped now.
+        blank_bytes: usize,
     },
     /// One item, and how many bytes of the buffer it used.
     Complete {
@@ -147,7 +150,10 @@ pub fn parse<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Parsed<'a>> {
                 },
                 consumed_bytes: total,
             },
-            None => Parsed::Incomplete { wanted_bytes: total },
+            None => Parsed::Incomplete {
+                wanted_bytes: total,
+                blank_bytes: 0,
+            },
         });
     }
     parse_text(buffer, limits)
@@ -161,15 +167,16 @@ fn parse_text<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Parsed<'a>> {
         .count();
     let text = &buffer[blank_bytes..];
     let Some(&first) = text.first() else {
-        // Nothing but blanks: they may be dropped once something follows them.
         return Ok(Parsed::Incomplete {
             wanted_bytes: buffer.len() + 1,
+            blank_bytes,
         });
     };
     if first == INTERLEAVED_MARK {
         if blank_bytes == 0 {
             return Ok(Parsed::Incomplete {
                 wanted_bytes: INTERLEAVED_HEADER_BYTES,
+                blank_bytes,
             });
         }
         return Ok(match parse(text, limits)? {
@@ -177,8 +184,9 @@ fn parse_text<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Parsed<'a>> {
                 item,
                 consumed_bytes: consumed_bytes + blank_bytes,
             },
-            Parsed::Incomplete { wanted_bytes } => Parsed::Incomplete {
+            Parsed::Incomplete { wanted_bytes, .. } => Parsed::Incomplete {
                 wanted_bytes: wanted_bytes + blank_bytes,
+                blank_bytes,
             },
         });
     }
@@ -206,6 +214,7 @@ fn parse_text<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Parsed<'a>> {
         }
         return Ok(Parsed::Incomplete {
             wanted_bytes: buffer.len() + 1,
+            blank_bytes,
         });
     };
     if head_bytes > limits.head_bytes {
@@ -236,6 +245,7 @@ fn parse_text<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Parsed<'a>> {
         start(start_line)?;
         return Ok(Parsed::Incomplete {
             wanted_bytes: consumed_bytes,
+            blank_bytes,
         });
     };
     let body = Bytes::copy_from_slice(body);

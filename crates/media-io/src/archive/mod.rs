@@ -23,7 +23,6 @@ mod zip;
 
 pub use disk::DiskSpace;
 pub use exports::{ExportFormat, ExportProgress, ExportRequest, ExportState, ExportedFile};
-pub use hls::HlsSegment;
 pub use lane::{RecorderCounters, RecordingState};
 pub use picture::Picture;
 pub use playback::Playback;
@@ -203,16 +202,6 @@ impl Archive {
     pub fn recorded_bytes(&self) -> u64 {
         self.catalogue
             .all()
-            .iter()
-            .flat_map(|s| s.all())
-            .map(|f| f.state.read().size_bytes)
-            .sum()
-    }
-
-    /// Bytes of the recordings of one camera, without their indexes.
-    pub fn recorded_bytes_of(&self, camera_id: &str) -> u64 {
-        self.catalogue
-            .streams_of(camera_id)
             .iter()
             .flat_map(|s| s.all())
             .map(|f| f.state.read().size_bytes)

@@ -111,16 +111,9 @@ impl Claims {
         }
     }
 
-    /// 403 unless recordings `[start_us, end_us)` touch what is granted. Segments are cut at key frames, so that the
-    /// first and the last of a granted range reach beyond it.
-    pub fn permit_touching(&self, start_us: i64, end_us: i64) -> Result<(), Problem> {
-        let before = self.start_us.is_some_and(|granted| end_us <= granted);
-        let after = self.end_us.is_some_and(|granted| start_us >= granted);
-        if before || after {
-            Err(Problem::forbidden("The token is for another time range"))
-        } else {
-            Ok(())
-        }
+    /// Recordings granted, `[start, end)` in µs; `i64::MIN` and `i64::MAX` where they have no bound.
+    pub fn granted_us(&self) -> (i64, i64) {
+        (self.start_us.unwrap_or(i64::MIN), self.end_us.unwrap_or(i64::MAX))
     }
 
     /// The same grant for `[start_us, end_us)` of `stream` alone.
@@ -306,10 +299,13 @@ mod tests {
                 })
                 .is_err()
         );
-        assert!(claims().permit_touching(500, 1_001).is_ok());
-        assert!(claims().permit_touching(1_999, 3_000).is_ok());
-        assert!(claims().permit_touching(500, 1_000).is_err());
-        assert!(claims().permit_touching(2_000, 3_000).is_err());
+        assert_eq!(main_only.granted_us(), (1_000, 1_500));
+        let unbounded = Claims {
+            start_us: None,
+            end_us: None,
+            ..claims()
+        };
+        assert_eq!(unbounded.granted_us(), (i64::MIN, i64::MAX));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use std::sync::Arc;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 const VMS_START: HeaderName = HeaderName::from_static("vms-start");
 const VMS_NEXT_START: HeaderName = HeaderName::from_static("vms-next-start");
@@ -28,6 +29,8 @@ const METHODS: &str = "GET, HEAD, OPTIONS";
 pub(super) struct Media {
     pub(super) routes: Arc<dyn MediaRoutes>,
     pub(super) authorizer: Authorizer,
+    /// Taken after authorization alone: who may see nothing takes no place from those who may.
+    pub(super) places: Arc<Semaphore>,
     pub(super) runtime: Handle,
 }
 
@@ -82,10 +85,12 @@ impl Media {
             .authorizer
             .authorize(query.token.as_deref(), &head.headers, peer, &wanted)
             .await?;
+        let place = self.places.clone().try_acquire_owned();
+        let place = place.map_err(|_| Problem::exhausted("All places for playback are taken"))?;
         let what = Wanted::of(&head.method, &head.headers);
         let routes = self.routes.clone();
         let camera_id = path.camera_id;
-        match (path.resource, range_us) {
+        let answer = match (path.resource, range_us) {
             (MediaResource::Playlist, Some((start_us, end_us))) => {
                 let token = match query.token {
                     Some(token) => token,
@@ -116,7 +121,8 @@ impl Media {
                 .await
             }
             (_, None) => Err(Problem::internal().into()),
-        }
+        };
+        answer.map(|response| response.map(|body| body.holding(place)))
     }
 
     async fn playlist(
@@ -173,10 +179,11 @@ fn segment(
     stream: &str,
     name: &str,
 ) -> Result<Opened, Refusal> {
-    let segment = routes.hls_segment(camera_id, stream, name).map_err(Problem::from)?;
-    authorized.claims.permit_touching(segment.start_us, segment.end_us)?;
+    let source = routes
+        .hls_segment(camera_id, stream, name, authorized.claims.granted_us())
+        .map_err(Problem::from)?;
     Ok(Opened {
-        source: segment.source,
+        source,
         headers: cached("private, max-age=3600"),
     })
 }

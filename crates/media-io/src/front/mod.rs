@@ -32,7 +32,7 @@ mod tests;
 pub use counters::{ClassTotals, Counters, ROUTE_CLASSES, RouteClass, Snapshot};
 pub use grant::{Claims, GrantKey};
 pub use instant::{format_rfc3339_us, parse_rfc3339_us};
-pub use routes::{MediaRoutes, Playback, Segment};
+pub use routes::{MediaRoutes, Playback};
 pub use tls::TlsIdentity;
 
 use crate::clock::Clock;

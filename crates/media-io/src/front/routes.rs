@@ -20,8 +20,15 @@ pub trait MediaRoutes: Send + Sync {
     /// The initialization section called `name` in a playlist.
     fn hls_init(&self, camera_id: &str, stream: &str, name: &str) -> Result<Arc<dyn ByteSource>>;
 
-    /// The media segment called `name` in a playlist.
-    fn hls_segment(&self, camera_id: &str, stream: &str, name: &str) -> Result<Segment>;
+    /// The media segment called `name` in a playlist. `Forbidden` when it holds what no playlist within `granted_us`
+    /// lists; names come from clients. `i64::MIN` and `i64::MAX` are no bounds.
+    fn hls_segment(
+        &self,
+        camera_id: &str,
+        stream: &str,
+        name: &str,
+        granted_us: (i64, i64),
+    ) -> Result<Arc<dyn ByteSource>>;
 }
 
 /// An MP4 made of recordings.
@@ -32,16 +39,6 @@ pub struct Playback {
     pub start_us: i64,
     /// Where a new request shall go on, when this one ends before the range does.
     pub next_start_us: Option<i64>,
-}
-
-/// A piece of a recording.
-pub struct Segment {
-    /// Its bytes.
-    pub source: Arc<dyn ByteSource>,
-    /// Server time of its first sample.
-    pub start_us: i64,
-    /// Server time of the end of its last sample.
-    pub end_us: i64,
 }
 
 /// A path that the front answers from recordings.

@@ -49,7 +49,6 @@ pub(super) struct Service {
     media: Media,
     files: StaticFiles,
     proxy: Proxy,
-    media_places: Arc<Semaphore>,
     static_places: Arc<Semaphore>,
     health_places: Arc<Semaphore>,
     runtime: Handle,
@@ -69,6 +68,7 @@ impl Service {
             media: Media {
                 routes,
                 authorizer: Authorizer::new(&config.grant_key, config.clock.clone(), upstream.clone()),
+                places: Arc::new(Semaphore::new(config.media_concurrency)),
                 runtime: runtime.clone(),
             },
             files: StaticFiles::new(config.static_dir.clone(), runtime.clone()),
@@ -79,7 +79,6 @@ impl Service {
                 body_stall_timeout: limits.request_body_stall_timeout,
             },
             upstream,
-            media_places: Arc::new(Semaphore::new(config.media_concurrency)),
             static_places: Arc::new(Semaphore::new(STATIC_PLACES)),
             health_places: Arc::new(Semaphore::new(HEALTH_PLACES)),
             runtime: runtime.clone(),
@@ -133,15 +132,7 @@ impl Service {
             );
         }
         if let Some(path) = MediaPath::parse(path) {
-            let answer = match self.media_places.clone().try_acquire_owned() {
-                Ok(place) => Ok(self
-                    .media
-                    .answer(path, &head, peer)
-                    .await
-                    .map(|body| body.holding(place))),
-                Err(_) => Err(Problem::exhausted("All places for playback are taken")),
-            };
-            return (RouteClass::Media, answer);
+            return (RouteClass::Media, Ok(self.media.answer(path, &head, peer).await));
         }
         let first = path.split('/').nth(1).unwrap_or_default();
         if matches!(first, "healthz" | "readyz") {

@@ -19,6 +19,8 @@ use tokio_rustls::client::TlsStream;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that one read may bring: a whole frame, most key frames too.
 const READ_BYTES: usize = 256 << 10;
+/// More read and not used up than this is no message: the longest have 272 KiB.
+const MAX_REST_BYTES: usize = 512 << 10;
 /// Reads in a row before others get their turn.
 const READS_PER_WAKE: usize = 8;
 /// More waiting to be written than this means that the camera does not listen any more.
@@ -163,6 +165,9 @@ impl Connection {
                 }
                 buffer[..held].copy_from_slice(&self.rest);
                 let used = take(&buffer[..total], &mut self.out)?;
+                if total - used > MAX_REST_BYTES {
+                    return Poll::Ready(Err(Error::malformed("the camera sends a message without end")));
+                }
                 self.rest.clear();
                 self.rest.extend_from_slice(&buffer[used..total]);
                 Poll::Ready(Ok(()))
@@ -206,4 +211,44 @@ impl Connection {
 
 fn lost(e: &io::Error) -> media_core::Error {
     unavailable(format!("the connection to the camera failed: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    /// A connection to a camera that sends `bytes` and then ends.
+    async fn connection_to(bytes: Vec<u8>) -> Connection {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut camera, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move { camera.write_all(&bytes).await });
+        Connection::new(Stream::Plain(stream))
+    }
+
+    /// Reads to the end: the most that was kept between two reads, bytes, and why it ended.
+    async fn most_kept(connection: &mut Connection, take: impl Fn(&[u8]) -> usize) -> (usize, Error) {
+        let mut most = 0;
+        loop {
+            if let Err(error) = poll_fn(|cx| connection.poll_read(cx, |bytes, _| Ok(take(bytes)))).await {
+                return (most, error);
+            }
+            most = most.max(connection.rest.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_never_used_up_ends_the_connection() {
+        let mut connection = connection_to(vec![b'a'; 4 << 20]).await;
+        let (most, error) = most_kept(&mut connection, |_| 0).await;
+        assert!(most <= MAX_REST_BYTES, "{most}");
+        assert!(error.message().contains("without end"), "{error}");
+        let mut connection = connection_to(vec![b'a'; 4 << 20]).await;
+        let (most, error) = most_kept(&mut connection, |bytes| bytes.len() - 100).await;
+        assert_eq!((most, error.kind()), (100, ErrorKind::Unavailable));
+    }
 }

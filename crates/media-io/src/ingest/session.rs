@@ -218,7 +218,10 @@ impl<'a> Session<'a> {
         let mut used = 0;
         while used < buffer.len() {
             match parse(&buffer[used..], &self.limits) {
-                Ok(Parsed::Incomplete { .. }) => break,
+                Ok(Parsed::Incomplete { blank_bytes, .. }) => {
+                    used += blank_bytes;
+                    break;
+                }
                 Ok(Parsed::Complete { item, consumed_bytes }) => {
                     used += consumed_bytes;
                     self.noise_bytes = 0;

@@ -212,8 +212,12 @@ impl Server {
         let mut done = 0;
         loop {
             match parse(&buffer[done..], &Limits::default()) {
-                Ok(Parsed::Incomplete { wanted_bytes }) => {
-                    buffer.drain(..done);
+                Ok(Parsed::Incomplete {
+                    wanted_bytes,
+                    blank_bytes,
+                }) => {
+                    let wanted_bytes = wanted_bytes - blank_bytes;
+                    buffer.drain(..done + blank_bytes);
                     buffer.reserve(wanted_bytes.saturating_sub(buffer.len()).max(1024));
                     return true;
                 }

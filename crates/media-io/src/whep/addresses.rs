@@ -1,8 +1,10 @@
 //! The addresses of this machine, to be offered as ICE host candidates.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// More addresses than this (container hosts have hundreds) would make every viewer check hundreds of pairs.
+/// More addresses of a family than this (container hosts have hundreds) would make every viewer check hundreds of pairs.
+/// Pairs are of one family.
 const MAX_CANDIDATES: usize = 16;
 
 /// Where peers can reach sockets bound to `bound`: the address itself, or for an unspecified one every address of the
@@ -17,10 +19,15 @@ pub(super) fn reachable(bound: &[SocketAddr]) -> Vec<SocketAddr> {
         }
         let machine = machine.get_or_insert_with(interface_addresses);
         let same_family = machine.iter().filter(|ip| ip.is_ipv4() == address.is_ipv4());
-        found.extend(same_family.map(|ip| SocketAddr::new(*ip, address.port())));
+        let of_family = same_family.map(|ip| SocketAddr::new(*ip, address.port()));
+        found.extend(of_family.take(MAX_CANDIDATES));
     }
-    found.truncate(MAX_CANDIDATES);
     found
+}
+
+/// Whether sockets can be bound to IPv6 addresses here; the kernel's reason where not.
+pub(super) fn try_ipv6() -> io::Result<()> {
+    UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).map(drop)
 }
 
 /// Addresses of all interfaces that are up, loopback first so that a cap never removes it. Only loopback when the system

@@ -21,11 +21,19 @@ const MAX_MESSAGE_BYTES: usize = 64_000;
 /// How long a full socket buffer is waited for, in all, before what is left of a batch is given up as lost.
 const FULL_FOR: Duration = Duration::from_millis(50);
 
+/// What carries a viewer's datagrams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// One of [`Outside::sockets`].
+    Socket(usize),
+    /// A TCP connection, one of [`Outside::connections`].
+    Connection(u64),
+}
+
 /// Where a viewer's datagrams leave from and go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Path {
-    /// Which socket of [`Outside::sockets`].
-    pub(super) socket: usize,
+    pub(super) carrier: Carrier,
     /// The local address that the viewer knows.
     pub(super) source: IpAddr,
     pub(super) destination: SocketAddr,
@@ -48,11 +56,15 @@ impl Message {
     }
 }
 
+/// How messages get to the kernel: [`send`], but for tests.
+type HandOver = fn(&DatagramSocket, SendMethod, &[u8], &[Message]) -> io::Result<usize>;
+
 /// Datagrams that wait to be sent, in order.
 pub(super) struct Batch {
     bytes: Vec<u8>,
     messages: Vec<Message>,
     method: SendMethod,
+    hand_over: HandOver,
     /// Bytes ever added.
     pushed_bytes: u64,
     /// When the live units whose last datagram is in here were received from their cameras.
@@ -66,6 +78,7 @@ impl Batch {
             bytes: Vec::with_capacity(256 << 10),
             messages: Vec::with_capacity(MAX_MESSAGES),
             method,
+            hand_over: send,
             pushed_bytes: 0,
             ended_units_us: Vec::new(),
         }
@@ -140,27 +153,37 @@ impl Batch {
         let (mut datagrams, mut bytes) = (0, 0);
         let mut patience = FULL_FOR;
         while let Some(first) = rest.first() {
-            let same = rest.iter().take_while(|m| m.path.socket == first.path.socket).count();
+            let carrier = first.path.carrier;
+            let same = rest.iter().take_while(|m| m.path.carrier == carrier).count();
             let (now, later) = rest.split_at(same.min(MAX_MESSAGES));
-            let Some(socket) = outside.sockets.get(first.path.socket) else {
+            let socket = match carrier {
+                Carrier::Socket(socket) => outside.sockets.get(socket),
+                Carrier::Connection(number) => {
+                    let put = put_out(&self.bytes, now, number, outside);
+                    (datagrams, bytes) = (datagrams + put.0, bytes + put.1);
+                    rest = later;
+                    continue;
+                }
+            };
+            let Some(socket) = socket else {
                 count(&outside.counters.send_errors, now.len() as u64);
                 rest = later;
                 continue;
             };
-            let sent = match send(socket, self.method, &self.bytes, now) {
+            let sent = match (self.hand_over)(socket, self.method, &self.bytes, now) {
                 Ok(sent) => sent,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !patience.is_zero() => {
                     patience = patience.saturating_sub(socket.wait_writable(patience));
                     0
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-                Err(error) if first.segments() > 1 && refuses_segments(&error) => {
-                    if self.method == SendMethod::Segmented {
+                Err(error) if first.segments() > 1 && refuses_message(&error) => {
+                    if self.method == SendMethod::Segmented && refuses_segments(&error) {
                         tracing::warn!(%error, "a network device refuses UDP segmentation offload; sending without");
                         self.method = SendMethod::Batched;
                     }
                     let apart = send_apart(socket, &self.bytes, first, outside);
-                    datagrams += apart;
+                    (datagrams, bytes) = (datagrams + apart.0, bytes + apart.1);
                     rest = &rest[1..];
                     continue;
                 }
@@ -200,18 +223,42 @@ fn send(socket: &DatagramSocket, method: SendMethod, bytes: &[u8], messages: &[M
     }
 }
 
-/// EIO: the device cannot checksum segments. EINVAL: a segment is larger than its route takes.
-fn refuses_segments(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE))
+/// Puts `messages` into the outbox of a connection; how many datagrams and bytes found room.
+fn put_out(bytes: &[u8], messages: &[Message], number: u64, outside: &Outside) -> (u64, u64) {
+    let (mut datagrams, mut put_bytes) = (0, 0);
+    for message in messages {
+        let framed = &bytes[message.start..message.start + message.length];
+        if outside.connections.push(number, framed, message.segment) {
+            datagrams += message.segments() as u64;
+            put_bytes += message.length as u64;
+        } else {
+            count(&outside.counters.send_errors, message.segments() as u64);
+        }
+    }
+    (datagrams, put_bytes)
 }
 
-/// Sends the segments of one message one by one; how many went out.
-fn send_apart(socket: &DatagramSocket, bytes: &[u8], message: &Message, outside: &Outside) -> u64 {
+/// Whether segments are refused whatever they are and wherever they go. EIO: the device cannot checksum them.
+fn refuses_segments(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EIO | libc::ENOPROTOOPT | libc::EOPNOTSUPP)
+    )
+}
+
+/// Whether a message may go when its segments go one by one. EINVAL, EMSGSIZE: a segment is larger than its route takes,
+/// which is the destination's affair and nobody else's: one viewer with a narrow path must not slow down all others.
+fn refuses_message(error: &io::Error) -> bool {
+    refuses_segments(error) || matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EMSGSIZE))
+}
+
+/// Sends the segments of one message one by one; how many datagrams and bytes went out.
+fn send_apart(socket: &DatagramSocket, bytes: &[u8], message: &Message, outside: &Outside) -> (u64, u64) {
     let all = &bytes[message.start..message.start + message.length];
-    let mut sent = 0;
+    let mut sent = (0, 0);
     for datagram in all.chunks(message.segment) {
         match socket.send_now(datagram, message.path.source, message.path.destination) {
-            Ok(()) => sent += 1,
+            Ok(()) => sent = (sent.0 + 1, sent.1 + datagram.len() as u64),
             Err(_) => count(&outside.counters.send_errors, 1),
         }
     }

@@ -6,10 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use str0m::crypto::Sha1HmacProvider;
 use str0m::ice::StunMessage;
 
+/// The number of a request (RFC 8489 §5).
+pub(super) type Transaction = [u8; 12];
+
 /// A viewer's question.
 pub(super) struct Consent {
     /// What to answer, to the address that asked.
     pub(super) reply: Vec<u8>,
+    /// The request's own number, by which a replay is known.
+    pub(super) transaction: Transaction,
     /// The viewer wants its media at the address that it asks from.
     pub(super) nominates: bool,
 }
@@ -33,6 +38,7 @@ pub(super) fn answer(
         reply.truncate(length);
         Some(Consent {
             reply,
+            transaction: *datagram.get(8..)?.first_chunk()?,
             nominates: request.use_candidate(),
         })
     };

@@ -387,9 +387,10 @@ mod tests {
 
     #[tokio::test]
     async fn ipv6_too() {
-        if std::net::UdpSocket::bind("[::1]:0").is_ok() {
-            exchange("[::]:0", "::1").await;
+        if std::net::UdpSocket::bind("[::1]:0").is_err() {
+            return eprintln!("ipv6_too: not tried, this machine has no ::1");
         }
+        exchange("[::]:0", "::1").await;
     }
 
     #[tokio::test]

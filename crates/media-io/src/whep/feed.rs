@@ -4,8 +4,9 @@ use super::packets::{CutUnit, Cutter};
 use super::picture::DisplayOrder;
 use super::shard::Command;
 use super::stats::{Counters, count};
+use super::transcoding::{Listening, Transcoders};
 use crate::hub::{GOP_CACHE_BYTES, Hub, Sink};
-use media_core::AccessUnit;
+use media_core::{AccessUnit, Codec};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,16 +32,20 @@ struct InletState {
     queue: VecDeque<Arc<AccessUnit>>,
     bytes: usize,
     waiting_for_key: bool,
+    /// Units were dropped since the shard came last.
+    overflown: bool,
     /// The shard knows and has not come yet: one wake is enough.
     woken: bool,
 }
 
 impl Inlet {
-    fn take_all(&self) -> VecDeque<Arc<AccessUnit>> {
+    /// What waits, and whether units before it were dropped.
+    fn take_all(&self) -> (VecDeque<Arc<AccessUnit>>, bool) {
         let mut state = self.state.lock();
         state.bytes = 0;
         state.woken = false;
-        std::mem::take(&mut state.queue)
+        let overflown = std::mem::take(&mut state.overflown);
+        (std::mem::take(&mut state.queue), overflown)
     }
 }
 
@@ -49,7 +54,8 @@ impl Sink for Inlet {
         if self.closed.load(Ordering::Acquire) {
             return false;
         }
-        if unit.track >= TRACKS {
+        // AAC comes as Opus, from the transcoders.
+        if unit.track >= TRACKS || unit.parameters.codec == Codec::Aac {
             return true;
         }
         let mut state = self.state.lock();
@@ -58,6 +64,7 @@ impl Sink for Inlet {
             state.queue.clear();
             state.bytes = 0;
             state.waiting_for_key = true;
+            state.overflown = true;
         }
         if state.waiting_for_key {
             if unit.track != 0 || !unit.key {
@@ -83,6 +90,8 @@ pub(super) struct Feed {
     hub: Arc<Hub>,
     inlet: Arc<Inlet>,
     sink: Arc<dyn Sink>,
+    /// Some viewer takes Opus: what the camera sends as AAC is transcoded.
+    listening: Option<Listening>,
     gop: Vec<Arc<CutUnit>>,
     gop_bytes: usize,
     order: DisplayOrder,
@@ -111,6 +120,7 @@ impl Feed {
             hub,
             inlet,
             sink,
+            listening: None,
             gop: Vec::new(),
             gop_bytes: 0,
             order: DisplayOrder::default(),
@@ -118,10 +128,25 @@ impl Feed {
         }
     }
 
+    /// Takes Opus made of the camera's AAC too, or no longer.
+    pub(super) fn listen(&mut self, listens: bool, transcoders: &Arc<Transcoders>) {
+        if !listens {
+            self.listening = None;
+        } else if self.listening.is_none() {
+            self.listening = transcoders.listen(&self.hub, &self.sink);
+        }
+    }
+
     /// What the hub has handed over since the last call, cut, in decoding order, less the pictures that cannot be
     /// shown.
     pub(super) fn take(&mut self, cutter: &mut Cutter, counters: &Counters) -> Vec<Arc<CutUnit>> {
-        let units = self.inlet.take_all();
+        let (units, overflown) = self.inlet.take_all();
+        if overflown {
+            // What is kept ends in a hole: who joins would freeze there.
+            self.gop.clear();
+            self.gop_bytes = 0;
+            self.waiting_for_key = true;
+        }
         let mut taken = Vec::with_capacity(units.len());
         for unit in units {
             if unit.track == 0 && !self.admits(&unit, counters) {
@@ -319,6 +344,23 @@ mod tests {
             assert!(bench.gop().len() <= 16);
         }
         assert!(bench.gop().is_empty(), "a GOP beyond the cap is not given in part");
+    }
+
+    #[test]
+    fn a_gop_with_a_hole_is_given_to_nobody() {
+        let hub = Hub::new("a/main", GOP_CACHE_BYTES);
+        let mut bench = Bench::new(&hub);
+        hub.publish(&unit(0, 0, true, 100, false));
+        bench.take();
+        assert_eq!(bench.gop(), [0]);
+        for pts in 1..100 {
+            hub.publish(&unit(0, pts, false, 1 << 20, false));
+        }
+        assert!(bench.take().is_empty() && bench.gop().is_empty());
+        hub.publish(&unit(0, 100, false, 100, false));
+        hub.publish(&unit(0, 101, true, 100, false));
+        bench.take();
+        assert_eq!(bench.gop(), [101]);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What strangers send, as the fuzz targets reach it.
 
 use super::demultiplex::stun_ufrag;
+use super::framing::next_frame;
 use super::offer::Offer;
+use bytes::BytesMut;
 
 /// Reads an offer, and what is kept of it.
 pub fn read_offer(text: &str) {
@@ -23,5 +25,16 @@ pub fn read_offer(text: &str) {
 pub fn read_stun(datagram: &[u8]) {
     if let Some(name) = stun_ufrag(datagram) {
         assert!(name.len() < datagram.len());
+    }
+}
+
+/// Takes the datagrams out of what came by a TCP connection.
+pub fn read_frames(stream: &[u8]) {
+    let mut received = BytesMut::from(stream);
+    let mut left = received.len();
+    while let Ok(Some(frame)) = next_frame(&mut received) {
+        assert_eq!(left - received.len(), 2 + frame.len());
+        left = received.len();
+        read_stun(&frame);
     }
 }

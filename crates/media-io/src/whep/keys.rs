@@ -8,6 +8,7 @@ use media_core::srtp::{SrtpProfile, SrtpReceiver, SrtpSender};
 use media_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 use str0m::config::{CryptoProvider, DtlsCert, DtlsVersion};
@@ -88,16 +89,22 @@ impl Dtls {
     }
 
     /// Hands a datagram of the viewer to DTLS and gives each answer to `send`. True when the viewer said goodbye.
-    pub(super) fn receive(&self, datagram: &[u8], send: impl FnMut(&[u8])) -> bool {
-        // What is no DTLS of this session (anyone can forge it) is without effect.
-        let _ = self.0.instance.lock().handle_packet(datagram);
-        self.drain(send)
+    ///
+    /// `Internal`: the instance has broken and is of no further use.
+    pub(super) fn receive(&self, datagram: &[u8], send: impl FnMut(&[u8])) -> Result<bool> {
+        guarded(|| {
+            // What is no DTLS of this session (anyone can forge it) is without effect.
+            let _ = self.0.instance.lock().handle_packet(datagram);
+            self.drain(send)
+        })
     }
 
-    /// Says goodbye (close_notify).
-    pub(super) fn close(&self, send: impl FnMut(&[u8])) {
-        let _ = self.0.instance.lock().close();
-        self.drain(send);
+    /// Says goodbye (close_notify). `Internal`: the instance has broken.
+    pub(super) fn close(&self, send: impl FnMut(&[u8])) -> Result<()> {
+        guarded(|| {
+            let _ = self.0.instance.lock().close();
+            self.drain(send);
+        })
     }
 
     fn drain(&self, mut send: impl FnMut(&[u8])) -> bool {
@@ -116,6 +123,11 @@ impl Dtls {
         }
         closed
     }
+}
+
+/// Runs code of the DTLS library: a parser of strangers' bytes that we did not write.
+fn guarded<T>(act: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|_| Error::new(ErrorKind::Internal, "the DTLS of a viewer has broken"))
 }
 
 /// A DTLS provider whose instances can be watched.
@@ -214,5 +226,61 @@ impl DtlsInstance for WatchedInstance {
 
     fn close(&mut self) -> std::result::Result<(), DtlsImplError> {
         self.0.instance.lock().close()
+    }
+}
+
+/// A connected viewer's DTLS that panics at whatever it is given.
+#[cfg(test)]
+impl Dtls {
+    pub(super) fn broken() -> Self {
+        Self(Arc::new(Watched {
+            instance: Mutex::new(Box::new(Broken)),
+            agreement: Mutex::default(),
+        }))
+    }
+}
+
+#[cfg(test)]
+#[derive(Debug)]
+struct Broken;
+
+#[cfg(test)]
+impl DtlsInstance for Broken {
+    fn set_active(&mut self, _: bool) {}
+
+    fn handle_packet(&mut self, _: &[u8]) -> std::result::Result<(), DtlsImplError> {
+        panic!("as if by an assertion of the library")
+    }
+
+    fn poll_output<'a>(&mut self, _: &'a mut [u8]) -> DtlsOutput<'a> {
+        panic!("as if by an assertion of the library")
+    }
+
+    fn handle_timeout(&mut self, _: Instant) -> std::result::Result<(), DtlsImplError> {
+        Ok(())
+    }
+
+    fn send_application_data(&mut self, _: &[u8]) -> std::result::Result<usize, DtlsImplError> {
+        Ok(0)
+    }
+
+    fn is_active(&self) -> bool {
+        false
+    }
+
+    fn protocol_version(&self) -> Option<ProtocolVersion> {
+        None
+    }
+
+    fn is_closing(&self) -> bool {
+        false
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    fn close(&mut self) -> std::result::Result<(), DtlsImplError> {
+        Ok(())
     }
 }

@@ -3,6 +3,9 @@
 /// Viewers by which a shard that shows a camera already may exceed the emptiest, before a second one shows it too.
 const UNEVEN_VIEWERS: usize = 32;
 
+/// The load of a shard that is no more: it is chosen when no other is left.
+pub(super) const LOST: usize = usize::MAX / 2;
+
 /// The shard for a viewer of a hub: one that cuts the hub's pictures already, unless that makes it much fuller than the
 /// emptiest.
 pub(super) fn choose_shard(loads: &[usize], shows: Option<&Vec<usize>>) -> usize {
@@ -28,6 +31,8 @@ mod tests {
         assert_eq!(choose_shard(&[3, 1, 2], None), 1);
         assert_eq!(choose_shard(&[3, 1, 2], Some(&vec![1, 0, 0])), 0);
         assert_eq!(choose_shard(&[40, 1, 2], Some(&vec![40, 0, 0])), 1);
+        assert_eq!(choose_shard(&[LOST, 7], None), 1);
+        assert_eq!(choose_shard(&[LOST, LOST], None), 0, "whoever sends there is told");
         assert_eq!(
             choose_shard(&[40, 10, 2], Some(&vec![40, 1, 0])),
             1,

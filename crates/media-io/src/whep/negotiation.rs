@@ -38,6 +38,8 @@ pub(super) struct AgreedStream {
     pub(super) playout_delay_id: Option<u8>,
     /// Of the send time, from which the viewer estimates what its path carries.
     pub(super) send_time_id: Option<u8>,
+    /// How long after their arrival pictures are shown at least and at most, ms; 0 to 0 is at once.
+    pub(super) shown_after_ms: (u16, u16),
 }
 
 /// A session ready for its viewer.
@@ -229,6 +231,7 @@ fn agreed_stream(rtc: &mut Rtc, choice: &Choice<'_>) -> Option<AgreedStream> {
         mid_id,
         playout_delay_id,
         send_time_id,
+        shown_after_ms: (0, 0),
     })
 }
 

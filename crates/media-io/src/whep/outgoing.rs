@@ -18,6 +18,13 @@ const MAX_HEADER_BYTES: usize = 12 + 4 + 4 + 4 + 20;
 /// Where the send time of a packet stands, if it has one: first among the extensions.
 const SEND_TIME: std::ops::Range<usize> = 17..20;
 
+/// The extension that says how long after their arrival pictures are shown: two numbers of 12 bits, in units of 10 ms.
+fn playout_delay((least_ms, most_ms): (u16, u16)) -> [u8; 3] {
+    let (least, most) = (least_ms / 10, most_ms / 10);
+    let [_, bytes @ ..] = (u32::from(least & 0xfff) << 12 | u32::from(most & 0xfff)).to_be_bytes();
+    bytes
+}
+
 /// Everything of a packet's header that stays the same.
 #[derive(Debug, Clone, Copy)]
 struct Header {
@@ -119,6 +126,8 @@ pub(super) struct Underway {
     /// When the camera's unit was received, for units at the live edge.
     pub(super) live_since_us: Option<u64>,
     named: bool,
+    /// Since when it waits behind others, in µs since the start.
+    pub(super) waits_since_us: u64,
 }
 
 impl Underway {
@@ -131,6 +140,7 @@ impl Underway {
             next: 0,
             live_since_us: live.then_some(cut.received_us),
             named: false,
+            waits_since_us: u64::MAX,
         }
     }
 }
@@ -138,9 +148,9 @@ impl Underway {
 impl Outgoing {
     /// A stream whose first packets have these (random, RFC 3550 §5.1) numbers.
     pub(super) fn new(agreed: AgreedStream, timestamp: u32, sequence: u16, repeats_sequence: u16) -> Self {
-        // Pictures are shown as soon as decoded: what a guard watches is now, and no smoothness is worth being late.
-        let at_once: (Option<u8>, &[u8]) = match agreed.codec.kind() {
-            TrackKind::Video => (agreed.playout_delay_id, &[0, 0, 0]),
+        let delay = playout_delay(agreed.shown_after_ms);
+        let delay: (Option<u8>, &[u8]) = match agreed.codec.kind() {
+            TrackKind::Video => (agreed.playout_delay_id, &delay),
             _ => (None, &[]),
         };
         let name = (agreed.mid_id, agreed.mid.as_bytes());
@@ -153,14 +163,14 @@ impl Outgoing {
         // rollover (RFC 3711 §3.3.1), and early losses must not hide one.
         let early = |number: u16| u64::from(number & 0x7fff);
         let repeats = agreed.repeats.map(|(payload_type, ssrc)| Repeats {
-            header: Header::new(payload_type, ssrc, send_time_id, &[at_once]),
+            header: Header::new(payload_type, ssrc, send_time_id, &[delay]),
             sequence: early(repeats_sequence),
             ssrc,
         });
         Self {
             timeline: Timeline::new(timestamp, agreed.clock_rate),
-            named: Header::new(agreed.payload_type, agreed.ssrc, send_time_id, &[at_once, name]),
-            plain: Header::new(agreed.payload_type, agreed.ssrc, send_time_id, &[at_once]),
+            named: Header::new(agreed.payload_type, agreed.ssrc, send_time_id, &[delay, name]),
+            plain: Header::new(agreed.payload_type, agreed.ssrc, send_time_id, &[delay]),
             repeats,
             sequence: early(sequence),
             first_sequence: early(sequence),
@@ -283,5 +293,17 @@ impl Outgoing {
         if let Some(repeats) = &self.repeats {
             rtcp::write_goodbye(repeats.ssrc, out);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn playout_delays_are_two_numbers_of_twelve_bits() {
+        assert_eq!(playout_delay((0, 0)), [0, 0, 0]);
+        assert_eq!(playout_delay((119, 500)), [0x00, 0xb0, 0x32]);
+        assert_eq!(playout_delay((40_950, 40_959)), [0xff, 0xff, 0xff]);
     }
 }

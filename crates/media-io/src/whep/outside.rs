@@ -1,6 +1,7 @@
 //! What sessions reach of the world: sockets, clocks, counters.
 
-use super::batch::Path;
+use super::batch::{Carrier, Path};
+use super::connections::Connections;
 use super::datagram::DatagramSocket;
 use super::packets::CutUnit;
 use super::stats::{Counters, count};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 /// Sockets, clocks and counters shared by the reception and all shards.
 pub(super) struct Outside {
     pub(super) sockets: Vec<DatagramSocket>,
+    pub(super) connections: Arc<Connections>,
     pub(super) counters: Arc<Counters>,
     clock: Arc<dyn Clock>,
     origin: Instant,
@@ -26,6 +28,7 @@ impl Outside {
     pub(super) fn new(sockets: Vec<DatagramSocket>, counters: Arc<Counters>, clock: Arc<dyn Clock>) -> Self {
         Self {
             sockets,
+            connections: Arc::default(),
             counters,
             origin: Instant::now(),
             origin_utc_us: clock.utc_us(),
@@ -52,7 +55,7 @@ impl Outside {
         };
         let socket = self.sockets.iter().position(fits)?;
         Some(Path {
-            socket,
+            carrier: Carrier::Socket(socket),
             source: source.ip(),
             destination,
         })
@@ -60,13 +63,26 @@ impl Outside {
 
     /// Sends one datagram. What the system refuses is lost, as on any network, and counted.
     pub(super) fn send(&self, bytes: &[u8], path: Option<Path>) {
-        let sent = path.and_then(|path| Some((self.sockets.get(path.socket)?, path)));
-        let sent = sent.is_some_and(|(socket, path)| socket.send_now(bytes, path.source, path.destination).is_ok());
+        let sent = path.is_some_and(|path| match path.carrier {
+            Carrier::Socket(socket) => {
+                let socket = self.sockets.get(socket);
+                socket.is_some_and(|socket| socket.send_now(bytes, path.source, path.destination).is_ok())
+            }
+            Carrier::Connection(number) => self.connections.push(number, bytes, bytes.len()),
+        });
         if sent {
             count(&self.counters.datagrams_sent, 1);
             count(&self.counters.bytes_sent, bytes.len() as u64);
         } else {
             count(&self.counters.send_errors, 1);
+        }
+    }
+
+    /// How many bytes may be added to what waits on the way of `path`. Without end for UDP, where nothing waits.
+    pub(super) fn room(&self, path: &Path) -> usize {
+        match path.carrier {
+            Carrier::Socket(_) => usize::MAX,
+            Carrier::Connection(number) => self.connections.room(number),
         }
     }
 

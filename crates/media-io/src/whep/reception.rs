@@ -1,37 +1,38 @@
-//! The task that reads the sockets: whose datagram is it, connecting viewers, liveness.
+//! The task that reads what viewers send: whose datagram is it, connecting viewers, liveness.
 //!
 //! A first datagram finds its session by the ufrag in its STUN request, later ones by their address. Handshakes are done
 //! here, away from the threads that send pictures; a connected viewer is handed to a shard, and from then on this task
 //! only answers its ICE requests, keeps its DTLS for the goodbye, and passes its RTCP on.
 
 use super::SessionId;
+use super::batch::Carrier;
 use super::consent;
 use super::demultiplex::stun_ufrag;
 use super::feed::feed_of;
-use super::load::choose_shard;
+use super::framing::MAX_FRAME_BYTES;
+use super::handshake::Origin;
+use super::listener::Arrived;
+use super::load::{LOST, choose_shard};
 use super::outside::Outside;
 use super::session::{CONNECT_WITHIN, Connected, End, Session, State};
-use super::shard;
+use super::shard::{self, ShardHandle};
 use super::stats::count;
 use super::viewer::Viewer;
 use crate::hub::Hub;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BinaryHeap, HashMap};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use str0m::crypto::Sha1HmacProvider;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 /// Datagrams taken from a socket, and commands, before everything else gets its turn.
 const BATCH: usize = 256;
-/// Larger than any datagram that a viewer sends (DTLS flights stay below 1500).
-const RECEIVE_BYTES: usize = 2048;
 
 /// What the reception is told. Ordered: a session is known before its viewer can have its answer.
 pub(super) enum Command {
@@ -45,30 +46,36 @@ pub(super) enum Command {
     CloseHub(Arc<Hub>),
     /// A shard gives a viewer up.
     Ended(u64, End),
+    /// A shard's thread has died.
+    ShardLost(usize),
     /// Everything is to end.
     Shutdown,
 }
 
-/// Ids of the sessions that exist, shared with those who open and close them.
-pub(super) type OpenSessions = Arc<Mutex<HashSet<SessionId>>>;
+/// The sessions that exist, shared with those who open and close them, and the ICE user names that each viewer offered.
+pub(super) type OpenSessions = Arc<Mutex<HashMap<SessionId, Vec<String>>>>;
 
 pub(super) struct Reception {
     outside: Arc<Outside>,
     hmac: &'static dyn Sha1HmacProvider,
     commands: UnboundedReceiver<Command>,
+    /// What comes by TCP.
+    arrived: mpsc::Receiver<Arrived>,
     open: OpenSessions,
-    shards: Vec<Sender<shard::Command>>,
-    /// Viewers of each shard.
+    shards: Vec<ShardHandle>,
+    /// Viewers of each shard; `LOST` when it has died.
     loads: Vec<usize>,
     /// Which shards show a hub, with how many viewers each.
     shows: HashMap<usize, Vec<usize>>,
     /// RTCP for each shard, passed on together.
-    feedback: Vec<Vec<(u64, Box<[u8]>)>>,
+    feedback: Vec<Vec<shard::Feedback>>,
     sessions: HashMap<u64, Session>,
     next_key: u64,
     by_id: HashMap<SessionId, u64>,
     by_ufrag: HashMap<String, u64>,
     by_address: HashMap<SocketAddr, u64>,
+    /// Whose TCP connections are.
+    by_connection: HashMap<u64, u64>,
     timers: BinaryHeap<Reverse<(Instant, u64)>>,
     stopping: bool,
 }
@@ -78,13 +85,15 @@ impl Reception {
         outside: Arc<Outside>,
         hmac: &'static dyn Sha1HmacProvider,
         commands: UnboundedReceiver<Command>,
+        arrived: mpsc::Receiver<Arrived>,
         open: OpenSessions,
-        shards: Vec<Sender<shard::Command>>,
+        shards: Vec<ShardHandle>,
     ) -> Self {
         Self {
             outside,
             hmac,
             commands,
+            arrived,
             open,
             loads: vec![0; shards.len()],
             shows: HashMap::new(),
@@ -95,6 +104,7 @@ impl Reception {
             by_id: HashMap::new(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
+            by_connection: HashMap::new(),
             timers: BinaryHeap::new(),
             stopping: false,
         }
@@ -110,6 +120,10 @@ impl Reception {
                 };
                 self.obey(command);
             }
+            // Told within the loop above: nothing need ever arrive that would end the wait.
+            if self.stopping {
+                break;
+            }
             self.receive();
             self.run_timers();
             self.wait().await;
@@ -118,9 +132,8 @@ impl Reception {
         for key in keys {
             self.remove(key, End::Left);
         }
-        for shard in &self.shards {
-            let _ = shard.send(shard::Command::Stop);
-        }
+        self.outside.connections.stop();
+        // The shards' handles go now, and with them the shards.
     }
 
     /// Returns when there is something to do.
@@ -138,6 +151,8 @@ impl Reception {
                 None => self.stopping = true,
             },
             () = readable => {}
+            // Without a TCP port nobody sends.
+            Some(arrived) = self.arrived.recv() => self.take(arrived),
             () = tokio::time::sleep_until(next.into()) => {}
         }
     }
@@ -163,6 +178,7 @@ impl Reception {
             }
             Command::Resize(id, tile_height_px) => self.resize(&id, tile_height_px),
             Command::Ended(key, end) => self.remove(key, end),
+            Command::ShardLost(shard) => self.lose(shard),
             Command::Shutdown => self.stopping = true,
         }
     }
@@ -214,6 +230,17 @@ impl Reception {
         }
     }
 
+    /// Ends the sessions of a shard that has died, so that their viewers come again, and gives it no more.
+    fn lose(&mut self, shard: usize) {
+        let served = |session: &Session| matches!(&session.state, State::Connected(by) if by.shard == shard);
+        let of_shard = self.sessions.iter().filter(|(_, session)| served(session));
+        let keys: Vec<u64> = of_shard.map(|(key, _)| *key).collect();
+        for key in keys {
+            self.remove(key, End::Failed);
+        }
+        self.loads[shard] = LOST;
+    }
+
     fn open(&mut self, session: Session) {
         let key = self.next_key;
         self.next_key += 1;
@@ -224,7 +251,7 @@ impl Reception {
     }
 
     fn receive(&mut self) {
-        let mut buffer = [0; RECEIVE_BYTES];
+        let mut buffer = [0; MAX_FRAME_BYTES];
         for socket in 0..self.outside.sockets.len() {
             for _ in 0..BATCH {
                 let Ok((length, source, destination)) = self.outside.sockets[socket].receive(&mut buffer) else {
@@ -232,10 +259,19 @@ impl Reception {
                     break;
                 };
                 count(&self.outside.counters.datagrams_received, 1);
-                if !self.dispatch(&buffer[..length], source, destination) {
+                let origin = Origin {
+                    local: destination,
+                    viewer: source,
+                    carrier: Carrier::Socket(socket),
+                };
+                if !self.dispatch(&buffer[..length], &origin) {
                     count(&self.outside.counters.datagrams_unknown, 1);
                 }
             }
+        }
+        for _ in 0..BATCH {
+            let Ok(arrived) = self.arrived.try_recv() else { break };
+            self.take(arrived);
         }
         for (shard, datagrams) in self.shards.iter().zip(&mut self.feedback) {
             if !datagrams.is_empty() {
@@ -244,16 +280,72 @@ impl Reception {
         }
     }
 
+    /// What a TCP connection has to tell.
+    fn take(&mut self, arrived: Arrived) {
+        let (connection, datagram) = match arrived {
+            Arrived::Datagram(connection, datagram) => (connection, datagram),
+            Arrived::Gone(number) => {
+                let key = self.by_connection.remove(&number);
+                if let Some(session) = key.and_then(|key| self.sessions.get_mut(&key)) {
+                    session.connections.retain(|known| *known != number);
+                }
+                return;
+            }
+        };
+        let origin = connection.origin();
+        count(&self.outside.counters.datagrams_received, 1);
+        if !self.dispatch(&datagram, &origin) {
+            count(&self.outside.counters.datagrams_unknown, 1);
+            // Whoever connects knows a session, and one only. One whose session has ended hears the last words.
+            let ending = connection.is_proven() && self.known(&origin).is_none();
+            if !ending {
+                self.outside.connections.refuse(connection.number);
+            }
+        }
+    }
+
+    /// The session that is known to send from there.
+    fn known(&self, origin: &Origin) -> Option<u64> {
+        match origin.carrier {
+            Carrier::Socket(_) => self.by_address.get(&origin.viewer).copied(),
+            Carrier::Connection(number) => self.by_connection.get(&number).copied(),
+        }
+    }
+
+    /// Notes that session `key` sends from there, where it has proven to be.
+    fn learn(&mut self, key: u64, origin: &Origin) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        match origin.carrier {
+            Carrier::Socket(_) => {
+                if let Some(forgotten) = session.learn(origin.viewer)
+                    && self.by_address.get(&forgotten) == Some(&key)
+                {
+                    self.by_address.remove(&forgotten);
+                }
+                self.by_address.insert(origin.viewer, key);
+            }
+            Carrier::Connection(number) => {
+                if let Some(spare) = session.take_connection(number) {
+                    self.outside.connections.refuse(spare);
+                }
+                self.by_connection.insert(number, key);
+                self.outside.connections.prove(number);
+            }
+        }
+    }
+
     /// Hands a datagram to its session; false when there is none.
-    fn dispatch(&mut self, datagram: &[u8], source: SocketAddr, destination: SocketAddr) -> bool {
+    fn dispatch(&mut self, datagram: &[u8], origin: &Origin) -> bool {
         let now = Instant::now();
         if let Some(ufrag) = stun_ufrag(datagram) {
             let Some(key) = self.by_ufrag.get(ufrag).copied() else {
                 return false;
             };
-            return self.stun(key, datagram, source, destination, now);
+            return self.stun(key, datagram, origin, now);
         }
-        let Some(key) = self.by_address.get(&source).copied() else {
+        let Some(key) = self.known(origin) else {
             return false;
         };
         let Some(session) = self.sessions.get_mut(&key) else {
@@ -261,25 +353,28 @@ impl Reception {
         };
         match &mut session.state {
             State::Connecting(connecting) => {
-                let taken = connecting
-                    .0
-                    .receive(&self.outside, datagram, (destination, source), now);
+                let taken = connecting.0.receive(&self.outside, datagram, origin, now);
                 self.after_handshake(key, taken.is_ok());
             }
             State::Connected(connected) => match datagram {
                 // RFC 7983 §7 and RFC 5761 §4.
                 [128..=191, 192..=223, ..] => {
                     if connected.takes_feedback(now) {
-                        self.feedback[connected.shard].push((key, datagram.into()));
+                        self.feedback[connected.shard].push((key, origin.viewer, datagram.into()));
                     } else {
                         count(&self.outside.counters.feedback_refused, 1);
                     }
                 }
                 [20..=63, ..] => {
-                    let path = self.outside.path(destination, source);
-                    let send = |reply: &[u8]| self.outside.send(reply, path);
-                    if connected.dtls.receive(datagram, send) {
-                        self.remove(key, End::Left);
+                    if !connected.takes_request(now) {
+                        count(&self.outside.counters.feedback_refused, 1);
+                        return true;
+                    }
+                    let send = |reply: &[u8]| self.outside.send(reply, Some(origin.path()));
+                    match connected.dtls.receive(datagram, send) {
+                        Ok(false) => {}
+                        Ok(true) => self.remove(key, End::Left),
+                        Err(_) => self.remove(key, End::Failed),
                     }
                 }
                 _ => count(&self.outside.counters.datagrams_malformed, 1),
@@ -290,42 +385,53 @@ impl Reception {
     }
 
     /// A STUN message that names session `key`; false when it is not signed by its viewer.
-    fn stun(&mut self, key: u64, datagram: &[u8], source: SocketAddr, destination: SocketAddr, now: Instant) -> bool {
+    fn stun(&mut self, key: u64, datagram: &[u8], origin: &Origin, now: Instant) -> bool {
+        let known = self.known(origin);
+        // A connection is one session's: there is nobody behind it but the viewer that opened it.
+        if matches!(origin.carrier, Carrier::Connection(_)) && known.is_some_and(|known| known != key) {
+            return false;
+        }
         let Some(session) = self.sessions.get_mut(&key) else {
             return false;
         };
+        if let State::Connected(connected) = &mut session.state
+            && !connected.takes_request(now)
+        {
+            count(&self.outside.counters.feedback_refused, 1);
+            return true;
+        }
         // A new address, or one that another session of the same machine had: only the password proves whose it is.
-        let Some(consent) = consent::answer(datagram, source, &session.password, self.hmac) else {
-            let known = self.by_address.get(&source) == Some(&key);
-            if known {
+        let Some(consent) = consent::answer(datagram, origin.viewer, &session.password, self.hmac) else {
+            if known == Some(key) {
                 count(&self.outside.counters.datagrams_malformed, 1);
             }
-            return known;
+            return known == Some(key);
         };
-        if self.by_address.get(&source) != Some(&key) {
-            if let Some(forgotten) = session.learn(source)
-                && self.by_address.get(&forgotten) == Some(&key)
-            {
-                self.by_address.remove(&forgotten);
-            }
-            self.by_address.insert(source, key);
+        let fresh = session.is_fresh(consent.transaction);
+        if fresh && known != Some(key) {
+            self.learn(key, origin);
         }
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return false;
+        };
         match &mut session.state {
             State::Connecting(connecting) => {
-                let taken = connecting
-                    .0
-                    .receive(&self.outside, datagram, (destination, source), now);
+                let taken = connecting.0.receive(&self.outside, datagram, origin, now);
                 self.after_handshake(key, taken.is_ok());
             }
             State::Connected(connected) => {
-                connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
-                let path = self.outside.path(destination, source);
-                self.outside.send(&consent.reply, path);
-                if let Some(path) = path
-                    && connected.moves_to(path, consent.nominates, now)
-                {
+                let path = origin.path();
+                self.outside.send(&consent.reply, Some(path));
+                if !fresh {
+                    return true;
+                }
+                if connected.moves_to(path, consent.nominates, now) {
                     count(&self.outside.counters.moves, 1);
                     let _ = self.shards[connected.shard].send(shard::Command::Move(key, path));
+                }
+                // Consent (RFC 7675) is for the path in use: from elsewhere anyone on the way may send it.
+                if connected.path == path {
+                    connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
                 }
             }
             State::Over => {}
@@ -401,9 +507,8 @@ impl Reception {
         let ladder = streams.ladder.as_mut();
         let first = ladder.and_then(|ladder| ladder.begin(self.outside.us(now)));
         let first = first.unwrap_or_else(|| session.hub.clone());
-        let (dtls, (local, remote)) = handshake.finish().ok()?;
+        let (dtls, path) = handshake.finish().ok()?;
         let contexts = dtls.srtp().ok()?;
-        let path = self.outside.path(local, remote)?;
         let heard_us = Arc::new(AtomicU64::new(self.outside.us(now)));
         let viewer = Viewer::new(key, path, contexts, streams, heard_us.clone());
         let shard = choose_shard(&self.loads, self.shows.get(&feed_of(&session.hub)));
@@ -441,9 +546,12 @@ impl Reception {
         if let State::Connected(connected) = &session.state {
             // The shard says goodbye in RTCP, DTLS does here: whichever the viewer understands first.
             let _ = self.shards[connected.shard].send(shard::Command::Leave(key));
-            connected
+            let closed = connected
                 .dtls
                 .close(|goodbye| self.outside.send(goodbye, Some(connected.path)));
+            if closed.is_err() && end != End::Failed {
+                count(&counters.failed, 1);
+            }
             counters.connected.fetch_sub(1, Ordering::Relaxed);
             self.loads[connected.shard] -= 1;
             unnote(&mut self.shows, feed_of(&session.hub), connected.shard);
@@ -460,6 +568,10 @@ impl Reception {
             if self.by_address.get(address) == Some(&key) {
                 self.by_address.remove(address);
             }
+        }
+        for number in &session.connections {
+            self.by_connection.remove(number);
+            self.outside.connections.end(*number);
         }
         self.open.lock().remove(&session.id);
     }

@@ -1,7 +1,8 @@
 //! A viewer as the reception knows it: who it is, whether it has connected, and when it was last heard.
 
 use super::SessionId;
-use super::batch::Path;
+use super::batch::{Carrier, Path};
+use super::consent::Transaction;
 use super::handshake::Handshake;
 use super::keys::Dtls;
 use super::outside::Outside;
@@ -20,8 +21,15 @@ pub(super) const SILENT_AFTER: Duration = Duration::from_secs(10);
 /// RTCP datagrams of one viewer that reach its shard, per second and at once. Chromium sends some twenty a second, and
 /// one per lost packet when it loses many.
 pub(super) const FEEDBACK_PER_S: u64 = 200;
+/// STUN requests and DTLS records of a connected viewer that are looked into, per second and at once. Chromium asks some
+/// twenty times a second at most while it compares paths; each costs two HMACs and an answer.
+pub(super) const REQUESTS_PER_S: u64 = 100;
 /// Addresses that one viewer may send from: interfaces of its machine, before ICE has chosen.
 const MAX_ADDRESSES: usize = 16;
+/// TCP connections that one viewer may have: one per address of this machine that it was told of, before ICE has chosen.
+const MAX_CONNECTIONS: usize = 32;
+/// Requests remembered per viewer, so that one who repeats them moves nothing: some minutes of consent.
+const MAX_TRANSACTIONS: usize = 64;
 /// A viewer that asks from elsewhere without nominating that address is followed when its address has been silent for
 /// so long: longer than the pause between two checks of Chromium (2.5 s).
 const MOVED_AFTER: Duration = Duration::from_secs(3);
@@ -50,6 +58,9 @@ pub(super) struct Session {
     pub(super) ufrag: String,
     pub(super) password: String,
     pub(super) addresses: VecDeque<SocketAddr>,
+    /// Its TCP connections, the oldest first.
+    pub(super) connections: VecDeque<u64>,
+    transactions: VecDeque<Transaction>,
     /// When the timer for this session stands, so that there is one at a time.
     pub(super) scheduled: Option<Instant>,
     pub(super) opened: Instant,
@@ -69,9 +80,8 @@ pub(super) struct Connected {
     pub(super) path: Path,
     /// When a signed request last came from where the media goes.
     path_heard: Instant,
-    /// How many more RTCP datagrams its shard takes, as of an instant.
-    feedback_credit: u64,
-    feedback_since: Instant,
+    feedback: Credit,
+    requests: Credit,
     /// When the viewer last proved to be there, in µs since the start; the shard knows of its reports.
     pub(super) heard_us: Arc<AtomicU64>,
 }
@@ -84,8 +94,8 @@ impl Connected {
             shard,
             path,
             path_heard: now,
-            feedback_credit: FEEDBACK_PER_S,
-            feedback_since: now,
+            feedback: Credit::new(FEEDBACK_PER_S, now),
+            requests: Credit::new(REQUESTS_PER_S, now),
             heard_us,
         }
     }
@@ -103,14 +113,42 @@ impl Connected {
 
     /// Whether one more RTCP datagram is passed on: a viewer gone mad shall not keep its shard busy.
     pub(super) fn takes_feedback(&mut self, now: Instant) -> bool {
-        let passed_ms = now.saturating_duration_since(self.feedback_since).as_millis() as u64;
-        let earned = passed_ms.min(1000) * FEEDBACK_PER_S / 1000;
-        if earned > 0 {
-            self.feedback_credit = (self.feedback_credit + earned).min(FEEDBACK_PER_S);
-            self.feedback_since = now;
+        self.feedback.take(now)
+    }
+
+    /// Whether one more STUN or DTLS datagram is looked into: it is done where everybody's are.
+    pub(super) fn takes_request(&mut self, now: Instant) -> bool {
+        self.requests.take(now)
+    }
+}
+
+/// How many more datagrams are taken, as of an instant.
+#[derive(Debug)]
+struct Credit {
+    per_s: u64,
+    left: u64,
+    since: Instant,
+}
+
+impl Credit {
+    /// `per_s` per second, and at once.
+    fn new(per_s: u64, now: Instant) -> Self {
+        Self {
+            per_s,
+            left: per_s,
+            since: now,
         }
-        let takes = self.feedback_credit > 0;
-        self.feedback_credit -= u64::from(takes);
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let passed_ms = now.saturating_duration_since(self.since).as_millis() as u64;
+        let earned = passed_ms.min(1000) * self.per_s / 1000;
+        if earned > 0 {
+            self.left = (self.left + earned).min(self.per_s);
+            self.since = now;
+        }
+        let takes = self.left > 0;
+        self.left -= u64::from(takes);
         takes
     }
 }
@@ -133,6 +171,8 @@ impl Session {
             ufrag,
             password,
             addresses: VecDeque::new(),
+            connections: VecDeque::new(),
+            transactions: VecDeque::new(),
             scheduled: None,
             opened: now,
             state: State::Connecting(Box::new((handshake, streams))),
@@ -142,11 +182,43 @@ impl Session {
     /// Remembers an address of the viewer; the one to forget for it, if any.
     pub(super) fn learn(&mut self, address: SocketAddr) -> Option<SocketAddr> {
         self.addresses.push_back(address);
-        if self.addresses.len() > MAX_ADDRESSES {
-            self.addresses.pop_front()
-        } else {
-            None
+        if self.addresses.len() <= MAX_ADDRESSES {
+            return None;
         }
+        let in_use = match &self.state {
+            State::Connected(connected) => Some(connected.path.destination),
+            _ => None,
+        };
+        // Never where the media goes: its reports would be a stranger's.
+        let oldest = self.addresses.iter().position(|known| Some(*known) != in_use)?;
+        self.addresses.remove(oldest)
+    }
+
+    /// Remembers a TCP connection of the viewer; the one to close for it, if any.
+    pub(super) fn take_connection(&mut self, number: u64) -> Option<u64> {
+        self.connections.push_back(number);
+        if self.connections.len() <= MAX_CONNECTIONS {
+            return None;
+        }
+        let in_use = match &self.state {
+            State::Connected(connected) => Some(connected.path.carrier),
+            State::Connecting(_) | State::Over => None,
+        };
+        let spare = |number: &u64| in_use != Some(Carrier::Connection(*number));
+        let at = self.connections.iter().position(spare)?;
+        self.connections.remove(at)
+    }
+
+    /// Remembers a signed request; false when it was made before: sent twice, or replayed by somebody on its way.
+    pub(super) fn is_fresh(&mut self, transaction: Transaction) -> bool {
+        if self.transactions.contains(&transaction) {
+            return false;
+        }
+        if self.transactions.len() == MAX_TRANSACTIONS {
+            self.transactions.pop_front();
+        }
+        self.transactions.push_back(transaction);
+        true
     }
 
     /// When `Reception::tick` is wanted next.
@@ -169,7 +241,7 @@ mod tests {
 
     fn path(port: u16) -> Path {
         Path {
-            socket: 0,
+            carrier: Carrier::Socket(0),
             source: "127.0.0.1".parse().unwrap(),
             destination: SocketAddr::from(([127, 0, 0, 1], port)),
         }

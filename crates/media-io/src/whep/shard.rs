@@ -14,13 +14,16 @@ use super::reception;
 use super::send_method::SendMethod;
 use super::session::End;
 use super::stats::count;
+use super::transcoding::Transcoders;
 use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
-use media_core::{Error, Result, TrackKind};
+use media_core::{Codec, Error, Result, TrackKind};
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -38,6 +41,8 @@ const REPORTS_US: u64 = 20_000;
 
 /// A change of stream out of the GOP cache costs at most this, a second of 4 Mbit/s; else it waits for a key frame.
 const MAX_CHANGE_BYTES: usize = 512 << 10;
+/// An SRTCP datagram: whose, where it came from, its bytes.
+pub(super) type Feedback = (u64, SocketAddr, Box<[u8]>);
 
 /// What a shard is told. Ordered: a viewer is known before its feedback can arrive.
 pub(super) enum Command {
@@ -50,13 +55,34 @@ pub(super) enum Command {
     /// A stream that a viewer might be sent was removed; there is another.
     Forsake(u64, Arc<Hub>),
     /// SRTCP datagrams of viewers, in the order of their arrival.
-    Feedback(Vec<(u64, Box<[u8]>)>),
+    Feedback(Vec<Feedback>),
     /// A viewer is gone or to be sent away; it is told.
     Leave(u64),
     /// Units wait in a feed's inlet.
     Ready(usize),
     /// Everything is to end.
     Stop,
+}
+
+/// What the reception holds of a shard: the shard ends with it, however that comes about.
+pub(super) struct ShardHandle(Sender<Command>);
+
+impl ShardHandle {
+    pub(super) fn new(commands: Sender<Command>) -> Self {
+        Self(commands)
+    }
+
+    /// Tells the shard something; an error when its thread has died.
+    pub(super) fn send(&self, command: Command) -> std::result::Result<(), SendError<Command>> {
+        self.0.send(command)
+    }
+}
+
+impl Drop for ShardHandle {
+    fn drop(&mut self) {
+        // The shard and its feeds hold senders too: without a word it would wait for ever.
+        let _ = self.0.send(Command::Stop);
+    }
 }
 
 /// The viewers of one hub on one shard.
@@ -73,6 +99,7 @@ struct Audience {
 
 pub(super) struct Shard {
     outside: Arc<Outside>,
+    transcoders: Arc<Transcoders>,
     commands: Receiver<Command>,
     wake: Sender<Command>,
     reception: UnboundedSender<reception::Command>,
@@ -85,25 +112,30 @@ pub(super) struct Shard {
     batch: Batch,
     plain: Vec<u8>,
     pace_at_us: u64,
+    /// The feed whose audience the pace stopped at, where the last portion was cut short.
+    pace_from: usize,
     reports_at_us: u64,
     stopping: bool,
 }
 
 impl Shard {
-    /// Starts a shard on a thread of its own. It ends on `Stop` or when nobody holds the sender any more; `ended` is
-    /// dropped then, after the sockets.
+    /// Starts a shard on a thread of its own. It ends on `Stop` or with its handle; `ended` is dropped then, after the
+    /// sockets. A panic ends its viewers' sessions: the reception is told.
     pub(super) fn start(
         number: usize,
         outside: Arc<Outside>,
+        transcoders: Arc<Transcoders>,
         method: SendMethod,
         reception: UnboundedSender<reception::Command>,
         ended: tokio::sync::mpsc::Sender<()>,
-    ) -> Result<Sender<Command>> {
+    ) -> Result<ShardHandle> {
         let (wake, commands) = channel();
-        let sender = wake.clone();
+        let handle = ShardHandle::new(wake.clone());
+        let supervisor = reception.clone();
         let shard = move || {
             let shard = Self {
                 outside,
+                transcoders,
                 commands,
                 wake,
                 reception,
@@ -114,15 +146,22 @@ impl Shard {
                 batch: Batch::new(method),
                 plain: Vec::new(),
                 pace_at_us: 0,
+                pace_from: 0,
                 reports_at_us: 0,
                 stopping: false,
             };
-            shard.run();
+            if catch_unwind(AssertUnwindSafe(|| shard.run())).is_err() {
+                tracing::error!(
+                    shard = number,
+                    "a thread that serves WebRTC viewers has died; its viewers are sent away"
+                );
+                let _ = supervisor.send(reception::Command::ShardLost(number));
+            }
             drop(ended);
         };
         let named = std::thread::Builder::new().name(format!("vms-webrtc-{number}"));
         named.spawn(shard).map_err(|e| Error::from(e).within("WebRTC shard"))?;
-        Ok(sender)
+        Ok(handle)
     }
 
     fn run(mut self) {
@@ -170,15 +209,16 @@ impl Shard {
         match command {
             Command::Join(hub, viewer) => self.join(hub, *viewer),
             Command::Move(key, path) => {
+                let now_us = self.now_us();
                 if let Some(viewer) = self.viewer(key) {
-                    viewer.path = path;
+                    viewer.follow(path, now_us);
                 }
             }
             Command::Resize(key, tile_height_px) => self.reconsider(key, |ladder| ladder.resize(tile_height_px)),
             Command::Forsake(key, hub) => self.reconsider(key, |ladder| ladder.close(&hub)),
             Command::Feedback(datagrams) => {
-                for (key, datagram) in datagrams {
-                    self.feedback(key, &datagram);
+                for (key, source, datagram) in datagrams {
+                    self.feedback(key, source, &datagram);
                 }
             }
             Command::Leave(key) => self.leave(key),
@@ -238,6 +278,9 @@ impl Shard {
         };
         viewer.flush(&mut turn);
         viewer.report(REPORT_US, &mut turn);
+        if viewer.hears(Codec::Opus) {
+            audience.feed.listen(true, &self.transcoders);
+        }
         audience.waiting |= viewer.is_waiting();
         self.places.insert(viewer.key, (id, audience.viewers.len()));
         audience.viewers.push(viewer);
@@ -251,6 +294,9 @@ impl Shard {
         let viewer = audience.viewers.swap_remove(at);
         if let Some(moved) = audience.viewers.get(at) {
             self.places.insert(moved.key, (id, at));
+        }
+        if viewer.hears(Codec::Opus) && !audience.viewers.iter().any(|viewer| viewer.hears(Codec::Opus)) {
+            audience.feed.listen(false, &self.transcoders);
         }
         if audience.is_empty() {
             self.audiences.remove(&id);
@@ -390,7 +436,7 @@ impl Shard {
         }
     }
 
-    fn feedback(&mut self, key: u64, datagram: &[u8]) {
+    fn feedback(&mut self, key: u64, source: SocketAddr, datagram: &[u8]) {
         let now_us = self.now_us();
         let Some((id, at)) = self.places.get(&key) else {
             return;
@@ -404,7 +450,7 @@ impl Shard {
             batch: &mut self.batch,
             now_us,
         };
-        viewer.receive(datagram, &mut self.plain, &mut turn);
+        viewer.receive(datagram, source, &mut self.plain, &mut turn);
         let wish = viewer.take_wish();
         self.batch.flush_when_full(&self.outside);
         if let Some(wish) = wish {
@@ -433,7 +479,15 @@ impl Shard {
     /// Sends a portion of what the pace held back; false when there is more to send now.
     fn pace(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) -> bool {
         let end_bytes = self.batch.pushed_bytes() + PORTION_BYTES;
-        for audience in self.audiences.values_mut().filter(|audience| audience.waiting) {
+        let waiting = self.audiences.iter().filter(|(_, audience)| audience.waiting);
+        let mut feeds: Vec<usize> = waiting.map(|(id, _)| *id).collect();
+        // Where it was cut short: audiences that are looked at first must not starve the others.
+        let first = feeds.iter().position(|id| *id == self.pace_from).unwrap_or(0);
+        feeds.rotate_left(first);
+        for id in feeds {
+            let Some(audience) = self.audiences.get_mut(&id) else {
+                continue;
+            };
             let first = std::mem::take(&mut audience.turn_of);
             for (at, viewer) in audience.viewers.iter_mut().enumerate().skip(first) {
                 if !viewer.is_waiting() {
@@ -441,6 +495,7 @@ impl Shard {
                 }
                 if self.batch.pushed_bytes() >= end_bytes {
                     audience.turn_of = at;
+                    self.pace_from = id;
                     return false;
                 }
                 let mut turn = Turn {
@@ -479,6 +534,7 @@ impl Shard {
                 let why = match leave {
                     Leave::CodecChanged => End::CodecChanged,
                     Leave::Failed => End::Failed,
+                    Leave::Unproven => End::TimedOut,
                 };
                 // The reception sends the viewer away; a reception that is gone has sent everyone away.
                 let _ = self.reception.send(reception::Command::Ended(key, why));
@@ -537,5 +593,67 @@ impl Audience {
     /// Whether nobody watches or is about to.
     fn is_empty(&self) -> bool {
         self.viewers.is_empty() && self.expected.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::hub::GOP_CACHE_BYTES;
+    use crate::whep::viewer::tests::{endless_gop, viewer};
+
+    fn shard() -> Shard {
+        let (wake, commands) = channel();
+        let (reception, _) = tokio::sync::mpsc::unbounded_channel();
+        // Transcodes nothing: the runtime may go.
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let outside = Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new()));
+        Shard {
+            transcoders: Transcoders::new(runtime.handle().clone(), outside.counters.clone()),
+            outside,
+            commands,
+            wake,
+            reception,
+            audiences: HashMap::new(),
+            places: HashMap::new(),
+            crossing: HashMap::new(),
+            cutter: Cutter::default(),
+            batch: Batch::new(SendMethod::Batched),
+            plain: Vec::new(),
+            pace_at_us: 0,
+            pace_from: 0,
+            reports_at_us: 0,
+            stopping: false,
+        }
+    }
+
+    #[test]
+    fn bursts_of_several_cameras_get_their_turn_in_time() {
+        let mut shard = shard();
+        // Each camera's viewers alone are worth three portions at a time.
+        let hubs: Vec<_> = (0..3).map(|n| Hub::new(format!("{n}/main"), GOP_CACHE_BYTES)).collect();
+        for key in 0..90 {
+            shard.join(hubs[key as usize % 3].clone(), viewer(key));
+        }
+        let gop = endless_gop();
+        for key in 0..90 {
+            shard.viewer(key).unwrap().start(&gop, 0);
+        }
+        shard
+            .audiences
+            .values_mut()
+            .for_each(|audience| audience.waiting = true);
+        // Time enough between portions for everyone's bucket to fill: there is always more than can be sent.
+        for turn in 1..=12 {
+            shard.pace(turn * 1_000_000, &mut Vec::new());
+            shard.batch.clear();
+        }
+        let mut began = [0; 3];
+        for key in 0..90 {
+            began[key as usize % 3] += usize::from(!shard.viewer(key).unwrap().is_untouched());
+        }
+        assert_eq!(began, [30; 3], "of 30 each");
     }
 }

@@ -1,9 +1,10 @@
 //! Counters of the WebRTC output and the delay that it adds.
 
+use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the WebRTC output has done since its start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Serialize, Default, PartialEq, Eq)]
 pub struct WhepStats {
     /// Sessions open now, connected or not yet.
     pub viewers: u64,
@@ -51,7 +52,7 @@ pub struct WhepStats {
     pub retransmissions_refused: u64,
     /// Receiver reports of viewers.
     pub receiver_reports: u64,
-    /// RTCP datagrams of viewers that sent too many.
+    /// RTCP, STUN and DTLS datagrams of connected viewers that sent too many.
     pub feedback_refused: u64,
     /// Viewers that were followed to another address.
     pub moves: u64,
@@ -61,6 +62,20 @@ pub struct WhepStats {
     pub switches_down: u64,
     /// Viewers now that are sent the sub stream but would be sent the main stream in a larger tile or on a wider path.
     pub viewers_on_sub: u64,
+    /// Worker processes that make Opus of AAC now.
+    pub transcoders_running: u64,
+    /// Workers that died or hung, each followed by a new one.
+    pub transcoder_restarts: u64,
+    /// Opus packets that workers made.
+    pub transcoded_packets: u64,
+    /// AAC units dropped because a worker was too slow.
+    pub transcoder_units_dropped: u64,
+    /// AAC units that cannot be decoded.
+    pub transcoder_units_malformed: u64,
+    /// TCP connections open now, those included that nobody knows yet.
+    pub tcp_connections: u64,
+    /// TCP connections closed because there were too many, or because they did not prove in time to be a viewer's.
+    pub tcp_refused: u64,
     /// Threads that serve viewers.
     pub shards: u64,
     /// How datagrams are handed to the kernel: `segmented`, `batched`, `single`.
@@ -70,7 +85,7 @@ pub struct WhepStats {
 }
 
 /// Quantiles of a delay in µs, with 6 % resolution.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct DelayStats {
     /// Number of measurements.
     pub count: u64,
@@ -114,6 +129,12 @@ pub(super) struct Counters {
     pub(super) switches_up: AtomicU64,
     pub(super) switches_down: AtomicU64,
     pub(super) viewers_on_sub: AtomicU64,
+    pub(super) transcoders_running: AtomicU64,
+    pub(super) transcoder_restarts: AtomicU64,
+    pub(super) transcoded_packets: AtomicU64,
+    pub(super) transcoder_units_dropped: AtomicU64,
+    pub(super) transcoder_units_malformed: AtomicU64,
+    pub(super) tcp_refused: AtomicU64,
     pub(super) delay: DelayHistogram,
 }
 
@@ -123,7 +144,7 @@ pub(super) fn count(counter: &AtomicU64, n: u64) {
 }
 
 impl Counters {
-    /// The counters now; `viewers`, shards and the send method are known to the caller.
+    /// The counters now; `viewers`, shards, the send method and TCP connections are known to the caller.
     pub(super) fn read(&self, viewers: u64) -> WhepStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         WhepStats {
@@ -155,6 +176,13 @@ impl Counters {
             switches_up: of(&self.switches_up),
             switches_down: of(&self.switches_down),
             viewers_on_sub: of(&self.viewers_on_sub),
+            transcoders_running: of(&self.transcoders_running),
+            transcoder_restarts: of(&self.transcoder_restarts),
+            transcoded_packets: of(&self.transcoded_packets),
+            transcoder_units_dropped: of(&self.transcoder_units_dropped),
+            transcoder_units_malformed: of(&self.transcoder_units_malformed),
+            tcp_connections: 0,
+            tcp_refused: of(&self.tcp_refused),
             shards: 0,
             send_method: "",
             delay: self.delay.read(),

@@ -8,11 +8,13 @@ use super::outside::Outside;
 use super::pacing::Pacer;
 use super::packets::CutUnit;
 use super::stats::count;
-use media_core::TrackKind;
+use crate::hub::GOP_CACHE_BYTES;
 use media_core::rtp::feedback::{Feedback, parse_feedback};
 use media_core::rtp::rtcp;
 use media_core::srtp::{SrtpReceiver, SrtpSender};
+use media_core::{Codec, TrackKind};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,8 +23,18 @@ const RESEND_PAUSE_US: u64 = 1_000_000;
 const MAX_RESEND_PAUSE_US: u64 = 32_000_000;
 /// What a viewer says of its path is thought about at most this often.
 const RECONSIDER_US: u64 = 250_000;
-/// A viewer whose queue holds more than this starts again at the next key frame.
+/// A viewer that has not asked for so long could show what it got: what it asks for now it has lost since. One whose
+/// decoder cannot use the GOP asks again within a second.
+const CONTENT_US: u64 = 2_500_000;
+/// A viewer whose queue holds more than this starts again at a key frame.
 const MAX_QUEUED_BYTES: usize = 8 << 20;
+/// So does one whose TCP connection is full, when a unit has waited for so long: it sees less rather than the past.
+const MAX_BEHIND_US: u64 = 1_000_000;
+/// Before each datagram on a TCP connection, RTP's header, its extensions and SRTP's tag: what a payload takes more.
+const OVERHEAD_BYTES: usize = 64;
+
+/// A viewer that has moved proves within this time that it is there. Browsers report once a second or so.
+const PROVEN_WITHIN_US: u64 = 5_000_000;
 
 /// What a viewer's shard works with while it serves it.
 pub(super) struct Turn<'a> {
@@ -57,6 +69,8 @@ pub(super) enum Leave {
     CodecChanged,
     /// What can be protected with one set of keys is used up.
     Failed,
+    /// No report came from where it is said to have moved.
+    Unproven,
 }
 
 /// A connected viewer.
@@ -68,6 +82,8 @@ pub(super) struct Viewer {
     heard_us: Arc<AtomicU64>,
     /// The streams that it may be sent, when more than one.
     pub(super) ladder: Option<Ladder>,
+    /// Since when the media goes where nothing that only the viewer can protect has come from.
+    unproven_since_us: Option<u64>,
     srtp_out: SrtpSender,
     srtp_in: SrtpReceiver,
     cname: String,
@@ -77,7 +93,10 @@ pub(super) struct Viewer {
     queue: VecDeque<Underway>,
     queued_bytes: usize,
     pacer: Pacer,
-    resend_after_us: u64,
+    /// When the GOP was last started, and when the viewer last needed it.
+    started_us: u64,
+    needed_us: u64,
+    /// How long after a start the next one may follow.
     resend_pause_us: u64,
     reconsider_at_us: u64,
     report_at_us: u64,
@@ -114,6 +133,7 @@ impl Viewer {
             path,
             heard_us,
             ladder,
+            unproven_since_us: None,
             srtp_out,
             srtp_in,
             cname,
@@ -123,8 +143,9 @@ impl Viewer {
             queue: VecDeque::new(),
             queued_bytes: 0,
             pacer: Pacer::new(0),
-            resend_after_us: 0,
-            resend_pause_us: RESEND_PAUSE_US / 2,
+            started_us: 0,
+            needed_us: 0,
+            resend_pause_us: 0,
             reconsider_at_us: 0,
             report_at_us: 0,
             wish: None,
@@ -134,6 +155,18 @@ impl Viewer {
     /// What the viewer wants, once.
     pub(super) fn take_wish(&mut self) -> Option<Wish> {
         self.wish.take()
+    }
+
+    /// Sends by `path` from now on. One signed request, which may be a replay or name somebody else's address, has asked
+    /// for it: without a report from there the session ends, however often it moves meanwhile.
+    pub(super) fn follow(&mut self, path: Path, now_us: u64) {
+        self.path = path;
+        self.unproven_since_us.get_or_insert(now_us);
+    }
+
+    /// Whether sound is sent to the viewer as `codec`.
+    pub(super) fn hears(&self, codec: Codec) -> bool {
+        self.audio.as_ref().is_some_and(|audio| audio.agreed.codec == codec)
     }
 
     /// Whether packets wait for their turn.
@@ -155,14 +188,8 @@ impl Viewer {
             self.pacer = Pacer::new(now_us);
             self.pacer.follow(bytes as u64, duration_us as u64);
         }
-        // A viewer that asks again right after the pause cannot use what it gets.
-        let helped = now_us.saturating_sub(self.resend_after_us) > 2 * self.resend_pause_us;
-        self.resend_pause_us = if helped {
-            RESEND_PAUSE_US
-        } else {
-            (2 * self.resend_pause_us).min(MAX_RESEND_PAUSE_US)
-        };
-        self.resend_after_us = now_us + self.resend_pause_us;
+        self.started_us = now_us;
+        self.resend_pause_us = (2 * self.resend_pause_us).clamp(RESEND_PAUSE_US, MAX_RESEND_PAUSE_US);
         self.phase = match gop {
             [] => Phase::WaitingForKey,
             _ => Phase::Bursting(gop.iter().cloned().collect()),
@@ -187,6 +214,16 @@ impl Viewer {
         }
     }
 
+    /// Notes that the viewer needs a key frame; whether it may have the GOP again now.
+    fn may_resend(&mut self, now_us: u64) -> bool {
+        let since_us = now_us.saturating_sub(self.needed_us.max(self.started_us));
+        self.needed_us = now_us;
+        if since_us >= CONTENT_US {
+            self.resend_pause_us = 0;
+        }
+        now_us >= self.started_us + self.resend_pause_us
+    }
+
     /// Hands over the next unit of video or audio, seen at `seen_us`, and sends what the pace allows.
     pub(super) fn push(&mut self, cut: &Arc<CutUnit>, seen_us: u64, turn: &mut Turn<'_>) {
         match cut.codec.kind() {
@@ -206,10 +243,19 @@ impl Viewer {
             Phase::WaitingForKey if !cut.key => return,
             Phase::WaitingForKey => restarts = true,
             Phase::Bursting(units) => {
-                if cut.key {
+                // No end of a burst that a connection does not take.
+                let stuck = turn.outside.room(&self.path) == 0
+                    && units.iter().map(|unit| unit.size_bytes()).sum::<usize>()
+                        > MAX_QUEUED_BYTES.max(GOP_CACHE_BYTES);
+                if cut.key || stuck {
                     // What is older is of no use any more.
                     count(&turn.outside.counters.units_dropped, units.len() as u64);
                     units.clear();
+                }
+                if stuck && !cut.key {
+                    count(&turn.outside.counters.units_dropped, 1);
+                    self.phase = Phase::WaitingForKey;
+                    return;
                 }
                 units.push_back(cut.clone());
                 return self.flush(turn);
@@ -217,11 +263,27 @@ impl Viewer {
             Phase::Live => {}
         }
         if self.queued_bytes > MAX_QUEUED_BYTES {
-            count(&turn.outside.counters.units_dropped, 1);
+            count(&turn.outside.counters.units_dropped, self.queue.len() as u64);
             self.queue.clear();
             self.queued_bytes = 0;
-            self.phase = Phase::WaitingForKey;
-            return;
+            if !cut.key {
+                count(&turn.outside.counters.units_dropped, 1);
+                self.phase = Phase::WaitingForKey;
+                if self.may_resend(turn.now_us) {
+                    self.wish.get_or_insert(Wish::Resend);
+                }
+                return;
+            }
+            restarts = true;
+        }
+        if self.is_behind(turn) {
+            self.give_up_queue(turn);
+            if !cut.key {
+                count(&turn.outside.counters.units_dropped, 1);
+                self.phase = Phase::WaitingForKey;
+                return;
+            }
+            restarts = true;
         }
         self.phase = Phase::Live;
         let timestamp = self
@@ -233,14 +295,33 @@ impl Viewer {
         // Most pictures leave at once and never see the queue.
         if !self.queue.is_empty() || !self.send(&mut underway, turn) {
             self.queued_bytes += cut.size_bytes();
+            underway.waits_since_us = turn.now_us;
             self.queue.push_back(underway);
         }
+    }
+
+    /// Whether a unit waits for too long already for a connection that takes no more.
+    fn is_behind(&self, turn: &Turn<'_>) -> bool {
+        let first = self.queue.front();
+        let waits_us = first.map_or(0, |first| turn.now_us.saturating_sub(first.waits_since_us));
+        waits_us > MAX_BEHIND_US && turn.outside.room(&self.path) == 0
+    }
+
+    /// Drops what waits, but for the rest of a unit that the viewer has the beginning of.
+    fn give_up_queue(&mut self, turn: &Turn<'_>) {
+        let kept = self.queue.front().is_some_and(|first| first.next > 0);
+        let dropped = self.queue.drain(usize::from(kept)..).count();
+        count(&turn.outside.counters.units_dropped, dropped as u64);
+        self.queued_bytes = self.queue.front().map_or(0, |first| first.cut.size_bytes());
     }
 
     fn push_audio(&mut self, cut: &Arc<CutUnit>, seen_us: u64, turn: &mut Turn<'_>) {
         let Some(audio) = self.audio.as_mut().filter(|audio| audio.agreed.codec == cut.codec) else {
             return;
         };
+        if turn.outside.room(&self.path) == 0 {
+            return count(&turn.outside.counters.units_dropped, 1);
+        }
         let timestamp = audio.timeline.live(cut.pts, cut.discontinuity, turn.now_us);
         let mut underway = Underway::new(cut, timestamp, seen_us, false);
         while underway.next < cut.len() {
@@ -254,7 +335,12 @@ impl Viewer {
 
     /// Sends what the pace allows of a unit; true when all of it is sent.
     fn send(&mut self, underway: &mut Underway, turn: &mut Turn<'_>) -> bool {
+        let mut room = turn.outside.room(&self.path);
         while let Some(payload) = underway.cut.payload(underway.next) {
+            if room == 0 {
+                return false;
+            }
+            room = room.saturating_sub(payload.bytes.len() + OVERHEAD_BYTES);
             if !self.pacer.take(payload.bytes.len(), turn.now_us) {
                 return false;
             }
@@ -306,13 +392,16 @@ impl Viewer {
         true
     }
 
-    /// Reads one SRTCP datagram of the viewer. `plain` is room for what is in it.
-    pub(super) fn receive(&mut self, datagram: &[u8], plain: &mut Vec<u8>, turn: &mut Turn<'_>) {
+    /// Reads one SRTCP datagram of the viewer, from `source`. `plain` is room for what is in it.
+    pub(super) fn receive(&mut self, datagram: &[u8], source: SocketAddr, plain: &mut Vec<u8>, turn: &mut Turn<'_>) {
         plain.clear();
         let read = self.srtp_in.unprotect_rtcp(datagram, plain);
         // Authentic and not a replay: the viewer is there.
         if read.is_ok() {
             self.heard_us.store(turn.now_us, Ordering::Relaxed);
+            if source == self.path.destination {
+                self.unproven_since_us = None;
+            }
         }
         match read.and_then(|()| parse_feedback(plain)) {
             Ok(feedback) => {
@@ -335,8 +424,9 @@ impl Viewer {
             }
             Feedback::PictureLoss { media_ssrc } | Feedback::FullIntraRequest { media_ssrc, .. } => {
                 count(&counters.key_requests, 1);
-                let asked = *media_ssrc == self.video.agreed.ssrc;
-                if asked && matches!(self.phase, Phase::Live) && turn.now_us >= self.resend_after_us {
+                let asked = *media_ssrc == self.video.agreed.ssrc && self.may_resend(turn.now_us);
+                // A burst that is under way is the answer.
+                if asked && !matches!(self.phase, Phase::Bursting(_)) {
                     self.wish.get_or_insert(Wish::Resend);
                 }
             }
@@ -396,6 +486,13 @@ impl Viewer {
     /// Says which instant every stream's timestamps mean, so that sound and picture are shown in step.
     pub(super) fn report(&mut self, every_us: u64, turn: &mut Turn<'_>) {
         self.report_at_us = turn.now_us + every_us;
+        if self
+            .unproven_since_us
+            .is_some_and(|since_us| turn.now_us >= since_us + PROVEN_WITHIN_US)
+        {
+            self.wish = Some(Wish::Leave(Leave::Unproven));
+            return;
+        }
         self.reconsider(turn.now_us);
         let mut compound = Vec::with_capacity(160);
         self.write_reports(&mut compound, turn);
@@ -442,4 +539,4 @@ impl Viewer {
 
 #[cfg(test)]
 #[path = "viewer_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "viewer_tests/connection.rs"]
+mod connection;
+
 use super::*;
 use crate::clock::SystemClock;
+use crate::whep::batch::Carrier;
 use crate::whep::negotiation::AgreedStream;
 use crate::whep::packets::Cutter;
 use crate::whep::send_method::SendMethod;
@@ -39,6 +43,7 @@ fn stream(codec: Codec, clock_rate: u32, ssrc: u32, repeats: Option<(u8, u32)>) 
         mid_id: Some(4),
         playout_delay_id: Some(5),
         send_time_id: None,
+        shown_after_ms: (0, 0),
     }
 }
 
@@ -60,7 +65,7 @@ fn lone_of(video: AgreedStream) -> Lone {
         ladder: None,
     };
     let path = Path {
-        socket: 0,
+        carrier: Carrier::Socket(0),
         source: "127.0.0.1".parse().unwrap(),
         destination: "127.0.0.1:9".parse().unwrap(),
     };
@@ -159,8 +164,13 @@ impl Lone {
     }
 
     fn hears_datagram(&mut self, datagram: &[u8]) -> Option<Wish> {
+        let source = self.viewer.path.destination;
+        self.hears_from(datagram, source)
+    }
+
+    fn hears_from(&mut self, datagram: &[u8], source: SocketAddr) -> Option<Wish> {
         self.with(|viewer, turn| {
-            viewer.receive(datagram, &mut Vec::new(), turn);
+            viewer.receive(datagram, source, &mut Vec::new(), turn);
             viewer.take_wish()
         })
     }
@@ -296,21 +306,61 @@ fn a_key_frame_is_spread_and_what_follows_keeps_its_order() {
     assert_eq!(lone.viewer.queued_bytes, 0);
 }
 
+/// Pushes pictures until the next would overflow the queue; its index.
+fn fill(lone: &mut Lone) -> i64 {
+    lone.viewer.start(&[], lone.now_us);
+    lone.push(&picture(0, true, 1 << 20));
+    let mut index = 1;
+    while lone.viewer.queued_bytes <= MAX_QUEUED_BYTES {
+        lone.push(&picture(index, false, 1 << 20));
+        index += 1;
+        assert!(lone.viewer.queued_bytes <= MAX_QUEUED_BYTES + (2 << 20));
+    }
+    assert_eq!(lone.counted(|stats| stats.units_dropped), 0);
+    lone.sent();
+    index
+}
+
 #[test]
 fn a_viewer_that_cannot_keep_up_starts_again_at_a_key_frame() {
     let mut lone = lone();
-    lone.viewer.start(&[], lone.now_us);
-    lone.push(&picture(0, true, 1 << 20));
-    for index in 1..20 {
-        lone.push(&picture(index, false, 1 << 20));
-        assert!(lone.viewer.queued_bytes <= MAX_QUEUED_BYTES + (2 << 20));
-    }
-    assert_eq!(lone.counted(|stats| stats.units_dropped), 1);
+    let next = fill(&mut lone);
+    let queued = lone.viewer.queue.len() as u64;
+    lone.push(&picture(next, false, 1 << 20));
+    assert_eq!(lone.counted(|stats| stats.units_dropped), queued + 1, "all that waited");
     assert!(!lone.viewer.is_waiting());
-    lone.sent();
-    lone.push(&picture(20, true, 100));
+    assert_eq!(lone.viewer.take_wish(), None, "the GOP was started within a second");
     lone.now_us += SECOND_US;
-    lone.with(|viewer, turn| viewer.flush(turn));
+    lone.push(&picture(next + 1, false, 100));
+    assert!(lone.sent().is_empty(), "nothing to refer to");
+    lone.push(&picture(next + 2, true, 100));
+    assert_eq!(lone.sent().len(), 1);
+}
+
+#[test]
+fn a_viewer_that_cannot_keep_up_is_given_the_gop_when_the_next_key_frame_is_far() {
+    let mut lone = lone();
+    let next = fill(&mut lone);
+    lone.now_us += SECOND_US;
+    lone.push(&picture(next, false, 1 << 20));
+    assert_eq!(lone.viewer.take_wish(), Some(Wish::Resend));
+    // And while it waits it may ask.
+    let mut request = Vec::new();
+    write_picture_loss(9, VIDEO, &mut request);
+    assert_eq!(lone.hears(&request), Some(Wish::Resend));
+}
+
+#[test]
+fn the_key_frame_that_finds_a_full_queue_takes_its_place() {
+    let mut lone = lone();
+    let next = fill(&mut lone);
+    let queued = lone.viewer.queue.len() as u64;
+    lone.now_us += SECOND_US;
+    lone.push(&picture(next, true, 100));
+    assert_eq!(lone.counted(|stats| stats.units_dropped), queued);
+    let sent = lone.sent();
+    assert_eq!(sent.len(), 1);
+    lone.push(&picture(next + 1, false, 100));
     assert_eq!(lone.sent().len(), 1);
 }
 
@@ -351,6 +401,17 @@ fn a_viewer_that_no_key_frame_helps_is_sent_fewer_and_fewer() {
     write_picture_loss(9, AUDIO, &mut elsewhere);
     lone.now_us += 100 * SECOND_US;
     assert_eq!(lone.hears(&elsewhere), None, "sound has no key frames");
+}
+
+#[test]
+fn a_viewer_that_loses_packets_now_and_then_is_helped_each_time() {
+    let mut lone = lone();
+    lone.live();
+    for _ in 0..30 {
+        assert!(lone.asks_after(3));
+    }
+    // Echoes of what is under way change nothing for the next time.
+    assert!(!lone.asks_after(0) && !lone.asks_after(0) && lone.asks_after(3));
 }
 
 fn nack(sequences: &[u16]) -> Vec<u8> {
@@ -519,4 +580,73 @@ fn only_what_the_viewer_protected_counts() {
         "a replay"
     );
     assert_eq!(lone.counted(|stats| stats.receiver_reports), 1);
+}
+
+/// A path to `port` of 127.0.0.1.
+fn path_to(port: u16) -> Path {
+    Path {
+        carrier: Carrier::Socket(0),
+        source: "127.0.0.1".parse().unwrap(),
+        destination: SocketAddr::from(([127, 0, 0, 1], port)),
+    }
+}
+
+#[test]
+fn a_viewer_that_does_not_report_from_where_it_moved_is_given_up() {
+    for proves in [false, true] {
+        let mut lone = lone();
+        lone.live();
+        let old = lone.viewer.path.destination;
+        let mut report = Vec::new();
+        rtcp::write_receiver_report(9, &[], &mut report);
+        let moved_us = lone.now_us;
+        let mut given_up_us = None;
+        while lone.now_us < moved_us + 20 * SECOND_US && given_up_us.is_none() {
+            // To and fro: the time that is given does not begin anew.
+            let now_us = lone.now_us;
+            lone.viewer
+                .follow(path_to(10 + (now_us / SECOND_US % 2) as u16), now_us);
+            let source = if proves { lone.viewer.path.destination } else { old };
+            let mut datagram = Vec::new();
+            lone.theirs_out.protect_rtcp(&report, &mut datagram).unwrap();
+            lone.hears_from(&datagram, source);
+            assert_eq!(lone.heard_us.load(Ordering::Relaxed), now_us, "alive all the time");
+            lone.with(|viewer, turn| viewer.report(SECOND_US, turn));
+            if lone.viewer.take_wish() == Some(Wish::Leave(Leave::Unproven)) {
+                given_up_us = Some(now_us - moved_us);
+            }
+            lone.now_us += SECOND_US;
+        }
+        assert_eq!(given_up_us, (!proves).then_some(PROVEN_WITHIN_US));
+    }
+}
+
+#[test]
+fn a_viewer_that_stays_where_it_is_need_not_report() {
+    let mut lone = lone();
+    lone.live();
+    for _ in 0..20 {
+        lone.now_us += SECOND_US;
+        lone.with(|viewer, turn| viewer.report(SECOND_US, turn));
+        assert_eq!(lone.viewer.take_wish(), None);
+    }
+}
+
+/// A viewer for a shard without a network.
+pub(crate) fn viewer(key: u64) -> Viewer {
+    let mut viewer = lone().viewer;
+    viewer.key = key;
+    viewer
+}
+
+/// So much to send that no test is ever done with it.
+pub(crate) fn endless_gop() -> Vec<Arc<CutUnit>> {
+    (0..8).map(|index| picture(index, index == 0, 1 << 20)).collect()
+}
+
+impl Viewer {
+    /// Whether nothing of a burst was sent yet.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(&self.phase, Phase::Bursting(units) if units.len() == 8)
+    }
 }

@@ -6,6 +6,8 @@
 mod adaptive;
 #[path = "whep_tests/profile.rs"]
 mod profile;
+#[path = "whep_tests/tcp.rs"]
+mod tcp;
 #[path = "whep_tests/viewer.rs"]
 mod viewer;
 
@@ -305,6 +307,15 @@ async fn limits_and_states_are_told_apart() {
         whep.patch(&first, &"a=x\n".repeat(5000)).unwrap_err().kind(),
         ErrorKind::Malformed
     );
+    let restart = trickle.replace("vMY8", "wNZ9");
+    let refused = whep.patch(&first, &restart).unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.message()),
+        (
+            ErrorKind::Unsupported,
+            "ICE restart (ufrag wNZ9): close this session and open a new one instead"
+        )
+    );
     assert_eq!(whep.patch("nobody", trickle).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(whep.close("nobody").unwrap_err().kind(), ErrorKind::NotFound);
 
@@ -384,7 +395,9 @@ async fn a_viewer_whose_address_changes_is_followed() {
     );
     let more = viewer.pictures().len() + 30;
     assert!(viewer.watch(3 * SECOND, |viewer| viewer.pictures().len() > more).await);
-    assert_eq!(whep.stats().viewers, 1);
+    // It reports from there: nobody doubts it.
+    viewer.watch(7 * SECOND, |_| false).await;
+    assert_eq!((whep.stats().viewers, viewer.closed), (1, false));
     running.abort();
 }
 
@@ -418,6 +431,84 @@ async fn viewers_on_several_shards_see_the_same() {
     running.abort();
 }
 
+/// A worker that keeps the times, and the bytes too, but not up: it takes 20 ms for each unit.
+const SLOW_WORKER: &str = "
+import json, struct, sys, time
+rate = json.loads(sys.stdin.buffer.readline())['clock_rate']
+answer = lambda *record: (sys.stdout.buffer.write(b''.join(record)), sys.stdout.buffer.flush())
+answer(struct.pack('<BqI', 2, 0, 0))
+while unit := sys.stdin.buffer.read(12):
+    pts, size = struct.unpack('<qI', unit)
+    sound = sys.stdin.buffer.read(size)
+    time.sleep(0.02)
+    answer(struct.pack('<BqI', 0, pts * 48000 // rate, size), sound)
+";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_aac_of_a_camera_comes_as_opus_in_step_with_its_pictures() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    whep.transcode_with(["python3", "-c", SLOW_WORKER].map(str::to_owned).to_vec());
+    let mut camera = Camera::with_aac(&clock);
+    camera.show();
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    let mut viewer = Viewer::open(&whep, &hub).await;
+    // Three key frames, the first of them from the cache, and the reports after them.
+    let beeps = |viewer: &Viewer| viewer.got.iter().filter(|got| got.payload == b"beep").count();
+    assert!(
+        viewer.watch(12 * SECOND, |viewer| beeps(viewer) >= 2).await,
+        "{:?}",
+        whep.stats()
+    );
+    viewer.watch(SECOND * 3 / 2, |_| false).await;
+    let begins_gop = |got: &&viewer::Got| got.video && got.payload[0] & 0x1f == 24;
+    let seen: Vec<f64> = viewer
+        .got
+        .iter()
+        .filter(begins_gop)
+        .map(|got| viewer.instant_s(true, got.timestamp).unwrap())
+        .collect();
+    for beep in viewer.got.iter().filter(|got| got.payload == b"beep") {
+        let heard = viewer.instant_s(false, beep.timestamp).unwrap();
+        let apart = seen.iter().map(|seen| (seen - heard).abs()).fold(f64::MAX, f64::min);
+        assert!(apart < 0.005, "{:.1} ms apart", apart * 1000.0);
+    }
+    let sound: Vec<_> = viewer.got.iter().filter(|got| !got.video).collect();
+    assert!(
+        sound.iter().all(|got| !got.marker),
+        "no talk spurt begins: nothing was left out"
+    );
+    assert!(
+        sound
+            .windows(2)
+            .all(|pair| pair[1].timestamp - pair[0].timestamp <= 1602),
+        "nothing dropped"
+    );
+    let stats = whep.stats();
+    assert_eq!((stats.transcoders_running, stats.transcoder_restarts), (1, 0));
+    whep.close(&viewer.session).unwrap();
+    let ended = viewer
+        .watch(5 * SECOND, |_| whep.stats().transcoders_running == 0)
+        .await;
+    assert!(ended, "{:?}", whep.stats());
+    running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_worker_the_pictures_of_an_aac_camera_come_alone() {
+    let clock = SystemClock::new();
+    let whep = output(&clock, 10);
+    let mut camera = Camera::with_aac(&clock);
+    camera.show();
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    let mut viewer = Viewer::open(&whep, &hub).await;
+    assert!(viewer.watch(5 * SECOND, |viewer| viewer.pictures().len() > 20).await);
+    assert!(viewer.got.iter().all(|got| got.video));
+    running.abort();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn viewers_that_fall_silent_disturb_nobody_and_are_forgotten() {
     let clock = SystemClock::new();
@@ -446,4 +537,130 @@ async fn viewers_that_fall_silent_disturb_nobody_and_are_forgotten() {
     viewer.watch(SECOND, |_| Arc::strong_count(&hub) == holders).await;
     assert_eq!(Arc::strong_count(&hub), holders, "nothing holds on to the camera");
     running.abort();
+}
+
+/// An output on a free port of `ip` that routers forward to from `public`.
+fn output_at(ip: &str, public: &[&str]) -> Arc<Whep> {
+    let listen = Listen {
+        udp: vec![SocketAddr::new(ip.parse().unwrap(), 0)],
+        public: public.iter().map(|text| text.parse().unwrap()).collect(),
+        ..Listen::default()
+    };
+    let limits = Limits { max_viewers: 10 };
+    let runtime = Handle::current();
+    Whep::start_with(&runtime, &listen, limits, SystemClock::new(), SendPath::default()).unwrap()
+}
+
+#[tokio::test]
+async fn viewers_are_told_of_public_addresses() {
+    let whep = output_at("127.0.0.1", &["203.0.113.7:18189", "198.51.100.1", "2001:db8::7"]);
+    let mut camera = Camera::new(&SystemClock::new(), false);
+    camera.show();
+    let offer = include_str!("offers/chromium_audio_video.sdp");
+    let (_, answer) = whep.open(camera.hub.clone(), offer).unwrap();
+    let port = whep.bound()[0].port();
+    let candidates: Vec<Vec<&str>> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("a=candidate:"))
+        .map(|line| line.split(' ').collect())
+        .collect();
+    let own = port.to_string();
+    // Nothing listens by IPv6.
+    let mut told: Vec<_> = candidates.iter().map(|c| (c[2], c[4], c[5])).collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            ("udp", "127.0.0.1", own.as_str()),
+            ("udp", "198.51.100.1", own.as_str()),
+            ("udp", "203.0.113.7", "18189"),
+        ],
+        "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_viewer_by_ipv6_sees_the_same() {
+    if let Err(error) = std::net::UdpSocket::bind("[::1]:0") {
+        eprintln!("skipped: this kernel has no IPv6 loopback: {error}");
+        return;
+    }
+    let whep = output_at("::1", &[]);
+    let camera = Camera::new(&SystemClock::new(), false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut viewer = Viewer::open_at(&whep, &hub, "::1").await;
+    let played = viewer.watch(4 * SECOND, |viewer| viewer.pictures().len() > 20).await;
+    assert!(played, "{:?}", whep.stats());
+    assert_eq!(gaps(&viewer), NONE);
+    running.abort();
+}
+
+#[test]
+fn every_address_of_the_machine_is_listened_on() {
+    let Listen { udp, tcp, .. } = Listen::everywhere(8189, 0);
+    assert_eq!((tcp, Listen::everywhere(1, 8189).tcp), (Vec::new(), udp.clone()));
+    assert_eq!(udp[0], "0.0.0.0:8189".parse().unwrap());
+    let has_ipv6 = std::net::UdpSocket::bind("[::]:0").is_ok();
+    assert_eq!(udp.get(1), has_ipv6.then(|| "[::]:8189".parse().unwrap()).as_ref());
+}
+
+/// A clock that breaks the thread of the first shard when told to.
+struct BrokenClock {
+    inner: Arc<SystemClock>,
+    breaks: std::sync::atomic::AtomicBool,
+}
+
+impl Clock for BrokenClock {
+    fn utc_us(&self) -> i64 {
+        let breaks = self.breaks.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(!breaks || std::thread::current().name() != Some("vms-webrtc-0"));
+        self.inner.utc_us()
+    }
+
+    fn monotonic_us(&self) -> u64 {
+        self.inner.monotonic_us()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shard_that_dies_ends_its_viewers_and_gets_no_more() {
+    let clock = SystemClock::new();
+    let broken = Arc::new(BrokenClock {
+        inner: clock.clone(),
+        breaks: false.into(),
+    });
+    let listen = Listen {
+        udp: vec!["127.0.0.1:0".parse().unwrap()],
+        ..Listen::default()
+    };
+    let send_path = SendPath {
+        shards: Some(2),
+        ..SendPath::default()
+    };
+    let limits = Limits { max_viewers: 10 };
+    let whep = Whep::start_with(&Handle::current(), &listen, limits, broken.clone(), send_path).unwrap();
+    let camera = Camera::new(&clock, false);
+    let hub = camera.hub.clone();
+    let running = tokio::spawn(camera.run());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut first = Viewer::open(&whep, &hub).await;
+    assert!(first.watch(3 * SECOND, |viewer| !viewer.got.is_empty()).await);
+    broken.breaks.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(
+        first.watch(3 * SECOND, |viewer| viewer.closed).await,
+        "told to come again"
+    );
+    // The goodbye leaves before the session is counted out.
+    let since = Instant::now();
+    while whep.stats().failed == 0 && since.elapsed() < SECOND {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let stats = whep.stats();
+    assert_eq!((stats.viewers, stats.connected, stats.failed), (0, 0, 1));
+    let mut again = Viewer::open(&whep, &hub).await;
+    assert!(again.watch(3 * SECOND, |viewer| viewer.pictures().len() > 20).await);
+    running.abort();
+    whep.shutdown().await;
 }

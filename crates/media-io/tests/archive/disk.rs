@@ -2,6 +2,7 @@ use crate::feed::*;
 use media_core::index::{HEADER_BYTES, RECORD_BYTES};
 use media_io::archive::{Archive, ArchiveOptions, RecordingState};
 use media_io::clock::ManualClock;
+use media_io::hub::Hub;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,32 @@ fn fill(path: &Path) {
 
 fn failed_with(state: RecordingState, words: &str) -> bool {
     matches!(state, RecordingState::Failed(reason) if reason.contains(words))
+}
+
+#[test]
+fn a_sink_that_can_take_nothing_costs_the_others_nothing() {
+    let (small, large) = (SmallDisk::new("1m"), tempfile::tempdir().unwrap());
+    let ((full, _), (archive, _)) = (open(small.path()), open(large.path()));
+    let (stuck, recorder) = (
+        full.recorder("1", "main").unwrap(),
+        archive.recorder("1", "main").unwrap(),
+    );
+    let hub = Hub::new("1/main", 1 << 20);
+    hub.attach_at_key(stuck.clone());
+    hub.attach_at_key(recorder.clone());
+    fill(small.path());
+    let a = video_parameters(b"a");
+    for number in 0..200 {
+        let at_us = T0_US + i64::from(number) * SECOND_US / 25;
+        hub.publish(&unit(&a, at_us, number % 25 == 0, number));
+    }
+    full.flush();
+    assert!(stuck.counters().fragments_dropped > 0);
+    archive.close();
+    assert_eq!(
+        numbers_in(&videos_of(large.path(), "1")[0]),
+        (0..200).collect::<Vec<_>>()
+    );
 }
 
 #[test]

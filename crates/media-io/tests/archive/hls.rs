@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const HOUR_US: i64 = 3_600 * SECOND_US;
+const UNBOUNDED_US: (i64, i64) = (i64::MIN, i64::MAX);
 
 /// Puts a playlist and everything it names into a directory, as a player would load them; the playlist's path.
 fn loaded(archive: &Archive, directory: &Path, start_us: i64, end_us: i64) -> PathBuf {
@@ -19,11 +20,10 @@ fn loaded(archive: &Archive, directory: &Path, start_us: i64, end_us: i64) -> Pa
         } else if !line.starts_with('#') {
             let name = line.strip_prefix("segment-").unwrap().strip_suffix(".m4s").unwrap();
             assert!(name.len() <= 128);
-            let segment = archive.hls_segment("1", "main", name).unwrap();
-            assert!(segment.start_us < segment.end_us);
-            std::fs::write(directory.join(line), read_all(&*segment.source)).unwrap();
-            let again = archive.hls_segment("1", "main", name).unwrap();
-            assert_eq!(again.source.etag(), segment.source.etag());
+            let segment = archive.hls_segment("1", "main", name, (start_us, end_us)).unwrap();
+            std::fs::write(directory.join(line), read_all(&*segment)).unwrap();
+            let again = archive.hls_segment("1", "main", name, UNBOUNDED_US).unwrap();
+            assert_eq!(again.etag(), segment.etag());
         }
     }
     let path = directory.join("index.m3u8");
@@ -179,7 +179,10 @@ fn names_that_mean_nothing_are_not_found() {
         &format!("{name}_{hour}-9-1s-2s-0"),
     ];
     for name in missing {
-        let found = archive.hls_segment("1", "main", name).err().map(|e| e.kind());
+        let found = archive
+            .hls_segment("1", "main", name, UNBOUNDED_US)
+            .err()
+            .map(|e| e.kind());
         assert!(
             found == Some(ErrorKind::NotFound) || name.ends_with("-1-2s-3s-0"),
             "{name}: {found:?}"
@@ -200,4 +203,104 @@ fn names_that_mean_nothing_are_not_found() {
         archive.hls_playlist("1", "main", 5, 5).err().unwrap().kind(),
         ErrorKind::Invalid
     );
+}
+
+/// Names of the segments that a playlist lists.
+fn segments(archive: &Archive, stream: &str, start_us: i64, end_us: i64) -> Vec<String> {
+    let text = archive.hls_playlist("1", stream, start_us, end_us).unwrap();
+    let names = text
+        .lines()
+        .filter_map(|l| Some(l.strip_prefix("segment-")?.strip_suffix(".m4s")?.to_owned()));
+    names.collect()
+}
+
+/// The first name's hour, number and beginning with the last name's end.
+fn joined(first: &str, last: &str) -> String {
+    let (first, last): (Vec<&str>, Vec<&str>) = (first.split('-').collect(), last.split('-').collect());
+    format!("{}-{}-{}-{}-0", first[0], first[1], first[2], last[3])
+}
+
+#[test]
+fn forged_names_open_nothing_beyond_the_granted_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let (archive, _) = open(directory.path());
+    let (before_us, within_us, after_us) = (T0_US, T0_US + HOUR_US, T0_US + 2 * HOUR_US);
+    for (stream, from_us, seconds) in [
+        ("main", before_us, 4),
+        ("main", within_us, 20),
+        ("main", after_us, 4),
+        ("sub", within_us + 8 * SECOND_US, 4),
+    ] {
+        let recorder = archive.recorder("1", stream).unwrap();
+        push_clip(&*recorder, from_us, seconds);
+        recorder.stop();
+    }
+    archive.close();
+    let end_us = |start_us: i64| start_us + 20 * SECOND_US;
+    let before = &segments(&archive, "main", before_us, end_us(before_us))[0];
+    let after = &segments(&archive, "main", after_us, end_us(after_us))[0];
+    let whole = segments(&archive, "main", within_us, end_us(within_us));
+    let granted_us = (within_us + 9 * SECOND_US, within_us + 10 * SECOND_US);
+    let honest = segments(&archive, "main", granted_us.0, granted_us.1);
+    let (listed, first, last) = (&honest[0], &whole[0], &whole[whole.len() - 1]);
+    assert_eq!(honest.len(), 1);
+    let opens = |stream: &str, name: &str| match archive.hls_segment("1", stream, name, granted_us) {
+        Ok(_) => None,
+        Err(error) => Some(error.kind()),
+    };
+    assert_eq!(opens("main", listed), None);
+    let end = format!("{}-4294967295s-0", listed.rsplitn(3, '-').last().unwrap());
+    for (what, forged) in [
+        ("the whole file", joined(first, last)),
+        ("from the file's beginning", joined(first, listed)),
+        ("to the file's end", joined(listed, last)),
+        ("to the file's end, whatever that is", end),
+        ("another segment of the file", first.clone()),
+        ("the files around", format!("{before}_{after}")),
+        ("the file before too", format!("{before}_{listed}")),
+        ("the file after too", format!("{listed}_{after}")),
+        (
+            "the granted time twice, with the file's end",
+            format!("{listed}_{last}"),
+        ),
+    ] {
+        assert_eq!(opens("main", &forged), Some(ErrorKind::Forbidden), "{what}: {forged}");
+    }
+    // Names say nothing of the stream: it is the request's, and the grant is held against that.
+    let sub = &segments(&archive, "sub", granted_us.0, granted_us.1)[0];
+    assert_eq!(opens("sub", sub), None);
+    assert_eq!(opens("sub", first), Some(ErrorKind::Forbidden));
+    assert_eq!(opens("sub", before), Some(ErrorKind::NotFound));
+}
+
+#[test]
+fn a_grant_opens_every_playlist_within_it() {
+    let from_us = T0_US + HOUR_US - 7 * SECOND_US;
+    let directory = tempfile::tempdir().unwrap();
+    let (archive, _) = open(directory.path());
+    push_clip(&*archive.recorder("1", "main").unwrap(), from_us, 20);
+    // Key frames within fragments.
+    let sub = archive.recorder("1", "sub").unwrap();
+    let parameters = video_parameters(b"a");
+    for number in 0..500 {
+        let at_us = from_us + i64::from(number) * SECOND_US / 25;
+        assert!(sub.push(&unit(&parameters, at_us, number % 37 == 0, number)));
+    }
+    archive.close();
+    let granted_us = (from_us + 2_700_000, from_us + 17_300_000);
+    for stream in ["main", "sub"] {
+        let mut opened = 0;
+        for start in 0..14 {
+            for end in start + 1..=14 {
+                let (start_us, end_us) = (granted_us.0 + start * SECOND_US, granted_us.0 + end * SECOND_US);
+                for name in segments(&archive, stream, start_us, end_us) {
+                    archive.hls_segment("1", stream, &name, granted_us).unwrap();
+                    opened += 1;
+                }
+            }
+        }
+        assert!(opened > 100, "{stream}: {opened}");
+    }
+    let names = segments(&archive, "sub", granted_us.0, granted_us.1);
+    assert!(names[0].contains("k-"), "{names:?}");
 }

@@ -49,7 +49,7 @@ fn hours_parameters_and_clock_steps_begin_files() {
     let recorder = archive.recorder("1", "sub").unwrap();
     let (a, b) = (video_parameters(b"a"), video_parameters(b"b"));
     let hub = Hub::new("1/sub", 1 << 20);
-    hub.attach(recorder.clone());
+    hub.attach_at_key(recorder.clone());
     push_video(&*recorder, &a, T0_US, 100, 0);
     push_video(&*recorder, &b, T0_US + 4 * SECOND_US, 100, 100);
     // Across midnight, in the middle of a GOP.

@@ -78,7 +78,7 @@ impl Viewing {
     pub fn configured(config: StreamConfig) -> Self {
         let hub = Hub::new("camera/main", 16 << 20);
         let collector = Arc::new(Collector::default());
-        hub.attach(collector.clone());
+        hub.attach_at_key(collector.clone());
         Self {
             collector,
             handle: Ingest::start(runtime().handle(), config, hub, SystemClock::new()),

@@ -98,6 +98,20 @@ fn a_camera_that_stops_sending_is_lost_after_five_seconds() {
 }
 
 #[test]
+fn blanks_before_a_message_are_not_kept() {
+    // More of them than a connection may keep of anything.
+    let answer = [
+        b"\r\n".repeat(2 << 20).as_slice(),
+        b"RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\n\r\n",
+    ]
+    .concat();
+    let viewing = watch(other_server(answer.leak()), TransportKind::Tcp);
+    let status = viewing.status_when("the answer", |status| status.state != StreamState::Connecting);
+    assert_eq!(status.state, StreamState::Unauthorized, "{:?}", status.reason);
+    viewing.stop();
+}
+
+#[test]
 fn missing_parameter_sets_are_named() {
     let (simulator, port) = camera_with(SimulatorSettings::default(), &[small_clip()]);
     simulator

@@ -27,9 +27,11 @@ class Engine:
 
     def __init__(self, data_dir: str, config: str) -> None:
         """Takes the lock of `data_dir/storage` (kind conflict when another process holds it), repairs torn tails,
-        binds the WebRTC port (0 = off) and starts the media threads. config: {"fragment_ms","sync_ms",
-        "worker_threads","allow_local_cameras":bool,"webrtc":{"udp_port","max_viewers"}}. Unless allow_local_cameras,
-        a camera whose name resolves to this machine or its link is not connected to."""
+        binds the WebRTC ports (udp_port 0 = off) and starts the media threads. config: {"fragment_ms","sync_ms",
+        "worker_threads","allow_local_cameras":bool,"webrtc":{"udp_port","tcp_port" (0 = off),
+        "public_addresses":["IP"|"IP:port"|"[IPv6]:port"],"max_viewers","audio_worker":[str]|null}}. audio_worker is the
+        program that makes Opus of AAC, with its arguments. Unless allow_local_cameras, a camera whose name resolves to
+        this machine or its link is not connected to."""
 
     def repair_report(self) -> str:
         """{"files_checked","files_repaired","bytes_cut","records_rebuilt","duration_us","problems":[str]}"""
@@ -83,12 +85,11 @@ class Engine:
 
     def media_metrics(self) -> str:
         """{"bytes_written_total","fragments_written_total","syncs_total","write_errors_total","disk_free_bytes",
-        "disk_total_bytes","recorded_bytes","whep_viewers","whep_viewers_on_sub","whep_switches_up_total",
-        "whep_switches_down_total","http_requests_total",
-        "unit_delay_us":{"p50","p95","p99"}}"""
+        "disk_total_bytes","recorded_bytes","http_requests_total","webrtc":null or what `media_io::whep::WhepStats` holds:
+        counters, "send_method":"segmented|batched|single", "delay":{"count","p50_us","p95_us","p99_us","max_us"}}"""
 
     def close(self, timeout_s: float = 4.0) -> None:
-        """Stops the front, says good-bye to viewers and cameras, closes every fragment and file."""
+        """Leaves the cameras and closes every fragment and file, says good-bye to viewers, stops the front."""
 
 class Simulator:
     """An RTSP server of simulated cameras: path /cam/N (N from 0) shows source N % len(sources)."""

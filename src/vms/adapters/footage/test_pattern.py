@@ -1,4 +1,9 @@
-"""A synthetic clip whose bit rate is really used: a drifting texture with a band of fresh noise in every picture."""
+"""A synthetic clip whose bit rate is really used: a drifting texture with a band of fresh noise in every picture.
+
+Top left, every picture shows its number in the clip: a white and a black field, then `NUMBER_BITS` fields, the highest
+bit first, white for 1. Fields are a 32nd of the width wide and a 16th of the height high, so that the number survives
+coding and scaling and can be read off a screen.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +19,9 @@ from av.video.plane import VideoPlane
 
 from vms.adapters.footage.transcode import Encoding, add_video_stream
 
-_VERSION = 1
+NUMBER_BITS = 12
+_VERSION = 2
+_WHITE, _BLACK = 235, 16
 
 
 def test_pattern(cache_dir: Path, encoding: Encoding, seconds: int = 10) -> Path:
@@ -68,12 +75,21 @@ def _pictures(width: int, height: int, count: int) -> Iterator[VideoFrame]:
         fresh = index * band_rows % max(1, height - band_rows)
         for row in range(fresh, fresh + band_rows):
             rows[row] = source.randbytes(width).translate(squeeze)
+        number = _number(index, width)
+        for row in range(height // 16):
+            rows[row] = number + rows[row][len(number) :]
         _fill(frame.planes[0], rows, width)
         chroma = width // 2
         tint = bytes([118 + index % 20]) * chroma
         for plane in frame.planes[1:]:
             _fill(plane, [tint] * (height // 2), chroma)
         yield frame
+
+
+def _number(index: int, width: int) -> bytes:
+    """One row of the fields of picture `index`."""
+    bits = [True, False, *(index >> bit & 1 == 1 for bit in reversed(range(NUMBER_BITS)))]
+    return b"".join(bytes([_WHITE if bit else _BLACK]) * (width // 32) for bit in bits)
 
 
 def _fill(plane: VideoPlane, rows: list[bytes], width: int) -> None:

@@ -16,6 +16,7 @@ from vms.contracts.media import (
     MediaMetrics,
     Picture,
     RepairReport,
+    WebRtcFigures,
 )
 from vms.domain.cameras import CameraStatus
 from vms.domain.errors import Failure
@@ -83,7 +84,7 @@ class MemoryMedia:
     def picture_now(self, camera_id: str, stream: str) -> Picture:
         status = self.camera_status(camera_id)
         if status.state != "online" or status.last_frame_us is None:
-            raise Failure("conflict", "the camera shows nothing", code="camera-shows-nothing")
+            raise Failure("conflict", "the camera shows nothing")
         return _picture(status.last_frame_us)
 
     def export_start(self, export_id: str, order: ExportOrder) -> None:
@@ -109,21 +110,23 @@ class MemoryMedia:
                 self.exports[export_id] = (order, ExportProgress(state="cancelled"))
 
     def media_metrics(self) -> MediaMetrics:
-        return MediaMetrics(disk_total_bytes=1000, disk_free_bytes=400, whep_viewers=len(self.sessions))
+        return MediaMetrics(
+            disk_total_bytes=1000, disk_free_bytes=400, webrtc=WebRtcFigures(viewers=len(self.sessions))
+        )
 
     def repair_report(self) -> RepairReport:
         return RepairReport()
 
     def whep_open(self, camera_id: str, stream: str, offer_sdp: str, tile_height_px: int | None) -> tuple[str, str]:
         if not offer_sdp.startswith("v=0"):
-            raise Failure("malformed", "the offer is no session description", code="malformed-sdp")
+            raise Failure("malformed", "the offer is no session description")
         if "H264" not in offer_sdp:
-            raise Failure("unsupported", "the offer has no codec that the camera sends", code="no-common-codec")
+            raise Failure("unsupported", "the offer has no codec that the camera sends")
         if self.camera_status(camera_id).state != "online":
-            raise Failure("conflict", "the camera shows nothing", code="camera-shows-nothing")
+            raise Failure("conflict", "the camera shows nothing")
         with self._lock:
             if len(self.sessions) >= self.max_viewers:
-                raise Failure("exhausted", "too many viewers", code="too-many-viewers")
+                raise Failure("exhausted", "too many viewers")
             session_id = f"session-{len(self.sessions) + 1}"
             self.sessions[session_id] = camera_id
             self.watched[session_id] = (stream, tile_height_px)
@@ -131,7 +134,7 @@ class MemoryMedia:
 
     def whep_patch(self, session_id: str, fragment: str) -> None:
         if session_id not in self.sessions:
-            raise Failure("not_found", "no such session", code="session-not-found")
+            raise Failure("not_found", "no such session")
 
     def whep_resize(self, session_id: str, tile_height_px: int) -> None:
         if session_id not in self.sessions:
@@ -141,7 +144,7 @@ class MemoryMedia:
     def whep_close(self, session_id: str) -> None:
         with self._lock:
             if self.sessions.pop(session_id, None) is None:
-                raise Failure("not_found", "no such session", code="session-not-found")
+                raise Failure("not_found", "no such session")
 
     def start_front(self, settings: FrontSettings) -> int:
         self.front = settings

@@ -74,11 +74,9 @@ def _open_whep(
     stream: str | None,
     tile_height_px: int | None,
 ) -> Response:
-    subject, bound = allow_media(part, header_token, token, camera_id, "live", first=True)
-    if bound is not None and stream not in {None, bound}:
-        raise Failure("forbidden", "the link is for another stream", code="link-for-something-else")
+    admitted = allow_media(part, header_token, token, camera_id, "live", first=True)
+    name = admitted.choose_stream(stream)
     camera = find_camera(part, camera_id)
-    name = bound or stream or "main"
     if name == "auto" and "sub" not in camera.streams:
         name = "main"
     if name != "auto" and name not in camera.streams:
@@ -90,7 +88,7 @@ def _open_whep(
     if token is not None:
         location += "?" + urlencode({"token": token})
     headers = {"Location": location, "ETag": f'"{session_id}"', "Accept-Patch": f"{_TRICKLE}, {_JSON}"}
-    relays = _link_header(part.live.ice_servers(subject))
+    relays = _link_header(part.live.ice_servers(admitted.subject))
     if relays is not None:
         headers["Link"] = relays
     return Response(sdp, 201, headers=headers, media_type=_SDP)

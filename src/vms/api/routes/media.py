@@ -27,6 +27,7 @@ from vms.domain.time import format_time
 
 router = APIRouter(prefix="/api/v1", tags=["media"])
 StreamQuery = Annotated[Literal["main", "sub"], Query()]
+AskedStream = Annotated[Literal["main", "sub"] | None, Query(description="main unless the link says otherwise")]
 Height = Annotated[int | None, Query(ge=16, le=4320, description="Scale down to so many pixels of height")]
 LONGEST_TIMELINE_US = 400 * 86_400_000_000
 
@@ -70,15 +71,15 @@ def snapshot(
     camera_id: CameraId,
     header_token: BearerToken,
     token: GrantToken = None,
-    stream: StreamQuery = "main",
+    stream: AskedStream = None,
     height: Height = None,
 ) -> Response:
     """The newest key frame as JPEG; 409 while the camera shows nothing."""
-    allow_media(part, header_token, token, camera_id, "live", first=True)
+    name = allow_media(part, header_token, token, camera_id, "live", first=True).choose_stream(stream)
     camera = find_camera(part, camera_id)
     with part.still_slot():
         try:
-            still = part.live.snapshot(camera.id, stream, height)
+            still = part.live.snapshot(camera.id, name, height)
         except Failure as failure:
             raise _still_failure(failure) from failure
     return _jpeg(still, "no-store")
@@ -91,15 +92,17 @@ def frame(
     at: Annotated[ApiTime, Query(description="RFC 3339")],
     header_token: BearerToken,
     token: GrantToken = None,
-    stream: StreamQuery = "main",
+    stream: AskedStream = None,
     height: Height = None,
 ) -> Response:
     """The picture shown at an instant as JPEG; 404 where nothing is recorded."""
-    allow_media(part, header_token, token, camera_id, "playback", first=True)
+    admitted = allow_media(part, header_token, token, camera_id, "playback", first=True)
+    admitted.check_instant(at)
+    name = admitted.choose_stream(stream)
     camera = find_camera(part, camera_id)
     with part.still_slot():
         try:
-            still = part.archive.frame_at(camera.id, at, stream, height)
+            still = part.archive.frame_at(camera.id, at, name, height)
         except Failure as failure:
             raise _still_failure(failure) from failure
     return _jpeg(still, "private, max-age=60")

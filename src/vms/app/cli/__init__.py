@@ -46,7 +46,10 @@ app.add_typer(storage.app, name="storage")
 app.command("export")(exports.export)
 app.add_typer(users.app, name="user")
 app.command("simulate")(simulate.simulate)
-app.command("bench", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(simulate.bench)
+# The benches have a command line of their own, --help included.
+app.command(
+    "bench", add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)(simulate.bench)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -88,7 +88,7 @@ def list_cameras(
         options.print_json({"items": cameras, "next_cursor": None})
         return
     options.print_table(
-        ["ID", "NAME", "STATE", "PICTURE", "RATE", "RECORDING", "URL"],
+        ["ID", "NAME", "STATE", "PICTURE", "RATE", "RECORDING", "URL", "REASON"],
         [
             [
                 camera["id"],
@@ -98,6 +98,7 @@ def list_cameras(
                 f"{camera['status']['bitrate_bps'] / 1e6:.2f} Mbit/s",
                 "yes" if camera["status"]["recording"] else "no",
                 camera["streams"]["main"]["url"],
+                camera["status"]["reason"],
             ]
             for camera in cameras
         ],

@@ -98,6 +98,9 @@ class Server:
         return response
 
     def _unreachable(self, error: httpx.HTTPError) -> Failure:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            advice = "give --ca DATA_DIR/keys/tls_certificate.pem (or VMS_CA), or --insecure"
+            return Failure("unavailable", f"the certificate of {self._http.base_url} is not trusted: {advice}")
         return Failure("unavailable", f"the server {self._http.base_url} cannot be reached: {error}")
 
 

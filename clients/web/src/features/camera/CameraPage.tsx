@@ -65,6 +65,7 @@ export default function CameraPage(): JSX.Element {
     // As large as can be: only the network speaks for the sub stream here.
     heightPx: () => 0,
     active: () => isLive() && pageShown(),
+    sound: audible,
     state: () => status()?.state,
     stillHeightPx: () => 720,
   });

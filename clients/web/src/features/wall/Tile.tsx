@@ -66,6 +66,7 @@ export function Tile(props: {
     ),
     heightPx: createMemo(() => pictureHeightPx(box(), props.maximised ? 1 : props.tilesShown, window.devicePixelRatio)),
     active: () => seen() && props.pageShown,
+    sound: () => props.maximised,
     state: () => status()?.state,
     stillHeightPx: () => (props.maximised ? 720 : 360),
   });

@@ -35,8 +35,9 @@ setSessionState(session.current);
 export const loggedIn = sessionState;
 
 /**
- * A request with the log-in's token; renews the token once when the server refuses it (where
- * that fails, the log-in is over). Resolves with any successful answer. Raises Problem for refusals and for no answer, DOMException AbortError for aborts.
+ * A request with the log-in's token; renews the token once when the server refuses it (where that fails, the log-in is
+ * over). Resolves with any successful answer. Raises Problem for refusals and for no answer, DOMException AbortError for
+ * aborts.
  */
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
   let response = await send(path, init, await session.token());

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 fn complete(bytes: &[u8]) -> (Item<'_>, usize) {
     match parse(bytes, &Limits::default()).unwrap() {
         Parsed::Complete { item, consumed_bytes } => (item, consumed_bytes),
-        Parsed::Incomplete { wanted_bytes } => panic!("incomplete, wants {wanted_bytes}"),
+        Parsed::Incomplete { wanted_bytes, .. } => panic!("incomplete, wants {wanted_bytes}"),
     }
 }
 
@@ -49,7 +49,10 @@ fn every_prefix_of_a_message_is_incomplete_and_asks_for_more() {
     let bytes = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nContent-Length: 3\r\n\r\nabc";
     for end in 0..bytes.len() {
         match parse(&bytes[..end], &Limits::default()).unwrap() {
-            Parsed::Incomplete { wanted_bytes } => assert!(wanted_bytes > end && wanted_bytes <= bytes.len()),
+            Parsed::Incomplete {
+                wanted_bytes,
+                blank_bytes: 0,
+            } => assert!(wanted_bytes > end && wanted_bytes <= bytes.len()),
             other => panic!("{end}: {other:?}"),
         }
     }
@@ -71,11 +74,17 @@ fn interleaved_frames_are_lent_from_the_buffer() {
     );
     assert_eq!(
         parse(&bytes[..2], &Limits::default()).unwrap(),
-        Parsed::Incomplete { wanted_bytes: 4 }
+        Parsed::Incomplete {
+            wanted_bytes: 4,
+            blank_bytes: 0
+        }
     );
     assert_eq!(
         parse(&bytes[..5], &Limits::default()).unwrap(),
-        Parsed::Incomplete { wanted_bytes: 7 }
+        Parsed::Incomplete {
+            wanted_bytes: 7,
+            blank_bytes: 0
+        }
     );
 }
 
@@ -107,6 +116,28 @@ fn blank_lines_before_a_message_or_frame_are_skipped() {
             7
         )
     );
+}
+
+#[test]
+fn blanks_need_not_be_kept_until_something_follows_them() {
+    let blanks = b"\r\n \t".repeat(1 << 18);
+    let incomplete = |bytes: &[u8]| match parse(bytes, &Limits::default()).unwrap() {
+        Parsed::Incomplete {
+            wanted_bytes,
+            blank_bytes,
+        } => (wanted_bytes - bytes.len(), blank_bytes),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(incomplete(&blanks), (1, blanks.len()));
+    for (begun, missing_bytes) in [
+        (&b"$"[..], 3),
+        (b"$\x00\x00\x02x", 1),
+        (b"RTSP/1.0 200", 1),
+        (b"RTSP/1.0 200 OK\r\nContent-Length: 3\r\n\r\na", 2),
+    ] {
+        let bytes = [&blanks, begun].concat();
+        assert_eq!(incomplete(&bytes), (missing_bytes, blanks.len()), "{begun:?}");
+    }
 }
 
 #[test]
@@ -150,7 +181,9 @@ proptest! {
     fn any_bytes_are_parsed_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         match parse(&bytes, &Limits::default()) {
             Ok(Parsed::Complete { consumed_bytes, .. }) => prop_assert!(consumed_bytes > 0 && consumed_bytes <= bytes.len()),
-            Ok(Parsed::Incomplete { wanted_bytes }) => prop_assert!(wanted_bytes > bytes.len()),
+            Ok(Parsed::Incomplete { wanted_bytes, blank_bytes }) => {
+                prop_assert!(wanted_bytes > bytes.len() && blank_bytes <= bytes.len());
+            }
             Err(_) => prop_assert!(bytes.is_empty() || resynchronize(&bytes, |_| true) > 0),
         }
     }

@@ -4,7 +4,8 @@
 //! that as the camera's key frames allow, across the end of a file if need be. All segments of a playlist lie on the
 //! timeline of its first file; a gap or other parameters make a discontinuity.
 //!
-//! A segment's name says what it is made of (`name::SegmentName`), so it stays valid without any state.
+//! A segment's name says what it is made of (`name::SegmentName`), so it stays valid without any state. Anyone can make
+//! up a name: `Archive::hls_segment` holds each part of it against the time that may be seen.
 
 mod name;
 mod playlist;
@@ -19,21 +20,11 @@ use bytes::Bytes;
 use media_core::recording::file_name::FileSlot;
 use media_core::{Error, ErrorKind, Result};
 use name::SegmentName;
-use segment::{Piece, Pieces};
+use segment::{Made, Piece, Pieces};
 use std::sync::Arc;
 
 /// Longest initialization segment served; those written here have about 1 KiB.
 const MAX_INIT_BYTES: usize = 2 << 20;
-
-/// A segment of a recording, ready to be served.
-pub struct HlsSegment {
-    /// The fragments.
-    pub source: Arc<dyn ByteSource>,
-    /// Server time of its first sample, µs.
-    pub start_us: i64,
-    /// Server time of the end of its last sample, µs.
-    pub end_us: i64,
-}
 
 impl Archive {
     /// A media playlist of a stream's recording in `[start_us, end_us)`, at most a day of it. Begins with the key frame
@@ -70,26 +61,43 @@ impl Archive {
         )))
     }
 
-    /// The media segment `segment-{name}.m4s` of a playlist. `NotFound` for a name of none.
-    pub fn hls_segment(&self, camera_id: &str, stream: &str, name: &str) -> Result<HlsSegment> {
+    /// The media segment `segment-{name}.m4s` of a playlist. `granted_us` is the time that may be seen, `i64::MIN` and
+    /// `i64::MAX` where it has no bound.
+    ///
+    /// `NotFound` for a name of none, `Forbidden` when a part of it holds what no playlist within `granted_us` lists: a
+    /// picture before the key frame with which that of the whole begins, or a fragment that begins after the end.
+    pub fn hls_segment(
+        &self,
+        camera_id: &str,
+        stream: &str,
+        name: &str,
+        granted_us: (i64, i64),
+    ) -> Result<Arc<dyn ByteSource>> {
         let files = self.stream_files(camera_id, stream)?;
         let parsed = SegmentName::parse(name).ok_or_else(|| not_found(&files, name))?;
         let mut pieces = Vec::new();
-        let mut span: Option<(i64, i64)> = None;
         for part in &parsed.parts {
             let entry = files.in_slot(part.slot).ok_or_else(|| not_found(&files, name))?;
             let file = self.reader.file(&files, &entry)?;
             let made = segment::make(&file, part)?.ok_or_else(|| not_found(&files, name))?;
-            let (start_us, _) = span.unwrap_or((made.start_us, made.end_us));
-            span = Some((start_us, made.end_us));
+            if !self.is_listed(&files, &made, granted_us)? {
+                return Err(Error::new(
+                    ErrorKind::Forbidden,
+                    format!("{}: the segment {name:?} reaches beyond the granted time", files.name),
+                ));
+            }
             pieces.extend(made.pieces.into_iter().map(|piece| (file.clone(), piece)));
         }
-        let (start_us, end_us) = span.ok_or_else(|| not_found(&files, name))?;
-        Ok(HlsSegment {
-            source: Arc::new(Pieces::new(&files.name, name, pieces)),
-            start_us,
-            end_us,
-        })
+        Ok(Arc::new(Pieces::new(&files.name, name, pieces)))
+    }
+
+    /// Whether a playlist within `granted_us` can list a part.
+    fn is_listed(&self, files: &StreamFiles, made: &Made, granted_us: (i64, i64)) -> Result<bool> {
+        let (start_us, end_us) = granted_us;
+        if made.last_fragment_us >= end_us {
+            return Ok(false);
+        }
+        Ok(made.start_us >= start_us || made.start_us >= playlist::begin_us(&self.reader, files, start_us, end_us)?)
     }
 }
 

@@ -4,7 +4,7 @@ use super::name::{Cut, MAX_PARTS, Part, SegmentName};
 use crate::archive::catalogue::StreamFiles;
 use crate::archive::plan::{LONGEST_US, shift_90k};
 use crate::archive::reader::{ReadFile, Reader};
-use crate::archive::walk::{Walk, first_key_after};
+use crate::archive::walk::{Place, Walk, first_key_after};
 use media_core::index::{FLAG_CONTAINS_KEY, FLAG_DISCONTINUITY, FLAG_STARTS_WITH_KEY, Fragment};
 use media_core::playlist::{Map, Segment, vod};
 use media_core::recording::fragmenter::{CLOCK_STEP_US, GAP_US, rescale, ticks_to_us};
@@ -17,14 +17,43 @@ const SEGMENT_US: i64 = 4_000_000;
 /// … or at the end of a fragment after this, where there is none, µs.
 const KEYLESS_SEGMENT_US: i64 = 16_000_000;
 
-pub(super) fn playlist(reader: &Reader, files: &StreamFiles, start_us: i64, end_us: i64) -> Result<String> {
-    let walk = Walk::new(reader, files);
+/// Where a playlist begins.
+struct Beginning {
+    place: Place,
+    /// With the fragment's first key sample; else with its first sample.
+    at_key: bool,
+    /// The first instant wanted of which there are pictures, µs.
+    start_us: i64,
+}
+
+fn beginning(walk: &Walk, start_us: i64, end_us: i64) -> Result<Beginning> {
     let first = walk.first(start_us, end_us)?;
     let start_us = start_us.max(first.record().start_us);
-    let limit_us = end_us.min(start_us.saturating_add(LONGEST_US));
     let entry = walk.entry_before(&first, start_us)?;
     // A key sample that is not its fragment's first cannot be named: the segment begins with the first.
-    let (begin, mut at_key) = entry.map_or((first, false), |entry| (entry.place, true));
+    let (place, at_key) = entry.map_or((first, false), |entry| (entry.place, true));
+    Ok(Beginning {
+        place,
+        at_key,
+        start_us,
+    })
+}
+
+/// Server time of the first sample that a playlist of `[start_us, end_us)` lists, µs. Those of shorter ranges within it
+/// begin no earlier.
+pub(super) fn begin_us(reader: &Reader, files: &StreamFiles, start_us: i64, end_us: i64) -> Result<i64> {
+    let Beginning { place, at_key, .. } = beginning(&Walk::new(reader, files), start_us, end_us)?;
+    Ok(boundary(&place.file, place.record(), at_key)?.utc_us)
+}
+
+pub(super) fn playlist(reader: &Reader, files: &StreamFiles, start_us: i64, end_us: i64) -> Result<String> {
+    let walk = Walk::new(reader, files);
+    let Beginning {
+        place: begin,
+        mut at_key,
+        start_us,
+    } = beginning(&walk, start_us, end_us)?;
+    let limit_us = end_us.min(start_us.saturating_add(LONGEST_US));
     let mut cutter = Cutter {
         base: begin.file.clone(),
         segments: Vec::new(),

@@ -27,8 +27,8 @@ pub(super) struct Made {
     pub pieces: Vec<Piece>,
     /// Server time of the first sample, µs.
     pub start_us: i64,
-    /// Server time of the end of the last sample, µs.
-    pub end_us: i64,
+    /// Server time at which the last fragment begins, µs.
+    pub last_fragment_us: i64,
 }
 
 /// Puts a part together; None when the file has no such fragments.
@@ -46,6 +46,7 @@ pub(super) fn make(file: &ReadFile, part: &Part) -> Result<Option<Made>> {
     }
     let mut placed: Vec<(u64, Vec<Piece>)> = Vec::new();
     let (mut begin, mut end): (Option<i64>, i64) = (None, i64::MIN);
+    let mut last_fragment_us = i64::MIN;
     for record in fragments {
         let cut_head = part.from.at_key && record.sequence == part.from.sequence;
         let cut_tail = part.to.at_key && record.sequence == part.to.sequence;
@@ -60,6 +61,7 @@ pub(super) fn make(file: &ReadFile, part: &Part) -> Result<Option<Made>> {
         };
         begin.get_or_insert(time.start);
         end = end.max(time.end);
+        last_fragment_us = last_fragment_us.max(record.start_us);
         placed.push((record.offset, pieces));
     }
     let Some(begin) = begin else { return Ok(None) };
@@ -74,7 +76,7 @@ pub(super) fn make(file: &ReadFile, part: &Part) -> Result<Option<Made>> {
     Ok(Some(Made {
         pieces: placed.into_iter().flat_map(|(_, pieces)| pieces).collect(),
         start_us: file.utc_of(&fragments[0], begin),
-        end_us: file.utc_of(&fragments[fragments.len() - 1], end),
+        last_fragment_us,
     }))
 }
 

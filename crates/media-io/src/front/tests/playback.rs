@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::support::*;
 use std::sync::atomic::Ordering;
+use tokio::io::AsyncWriteExt;
 
 #[tokio::test]
 async fn a_recording_is_served_whole() {
@@ -228,6 +229,23 @@ async fn playback_has_so_many_places_and_no_more() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     assert_eq!(last, 200, "the place is given back");
+}
+
+#[tokio::test]
+async fn who_may_see_nothing_takes_no_place() {
+    let bench = Bench::with(Wishes {
+        media_concurrency: 1,
+        ..Wishes::default()
+    });
+    let path = format!("/api/v1/cameras/cam-1/playback.mp4?{RANGE}");
+    let mut waiting = bench.connect().await;
+    let asking = format!("GET {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer slow\r\n\r\n");
+    waiting.write_all(asking.as_bytes()).await.unwrap();
+    eventually("the application is asked", || {
+        !bench.application.asked.lock().is_empty()
+    })
+    .await;
+    assert_eq!(bench.get(&bench.playback()).await.status, 200);
 }
 
 #[tokio::test]

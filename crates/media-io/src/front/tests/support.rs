@@ -3,7 +3,7 @@
 
 use crate::clock::{Clock, ManualClock};
 use crate::front::{
-    Claims, Front, FrontConfig, FrontHandle, FrontLimits, GrantKey, MediaRoutes, Playback, Segment, TlsIdentity,
+    Claims, Front, FrontConfig, FrontHandle, FrontLimits, GrantKey, MediaRoutes, Playback, TlsIdentity,
 };
 use crate::source::ByteSource;
 use bytes::Bytes;
@@ -142,17 +142,22 @@ impl MediaRoutes for Recordings {
         Ok(self.source())
     }
 
-    fn hls_segment(&self, camera_id: &str, stream: &str, name: &str) -> Result<Segment> {
+    fn hls_segment(
+        &self,
+        camera_id: &str,
+        stream: &str,
+        name: &str,
+        granted_us: (i64, i64),
+    ) -> Result<Arc<dyn ByteSource>> {
         self.ask(camera_id, format!("segment {camera_id} {stream} {name}"))?;
         let number: i64 = name
             .parse()
             .map_err(|_| Error::new(ErrorKind::NotFound, "no such segment"))?;
         let start_us = NOW_US + number * 2_000_000;
-        Ok(Segment {
-            source: self.source(),
-            start_us,
-            end_us: start_us + 2_000_000,
-        })
+        if start_us < granted_us.0 || start_us >= granted_us.1 {
+            return Err(Error::new(ErrorKind::Forbidden, "the segment is of another time"));
+        }
+        Ok(self.source())
     }
 }
 
@@ -273,6 +278,7 @@ impl Application {
                         let grant = GrantKey::new(b"another key that is not ours").sign(&claims());
                         *response.body_mut() = full(&serde_json::json!({ "grant": grant }).to_string());
                     }
+                    Some(b"Bearer slow") => std::future::pending().await,
                     Some(b"Bearer garbage") => *response.body_mut() = full("{"),
                     _ => {
                         *response.status_mut() = StatusCode::FORBIDDEN;

@@ -4,21 +4,22 @@ use crate::clock::{Clock, SystemClock};
 use crate::hub::{GOP_CACHE_BYTES, Hub};
 use crate::whep::keys::watched;
 use crate::whep::negotiation::Identity;
-use crate::whep::{Limits, SendPath, Whep};
+use crate::whep::{Limits, Listen, SendPath, Whep};
 use bytes::Bytes;
 use media_core::codec::{h264, nal};
 use media_core::{AccessUnit, Codec, TrackParameters};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::config::CryptoProvider;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
-use tokio::net::UdpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
 
 /// Pictures in decoding order, and whether each is a key frame.
 pub(super) type Clip = [(Bytes, bool)];
@@ -111,19 +112,32 @@ impl Camera {
         }
     }
 
+    /// A camera whose sound is AAC: `beep` with key frames, `hush` with other pictures.
+    pub(super) fn with_aac(clock: &Arc<SystemClock>) -> Self {
+        let mut camera = Self::new(clock, true);
+        camera.audio = camera.audio.map(|audio| {
+            Arc::new(TrackParameters {
+                codec: Codec::Aac,
+                clock_rate: 16_000,
+                configuration: Bytes::from_static(&[0x14, 0x08]),
+                ..(*audio).clone()
+            })
+        });
+        camera
+    }
+
     /// Publishes the next picture (and its share of sound).
     pub(super) fn show(&mut self) {
         let (data, key) = self.clip[self.shown % self.clip.len()].clone();
         self.publish(0, self.shown as i64 * 3000, key, data, self.video.clone());
         if let Some(audio) = self.audio.clone() {
-            // 264 samples of 1/8000 s are 33 ms.
-            self.publish(
-                1,
-                self.shown as i64 * 264,
-                true,
-                Bytes::from_static(&[0xd5; 264]),
-                audio,
-            );
+            let (sound, ticks) = match (audio.codec, key) {
+                (Codec::Aac, true) => (&b"beep"[..], self.shown as i64 * 1600 / 3),
+                (Codec::Aac, false) => (&b"hush"[..], self.shown as i64 * 1600 / 3),
+                // 264 samples of 1/8000 s are 33 ms.
+                _ => (&[0xd5; 264][..], self.shown as i64 * 264),
+            };
+            self.publish(1, ticks, true, Bytes::from_static(sound), audio);
         }
         self.shown += 1;
     }
@@ -182,8 +196,11 @@ pub(super) fn output_with(clock: &Arc<SystemClock>, provider: CryptoProvider, se
     let identity = Identity::with(watched(provider)).unwrap();
     let runtime = tokio::runtime::Handle::current();
     let limits = Limits { max_viewers: 1000 };
-    let bind = ["127.0.0.1:0".parse().unwrap()];
-    Whep::start_as(identity, &runtime, &bind, limits, clock.clone(), send_path).unwrap()
+    let listen = Listen {
+        udp: vec!["127.0.0.1:0".parse().unwrap()],
+        ..Listen::default()
+    };
+    Whep::start_as(identity, &runtime, &listen, limits, clock.clone(), send_path).unwrap()
 }
 
 /// One RTP packet as the viewer got it.
@@ -197,8 +214,17 @@ pub(super) struct Got {
     pub(super) payload: Vec<u8>,
 }
 
+/// What a sender report says: an instant, and the RTP timestamp of either stream at it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Report {
+    pub(super) video: bool,
+    pub(super) instant: SystemTime,
+    pub(super) timestamp: u32,
+}
+
 pub(super) struct Viewer {
     pub(super) got: Vec<Got>,
+    pub(super) reports: Vec<Report>,
     pub(super) closed: bool,
     pub(super) session: String,
     pub(super) answer: String,
@@ -209,14 +235,69 @@ pub(super) struct Viewer {
     arrived: u64,
     rtc: Rtc,
     pub(super) socket: UdpSocket,
+    /// In place of the socket.
+    pub(super) connection: Option<Connection>,
     /// The address that str0m believes to have, when it has another.
     pretended: Option<SocketAddr>,
     video: Mid,
 }
 
+/// A TCP connection to the output, with RFC 4571 framing.
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    received: Vec<u8>,
+    /// Whether the output has closed it.
+    pub(super) ended: bool,
+    /// Bytes read at most per second; None: all.
+    pub(super) pace: Option<usize>,
+}
+
+impl Connection {
+    pub(super) async fn to(address: SocketAddr) -> Self {
+        Self {
+            stream: TcpStream::connect(address).await.unwrap(),
+            received: Vec::new(),
+            ended: false,
+            pace: None,
+        }
+    }
+
+    pub(super) async fn send(&mut self, datagram: &[u8]) {
+        let mut frame = (datagram.len() as u16).to_be_bytes().to_vec();
+        frame.extend_from_slice(datagram);
+        // An output that is gone shows when reading.
+        let _ = self.stream.write_all(&frame).await;
+    }
+
+    /// The next datagram; for ever none when the connection has ended.
+    async fn receive(&mut self) -> Vec<u8> {
+        loop {
+            if let Some((head, rest)) = self.received.split_first_chunk::<2>()
+                && let length = usize::from(u16::from_be_bytes(*head))
+                && rest.len() >= length
+            {
+                let datagram = rest[..length].to_vec();
+                self.received.drain(..2 + length);
+                return datagram;
+            }
+            if self.ended {
+                std::future::pending::<()>().await;
+            }
+            let mut buffer = [0; 4096];
+            if let Some(pace) = self.pace {
+                tokio::time::sleep(Duration::from_secs_f64(buffer.len() as f64 / pace as f64)).await;
+            }
+            match self.stream.read(&mut buffer).await {
+                Ok(length) if length > 0 => self.received.extend_from_slice(&buffer[..length]),
+                _ => self.ended = true,
+            }
+        }
+    }
+}
+
 /// An offer to receive video and sound at `address`.
-fn offer(rtc: &mut Rtc, address: SocketAddr) -> (String, SdpPendingOffer, Mid) {
-    rtc.add_local_candidate(Candidate::host(address, "udp").unwrap());
+fn offer(rtc: &mut Rtc, address: SocketAddr, protocol: &str) -> (String, SdpPendingOffer, Mid) {
+    rtc.add_local_candidate(Candidate::host(address, protocol).unwrap());
     let mut api = rtc.sdp_api();
     api.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
     let video = api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
@@ -253,6 +334,30 @@ impl Viewer {
         open: impl FnOnce(&str) -> media_core::Result<(String, String)>,
     ) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self::open_from(crypto, socket, None, open).await
+    }
+
+    /// `open` from an address of its own.
+    pub(super) async fn open_at(whep: &Whep, hub: &Arc<Hub>, ip: &str) -> Self {
+        let socket = UdpSocket::bind((ip, 0)).await.unwrap();
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        Self::open_from(crypto, socket, None, |offer| whep.open(hub.clone(), offer)).await
+    }
+
+    /// `open` by TCP alone.
+    pub(super) async fn open_tcp(whep: &Whep, hub: &Arc<Hub>) -> Self {
+        let connection = Connection::to(whep.bound_tcp()[0]).await;
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        Self::open_from(crypto, socket, Some(connection), |offer| whep.open(hub.clone(), offer)).await
+    }
+
+    async fn open_from(
+        crypto: Arc<CryptoProvider>,
+        socket: UdpSocket,
+        connection: Option<Connection>,
+        open: impl FnOnce(&str) -> media_core::Result<(String, String)>,
+    ) -> Self {
         // Tests run unoptimized and side by side: losses shall be those that a test asks for.
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
         let builder = Rtc::builder()
@@ -260,9 +365,14 @@ impl Viewer {
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_h264(true)
-            .enable_pcma(true, false);
+            .enable_pcma(true, false)
+            .enable_opus(true, false);
         let mut rtc = builder.build(Instant::now());
-        let (offer, pending, video) = offer(&mut rtc, socket.local_addr().unwrap());
+        let (address, protocol) = match &connection {
+            Some(connection) => (connection.stream.local_addr().unwrap(), "tcp"),
+            None => (socket.local_addr().unwrap(), "udp"),
+        };
+        let (offer, pending, video) = offer(&mut rtc, address, protocol);
         let (session, answer) = open(&offer).unwrap();
         rtc.sdp_api()
             .accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap())
@@ -277,12 +387,14 @@ impl Viewer {
             ufrag,
             answer,
             got: Vec::new(),
+            reports: Vec::new(),
             closed: false,
             session,
             loses,
             arrived: 0,
             rtc,
             socket,
+            connection,
             pretended: None,
             video,
         }
@@ -300,7 +412,19 @@ impl Viewer {
             if Instant::now() >= until {
                 return false;
             }
+            let by_tcp = async {
+                match &mut self.connection {
+                    Some(connection) => connection.receive().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
+                datagram = by_tcp => {
+                    let stream = &self.connection.as_ref().unwrap().stream;
+                    let (source, destination) = (stream.peer_addr().unwrap(), stream.local_addr().unwrap());
+                    let receive = Receive::new(Protocol::Tcp, source, destination, &datagram).unwrap();
+                    self.rtc.handle_input(Input::Receive(Instant::now(), receive)).unwrap();
+                }
                 received = self.socket.recv_from(&mut buffer) => {
                     let (length, source) = received.unwrap();
                     self.arrived += 1;
@@ -321,6 +445,9 @@ impl Viewer {
         loop {
             match self.rtc.poll_output().unwrap() {
                 Output::Timeout(at) => return at,
+                Output::Transmit(transmit) if transmit.proto == Protocol::Tcp => {
+                    self.connection.as_mut().unwrap().send(&transmit.contents).await;
+                }
                 Output::Transmit(transmit) => {
                     self.socket
                         .send_to(&transmit.contents, transmit.destination)
@@ -329,11 +456,17 @@ impl Viewer {
                 }
                 Output::Event(Event::RtpPacket(packet)) => self.got.push(Got {
                     at: Instant::now(),
-                    video: packet.header.payload_type != 8.into(),
+                    // G.711 and Opus, as str0m numbers them.
+                    video: ![8, 111].contains(&*packet.header.payload_type),
                     sequence: *packet.seq_no,
                     timestamp: packet.header.timestamp,
                     marker: packet.header.marker,
                     payload: packet.payload.to_vec(),
+                }),
+                Output::Event(Event::SenderFeedback(feedback)) => self.reports.push(Report {
+                    video: feedback.mid == self.video,
+                    instant: feedback.sender_info.ntp_time,
+                    timestamp: feedback.sender_info.rtp_time.numer() as u32,
                 }),
                 Output::Event(Event::Closed) => self.closed = true,
                 Output::Event(_) => {}
@@ -388,6 +521,15 @@ impl Viewer {
     /// Whether the main stream is shown; None before the first key frame.
     pub(super) fn shows_main(&self) -> Option<bool> {
         self.changes().last().map(|(_, main)| *main)
+    }
+
+    /// The instant, in seconds since the epoch, that a timestamp of either stream means by the last report on it.
+    pub(super) fn instant_s(&self, video: bool, timestamp: u32) -> Option<f64> {
+        let report = self.reports.iter().rfind(|report| report.video == video)?;
+        let clock_rate = if video { 90_000.0 } else { 48_000.0 };
+        let since = f64::from(timestamp.wrapping_sub(report.timestamp) as i32) / clock_rate;
+        let at = report.instant.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(at.as_secs_f64() + since)
     }
 
     /// Video packets in the order of their sequence numbers.

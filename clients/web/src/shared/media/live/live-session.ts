@@ -31,6 +31,7 @@ export class LiveSession {
   constructor(
     private readonly cameraId: string,
     readonly stream: StreamChoice,
+    readonly sound: boolean,
     private heightPx: number,
     private readonly listener: LiveListener,
   ) {}
@@ -123,7 +124,7 @@ export class LiveSession {
     const askedHeightPx = this.heightPx;
     const late = setTimeout(() => aborter.abort(new Problem(0, "unreachable", "", "")), ANSWER_WITHIN_MS);
     try {
-      const session = await openWhep(this.cameraId, this.stream, askedHeightPx, aborter.signal);
+      const session = await openWhep(this.cameraId, this.stream, this.sound, askedHeightPx, aborter.signal);
       if (aborter.signal.aborted || attempt !== this.state.attempt) {
         session.close();
         return;

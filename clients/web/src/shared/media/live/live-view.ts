@@ -55,6 +55,8 @@ export function createLiveView(options: {
   /** How high the picture is on the screen; 0 while it is not shown. */
   heightPx: Accessor<number>;
   active: Accessor<boolean>;
+  /** Whether to ask for sound, which costs: the server may have to convert it, and pictures wait for it a moment. */
+  sound: Accessor<boolean>;
   /** What the server says of the camera: when it comes back, the next try does not wait. */
   state: Accessor<CameraState | undefined>;
   stillHeightPx: Accessor<number>;
@@ -86,8 +88,8 @@ export function createLiveView(options: {
   let nextMedia: MediaStream | null = null;
   let nextState: LiveState = INITIAL;
 
-  const begin = (cameraId: string, name: StreamChoice): LiveSession => {
-    const started: LiveSession = new LiveSession(cameraId, name, untrack(options.heightPx), {
+  const begin = (cameraId: string, name: StreamChoice, sound: boolean): LiveSession => {
+    const started: LiveSession = new LiveSession(cameraId, name, sound, untrack(options.heightPx), {
       state: (now) => {
         if (started === front) {
           setState(now);
@@ -134,7 +136,7 @@ export function createLiveView(options: {
       setStatistics(null);
       setUndecodable([]);
       if (!active) return;
-      front = begin(cameraId, untrack(stream));
+      front = begin(cameraId, untrack(stream), untrack(options.sound));
       front.start();
       onCleanup(() => {
         dropNext();
@@ -147,19 +149,20 @@ export function createLiveView(options: {
   );
   createEffect(
     on(
-      stream,
-      (name) => {
-        if (front === null || next?.stream === name) return;
+      [stream, options.sound],
+      ([name, sound]) => {
+        const fits = (session: LiveSession | null) => session?.stream === name && session.sound === sound;
+        if (front === null || fits(next)) return;
         dropNext();
-        if (front.stream === name) return;
+        if (fits(front)) return;
         const cameraId = options.cameraId();
         if (untrack(phase) === "live") {
-          next = begin(cameraId, name);
+          next = begin(cameraId, name, sound);
           next.start();
           return;
         }
         const before = front;
-        front = begin(cameraId, name);
+        front = begin(cameraId, name, sound);
         before.stop();
         front.start();
       },

@@ -22,7 +22,7 @@ export interface WhepSession {
 }
 
 /**
- * Offers to receive video and audio and applies the server's answer. Raises Problem when the server refuses (409: the
+ * Offers to receive video, and audio where `sound` asks for it, and applies the server's answer. Raises Problem when the server refuses (409: the
  * camera shows nothing, 406 or 422: no codec in common, 503: no room for another viewer), when the browser has no WebRTC
  * (`no-webrtc`) or cannot use the answer (`webrtc`); the reason of `signal` when that says so.
  * `heightPx` is that of the picture on the screen, 0 where it is not known.
@@ -30,6 +30,7 @@ export interface WhepSession {
 export async function openWhep(
   cameraId: string,
   stream: StreamChoice,
+  sound: boolean,
   heightPx: number,
   signal: AbortSignal,
 ): Promise<WhepSession> {
@@ -53,7 +54,7 @@ export async function openWhep(
   };
   try {
     connection.addTransceiver("video", { direction: "recvonly" });
-    connection.addTransceiver("audio", { direction: "recvonly" });
+    if (sound) connection.addTransceiver("audio", { direction: "recvonly" });
     connection.addEventListener("track", (event) => {
       // A surveillance picture is wanted now rather than smooth.
       if ("jitterBufferTarget" in event.receiver) event.receiver.jitterBufferTarget = 0;

@@ -1,5 +1,7 @@
-// Whether live video comes where UDP does not: the browser is given the server's relays and has nothing else.
-// Prints {"pictures","relay":{"type","protocol","url"},"refused"} as JSON. Needs VMS_URL, VMS_PASSWORD, VMS_CAMERA.
+// Whether live video comes through the network that this runs in, and which way: with the relays that the server tells
+// of, if any. Prints {"pictures","way":{"type","protocol","url","remote":{"address","port"}},"refused"} as JSON;
+// "refused" counts the pictures with a guessed password for the relay, null where there is none. Needs VMS_URL,
+// VMS_PASSWORD, VMS_CAMERA.
 import { launchChromium } from "./browser.mjs";
 
 const browser = await launchChromium();
@@ -31,22 +33,29 @@ const seen = await page.evaluate(
       await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
       const until = performance.now() + 8000;
       let pictures = 0;
-      let relay = null;
+      let way = null;
       while (performance.now() < until && pictures < 25) {
         await new Promise((resolve) => setTimeout(resolve, 200));
         const report = [...(await peer.getStats()).values()];
         pictures = report.find((entry) => entry.type === "inbound-rtp")?.framesDecoded ?? 0;
-        const pair = report.find((entry) => entry.type === "candidate-pair" && entry.state === "succeeded");
+        const pair = report.find((entry) => entry.type === "candidate-pair" && entry.nominated);
         const local = report.find((entry) => entry.id === pair?.localCandidateId);
-        if (local)
-          relay = { type: local.candidateType, protocol: local.relayProtocol ?? local.protocol, url: local.url };
+        const remote = report.find((entry) => entry.id === pair?.remoteCandidateId);
+        if (local && remote)
+          way = {
+            type: local.candidateType,
+            protocol: local.relayProtocol ?? local.protocol,
+            url: local.url,
+            remote: { address: remote.address, port: remote.port },
+          };
       }
       peer.close();
-      return { pictures, relay };
+      return { pictures, way };
     }
 
     const forged = iceServers.map((server) => (server.username ? { ...server, credential: "guessed" } : server));
-    return { ...(await watch(iceServers)), refused: (await watch(forged)).pictures };
+    const seen = await watch(iceServers);
+    return { ...seen, refused: iceServers.length > 0 ? (await watch(forged)).pictures : null };
   },
   { password: process.env.VMS_PASSWORD, camera: process.env.VMS_CAMERA },
 );

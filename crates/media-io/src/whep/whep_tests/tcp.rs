@@ -2,6 +2,7 @@
 
 use super::viewer::Connection;
 use super::*;
+use str0m::ice::{StunMessage, TransId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -123,6 +124,18 @@ fn unsigned(ufrag: &str) -> Vec<u8> {
     request
 }
 
+/// A binding request for session `ufrag` that is signed with its password.
+fn signed(ufrag: &str, password: &str) -> Vec<u8> {
+    let hmac = str0m::crypto::from_feature_flags().sha1_hmac_provider;
+    let name = format!("{ufrag}:efgh");
+    let request = StunMessage::binding_request(&name, TransId::new(), true, 7, 9, false);
+    let mut bytes = vec![0; 256];
+    let sha1 = |key: &[u8], parts: &[&[u8]]| hmac.sha1_hmac(key, parts);
+    let length = request.to_bytes(Some(password.as_bytes()), &mut bytes, sha1).unwrap();
+    bytes.truncate(length);
+    bytes
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_are_closed_and_disturb_nobody() {
     let whep = output_with_tcp();
@@ -212,7 +225,7 @@ async fn what_a_known_viewer_sends_amiss_ends_its_connection_or_nothing() {
     assert!(whep.stats().datagrams_malformed >= 3, "{:?}", whep.stats());
     // In the name of another session: its connection is no way into that one.
     let connection = viewer.connection.as_mut().unwrap();
-    connection.send(&unsigned(&other.ufrag)).await;
+    connection.send(&signed(&other.ufrag, &other.password)).await;
     let ended = |viewer: &Viewer| viewer.connection.as_ref().unwrap().ended;
     assert!(viewer.watch(2 * SECOND, ended).await);
     assert!(other.watch(SECOND, |other| other.got.len() > 100).await);

@@ -230,6 +230,7 @@ pub(super) struct Viewer {
     pub(super) answer: String,
     /// The output's half of the ICE user name.
     pub(super) ufrag: String,
+    pub(super) password: String,
     /// Whether a datagram that arrives is lost, by its number.
     pub(super) loses: fn(u64) -> bool,
     arrived: u64,
@@ -377,15 +378,13 @@ impl Viewer {
         rtc.sdp_api()
             .accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap())
             .unwrap();
-        let ufrag = answer
-            .lines()
-            .find_map(|line| line.strip_prefix("a=ice-ufrag:"))
-            .unwrap()
-            .to_owned();
+        let of = |name| answer.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let (ufrag, password) = (of("a=ice-ufrag:").to_owned(), of("a=ice-pwd:").to_owned());
         let loses = |_| false;
         Self {
             ufrag,
             answer,
+            password,
             got: Vec::new(),
             reports: Vec::new(),
             closed: false,

@@ -68,6 +68,30 @@ def test_whep_with_a_session(vms: MemoryInstallation, camera_id: str) -> None:
     assert vms.anonymous.post(path, content=OFFER, headers=SDP).status_code == 401
 
 
+def test_whep_of_whichever_stream_suits(vms: MemoryInstallation, camera_id: str) -> None:
+    path = f"/api/v1/cameras/{camera_id}/live/whep"
+    opened = vms.client.post(f"{path}?stream=auto&height=270", content=OFFER, headers=SDP)
+    assert opened.status_code == 201
+    assert "application/json" in opened.headers["accept-patch"]
+    location = opened.headers["location"]
+    session_id = location.rpartition("/")[2]
+    assert vms.media.watched[session_id] == ("auto", 270)
+    assert vms.client.patch(location, json={"height": 1080}).status_code == 204
+    assert vms.media.watched[session_id] == ("auto", 1080)
+    for wrong in ({"height": 0}, {"height": 20_000}, {"height": "tall"}, {}, {"height": 5, "width": 5}):
+        assert problem_code(vms.client.patch(location, json=wrong)) == "validation"
+    broken = vms.client.patch(location, content=b"{", headers={"Content-Type": "application/json"})
+    assert problem_code(broken) == "malformed"
+    assert problem_code(vms.client.patch(f"{path}/nobody", json={"height": 5})) == "session-not-found"
+    assert vms.anonymous.patch(location, json={"height": 5}).status_code == 401
+    assert vms.client.post(f"{path}?stream=auto&height=0", content=OFFER, headers=SDP).status_code == 422
+    # A camera of one stream has that.
+    alone = vms.add_camera(name="no sub")["id"]
+    vms.show(alone)
+    opened = vms.client.post(f"/api/v1/cameras/{alone}/live/whep?stream=auto", content=OFFER, headers=SDP)
+    assert vms.media.watched[opened.headers["location"].rpartition("/")[2]] == ("main", None)
+
+
 def test_whep_that_cannot_be(vms: MemoryInstallation, camera_id: str) -> None:
     path = f"/api/v1/cameras/{camera_id}/live/whep"
 
@@ -109,6 +133,7 @@ def test_links_are_for_one_camera_one_action_and_one_stream(vms: MemoryInstallat
     assert vms.media.sessions
     assert post(f"/api/v1/cameras/{other}/live/whep?token={token}").status_code == 403
     assert post(f"/api/v1/cameras/{camera_id}/live/whep?stream=main&token={token}").status_code == 403
+    assert post(f"/api/v1/cameras/{camera_id}/live/whep?stream=auto&token={token}").status_code == 403
     frame = f"/api/v1/cameras/{camera_id}/frame.jpg?at={format_time(NOW_US - 1)}&token={token}"
     assert vms.anonymous.get(frame).status_code == 403
     assert post(f"/api/v1/cameras/{camera_id}/live/whep?token={token}x").status_code == 401

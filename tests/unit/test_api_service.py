@@ -134,6 +134,7 @@ def test_metrics_of_a_camera_that_never_showed_anything() -> None:
     text = metrics.exposition([camera], {"c": CameraStatus()}, usage)
     assert 'vms_camera_status{camera="c",name="n\\nm"} 0' in text.splitlines()
     assert "vms_write_throughput 1.5" in text.splitlines()
+    assert "vms_whep_switches_down_total 0" in text.splitlines()
     assert "vms_camera_last_frame_timestamp_seconds{" not in text
 
 

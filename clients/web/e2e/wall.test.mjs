@@ -196,10 +196,10 @@ test("the other stream stands in where the browser has no decoder for one, else 
   cameras[3].undecodable = ["main", "sub"];
   await page.reload();
   await inState(2, "live");
-  assert.equal(await page.getAttribute(tile(2), "data-stream"), "sub");
+  await page.waitForSelector(`${tile(2)}[data-stream=sub]`);
   await inState(3, "stills");
   assert.match(await page.textContent(tile(3)), /cannot play the camera’s codec/);
-  assert.equal(await page.getAttribute(tile(0), "data-stream"), "main");
+  await page.waitForSelector(`${tile(0)}[data-stream=main]`);
 });
 
 test("a camera that is down is said to be, with its reason, and comes back", { skip }, async () => {

@@ -112,7 +112,10 @@ export async function startMockServer({
       rtp_lost: 0,
       recording: on && camera.recording,
       recording_reason: null,
-      streams: {},
+      streams: {
+        main: { codec: on ? camera.codec : null, height: on ? 540 : 0 },
+        sub: { codec: on ? camera.codec : null, height: on ? 180 : 0 },
+      },
     };
   };
 
@@ -131,6 +134,11 @@ export async function startMockServer({
     };
   };
 
+  // As the media core chooses for a tile of that height.
+  const suitable = (camera, height) => {
+    const best = height > 0 && height <= 300 ? ["sub", "main"] : ["main", "sub"];
+    return best.find((stream) => !camera.undecodable?.includes(stream)) ?? best[0];
+  };
   const handlers = {
     async token(request, respond) {
       const form = new URLSearchParams(await bodyOf(request));
@@ -160,7 +168,8 @@ export async function startMockServer({
         expires_in: accessSeconds,
       });
     },
-    async whep(request, respond, camera, stream) {
+    async whep(request, respond, camera, asked, height) {
+      const stream = asked === "auto" ? suitable(camera, height) : asked;
       const sdp = await bodyOf(request);
       if (camera.whep) {
         const { status, code, detail, retryAfter } = camera.whep;
@@ -201,7 +210,7 @@ export async function startMockServer({
       offers.answers.delete(id);
       if (answer === null)
         return respond.problem(503, "unavailable", "Temporarily unavailable", "no publisher answered");
-      sessions.set(id, { camera: camera.body.id, stream });
+      sessions.set(id, { camera: camera.body.id, stream, isAuto: asked === "auto" });
       // Addresses that are set aside for documents (RFC 5737): nothing answers there.
       const reach = camera.blocked ? answer.replace(/^(a=candidate:(?:\S+ ){4})\S+ \d+/gm, "$1192.0.2.1 9") : answer;
       return respond.send(201, "application/sdp", reach, {
@@ -275,10 +284,22 @@ export async function startMockServer({
     if (rest === "") return respond.json(200, camera.body);
     if (rest === "status") return respond.json(200, statusOf(camera));
     if (rest === "timeline") return respond.json(200, timeline(camera, start, end, now));
-    if (rest === "live/whep") return handlers.whep(request, respond, camera, url.searchParams.get("stream") ?? "main");
+    if (rest === "live/whep")
+      return handlers.whep(
+        request,
+        respond,
+        camera,
+        url.searchParams.get("stream") ?? "main",
+        Number(url.searchParams.get("height")),
+      );
     if (rest.startsWith("live/whep/")) {
       const id = parts.at(-1);
       if (!sessions.has(id)) return respond.problem(404, "session-not-found", "Not found", "no such session");
+      const session = sessions.get(id);
+      if (request.method === "PATCH" && request.headers["content-type"] === "application/json" && session.isAuto) {
+        session.stream = suitable(camera, JSON.parse(await bodyOf(request)).height);
+        pushOffer({ id, number: camera.number, changeTo: session.stream });
+      }
       if (request.method === "DELETE") {
         sessions.delete(id);
         pushOffer({ id, closed: true });

@@ -4,6 +4,7 @@
 //! `publish` runs on the ingest task and calls every sink in turn; a sink therefore never blocks: it queues, and when
 //! its queue is full it drops up to the next key frame and counts.
 
+use crate::bitrate::{Bitrate, BitrateMeter};
 use media_core::{AccessUnit, TrackParameters};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -29,6 +30,8 @@ struct State {
     gop_whole: bool,
     /// What each track (video, audio, metadata) was at its newest unit.
     parameters: [Option<Arc<TrackParameters>>; 3],
+    /// Of the video.
+    bitrate: BitrateMeter,
 }
 
 /// The meeting point of one stream's producer and its sinks.
@@ -51,6 +54,7 @@ impl Hub {
                 gop_bytes: 0,
                 gop_whole: false,
                 parameters: [None, None, None],
+                bitrate: BitrateMeter::default(),
             }),
             units: AtomicU64::new(0),
         })
@@ -71,6 +75,11 @@ impl Hub {
         self.state.lock().parameters.get(usize::from(track)).cloned().flatten()
     }
 
+    /// The video's bit rate over the last seconds.
+    pub fn bitrate(&self) -> Bitrate {
+        self.state.lock().bitrate.read()
+    }
+
     /// Shares `unit` with every sink and adds it to the GOP cache.
     pub fn publish(&self, unit: &Arc<AccessUnit>) {
         self.units.fetch_add(1, Ordering::Relaxed);
@@ -79,6 +88,9 @@ impl Hub {
             && !known.as_ref().is_some_and(|p| Arc::ptr_eq(p, &unit.parameters))
         {
             *known = Some(unit.parameters.clone());
+        }
+        if unit.track == 0 {
+            state.bitrate.add(unit.data.len(), unit.received_us);
         }
         if unit.track == 0 && (unit.key || unit.discontinuity) {
             state.gop.clear();

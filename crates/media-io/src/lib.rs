@@ -1,6 +1,7 @@
 //! The half of the media core that does I/O: sockets, files, threads and tasks around `media-core`.
 
 pub mod archive;
+pub mod bitrate;
 pub mod cameras;
 pub mod clock;
 pub mod front;

@@ -172,16 +172,40 @@ impl Engine {
             .map_err(raise)
     }
 
-    fn whep_open(&self, py: Python<'_>, camera_id: &str, stream: &str, offer_sdp: &str) -> PyResult<(String, String)> {
+    #[pyo3(signature = (camera_id, stream, offer_sdp, tile_height_px = None))]
+    fn whep_open(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        stream: &str,
+        offer_sdp: &str,
+        tile_height_px: Option<u32>,
+    ) -> PyResult<(String, String)> {
         py.detach(|| {
-            let hub = self.cameras.hub(camera_id, stream)?;
-            self.live()?.open(hub, offer_sdp)
+            if stream != "auto" {
+                let hub = self.cameras.hub(camera_id, stream)?;
+                return self.live()?.open(hub, offer_sdp);
+            }
+            let (main, sub) = (
+                self.cameras.hub(camera_id, "main")?,
+                self.cameras.hub(camera_id, "sub")?,
+            );
+            // A camera of one stream has that in place of the other.
+            if Arc::ptr_eq(&main, &sub) {
+                return self.live()?.open(main, offer_sdp);
+            }
+            self.live()?.open_adaptive(main, sub, tile_height_px, offer_sdp)
         })
         .map_err(raise)
     }
 
     fn whep_patch(&self, py: Python<'_>, session_id: &str, fragment: &str) -> PyResult<()> {
         py.detach(|| self.live()?.patch(session_id, fragment)).map_err(raise)
+    }
+
+    fn whep_resize(&self, py: Python<'_>, session_id: &str, tile_height_px: u32) -> PyResult<()> {
+        py.detach(|| self.live()?.resize(session_id, tile_height_px))
+            .map_err(raise)
     }
 
     fn whep_close(&self, py: Python<'_>, session_id: &str) -> PyResult<()> {

@@ -55,6 +55,12 @@ class Users(BaseModel):
     next_cursor: str | None = None
 
 
+class TileRequest(_Request):
+    """How large a live picture is shown: its height in device pixels."""
+
+    height: Annotated[int, Field(ge=1, le=16384)]
+
+
 class UserRequest(_Request):
     """A new user."""
 

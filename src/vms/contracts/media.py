@@ -93,6 +93,9 @@ class WebRtcFigures(_Value):
     retransmissions_refused: int = 0
     feedback_refused: int = 0
     moves: int = 0
+    switches_up: int = 0
+    switches_down: int = 0
+    viewers_on_sub: int = 0
     tcp_connections: int = 0
     tcp_refused: int = 0
     transcoders_running: int = 0
@@ -220,11 +223,18 @@ class MediaLive(Protocol):
         """Raises Failure(conflict) when the camera shows nothing."""
         ...
 
-    def whep_open(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
-        """(session id, answer). Raises Failure of unsupported, malformed, exhausted or conflict."""
+    def whep_open(self, camera_id: str, stream: str, offer_sdp: str, tile_height_px: int | None) -> tuple[str, str]:
+        """(session id, answer). With the stream `auto` the tile's height in device pixels helps to choose.
+
+        Raises Failure of unsupported, malformed, exhausted or conflict.
+        """
         ...
 
     def whep_patch(self, session_id: str, fragment: str) -> None:
+        """Raises Failure(not_found)."""
+        ...
+
+    def whep_resize(self, session_id: str, tile_height_px: int) -> None:
         """Raises Failure(not_found)."""
         ...
 

@@ -34,8 +34,11 @@ class IceServer(BaseModel):
 class Live(Protocol):
     """Live pictures."""
 
-    def open_whep(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
-        """(session id, answer SDP). Raises Failure of unsupported, malformed, exhausted or conflict."""
+    def open_whep(self, camera_id: str, stream: str, offer_sdp: str, tile_height_px: int | None) -> tuple[str, str]:
+        """(session id, answer SDP). With the stream `auto` the tile's height helps to choose.
+
+        Raises Failure of unsupported, malformed, exhausted or conflict.
+        """
         ...
 
     def ice_servers(self, subject: str) -> Sequence[IceServer]:
@@ -43,6 +46,10 @@ class Live(Protocol):
         ...
 
     def patch_whep(self, session_id: str, fragment: str) -> None: ...
+
+    def resize_whep(self, session_id: str, tile_height_px: int) -> None:
+        """The viewer's tile has this height now. Raises Failure(not_found)."""
+        ...
 
     def close_whep(self, session_id: str) -> None: ...
 

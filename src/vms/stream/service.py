@@ -52,9 +52,9 @@ class StreamService:
         self._clock = clock
         self._relays = relays
 
-    def open_whep(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
+    def open_whep(self, camera_id: str, stream: str, offer_sdp: str, tile_height_px: int | None) -> tuple[str, str]:
         with _named(_OFFER_CODES):
-            return self._media.whep_open(camera_id, stream, offer_sdp)
+            return self._media.whep_open(camera_id, stream, offer_sdp, tile_height_px)
 
     def ice_servers(self, subject: str) -> Sequence[IceServer]:
         return ice_servers(self._relays, subject=subject, now_s=self._clock.now_us() // SECOND_US)
@@ -62,6 +62,10 @@ class StreamService:
     def patch_whep(self, session_id: str, fragment: str) -> None:
         with _named(_SESSION_CODES):
             self._media.whep_patch(session_id, fragment)
+
+    def resize_whep(self, session_id: str, tile_height_px: int) -> None:
+        with _named(_SESSION_CODES):
+            self._media.whep_resize(session_id, tile_height_px)
 
     def close_whep(self, session_id: str) -> None:
         with _named(_SESSION_CODES):

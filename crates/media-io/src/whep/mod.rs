@@ -26,6 +26,7 @@
 //! A viewer starts at the last key frame: the GOP so far is sent as a paced burst (see `timeline` for its timestamps),
 //! and what happens meanwhile follows behind it.
 
+mod adaptation;
 mod addresses;
 mod batch;
 mod candidates;
@@ -39,6 +40,7 @@ mod framing;
 pub mod fuzzing;
 mod handshake;
 pub(crate) mod keys;
+mod ladder;
 mod listener;
 mod load;
 mod negotiation;
@@ -64,11 +66,13 @@ pub use stats::{DelayStats, WhepStats};
 
 use crate::clock::Clock;
 use crate::hub::Hub;
+use adaptation::{Rung, suits};
 use connections::Connections;
 use datagram::DatagramSocket;
 use handshake::Handshake;
+use ladder::Ladder;
 use listener::{Admission, Listener};
-use media_core::{Error, ErrorKind, Result};
+use media_core::{Error, ErrorKind, Result, TrackParameters};
 use negotiation::Identity;
 use outgoing::Outgoing;
 use outside::Outside;
@@ -288,35 +292,75 @@ impl Whep {
     /// `Malformed`: the offer is no offer to receive video. `Unsupported`: no common codec (the message names both
     /// sides'). `Exhausted`: too many viewers. `Conflict`: the camera has shown nothing yet. `Unavailable`: shut down.
     pub fn open(&self, hub: Arc<Hub>, offer_sdp: &str) -> Result<(SessionId, String)> {
-        let opened = self.agree(hub, offer_sdp);
-        count(
-            if opened.is_ok() {
-                &self.counters.opened
-            } else {
-                &self.counters.refused
-            },
-            1,
-        );
+        self.counted(self.agree(hub, None, offer_sdp))
+    }
+
+    /// `open` for whichever of a camera's two streams suits the viewer's path and its tile of `tile_height_px` device
+    /// pixels (None: as large as can be), now and later. Where they are of different codecs, for the one that suits at
+    /// first and that the viewer takes: a stream of a codec that was not agreed on does not take over.
+    pub fn open_adaptive(
+        &self,
+        main: Arc<Hub>,
+        sub: Arc<Hub>,
+        tile_height_px: Option<u32>,
+        offer_sdp: &str,
+    ) -> Result<(SessionId, String)> {
+        self.counted(self.agree(main, Some((sub, tile_height_px)), offer_sdp))
+    }
+
+    fn counted<T>(&self, opened: Result<T>) -> Result<T> {
+        let counter = match opened {
+            Ok(_) => &self.counters.opened,
+            Err(_) => &self.counters.refused,
+        };
+        count(counter, 1);
         opened
     }
 
-    fn agree(&self, hub: Arc<Hub>, offer_sdp: &str) -> Result<(SessionId, String)> {
-        let Some(video) = hub.parameters(0) else {
+    fn agree(
+        &self,
+        hub: Arc<Hub>,
+        sub: Option<(Arc<Hub>, Option<u32>)>,
+        offer_sdp: &str,
+    ) -> Result<(SessionId, String)> {
+        let hubs = std::iter::once(&hub).chain(sub.as_ref().map(|(sub, _)| sub));
+        let mut shown: Vec<_> = hubs.filter_map(|hub| Some((hub, hub.parameters(0)?))).collect();
+        // Streams of different codecs do not change over: the viewer gets the one that suits its tile now.
+        if let ([(_, main), (_, small)], Some((_, tile_height_px))) = (&shown[..], &sub)
+            && main.codec != small.codec
+            && suits(*tile_height_px, small.height) == Rung::Sub
+        {
+            shown.reverse();
+        }
+        if shown.is_empty() {
             return Err(Error::new(
                 ErrorKind::Conflict,
                 format!("{} has shown nothing yet", hub.name()),
             ));
-        };
-        let sound = hub.parameters(1);
+        }
+        let sound = shown.iter().find_map(|(hub, _)| hub.parameters(1));
         let audio = sound.as_ref().map(|sent| self.transcoders.heard_as(sent));
         let (id, origins) = random_start()?;
         self.reserve(&id, offer_sdp)?;
         let now = Instant::now();
         let candidates = addresses::reachable(&self.bound);
         let more = candidates::lines(&self.public, &self.bound, &self.bound_tcp);
-        let agreed = self
-            .identity
-            .agree(hub.name(), offer_sdp, &video, audio.as_deref(), &candidates, now);
+        let agree = |(shown, video): &(&Arc<Hub>, Arc<TrackParameters>)| {
+            let name = shown.name();
+            self.identity.agree(
+                name,
+                offer_sdp,
+                video,
+                audio.as_deref(),
+                &candidates,
+                sub.is_some(),
+                now,
+            )
+        };
+        let agreed = match (agree(&shown[0]), shown.get(1)) {
+            (Err(error), Some(other)) if error.kind() == ErrorKind::Unsupported => agree(other).map_err(|_| error),
+            (agreed, _) => agreed,
+        };
         let sent = agreed.and_then(|mut agreed| {
             if let Some(sound) = sound.filter(|_| agreed.audio.is_some()) {
                 agreed.video.shown_after_ms = transcoding::shown_after_ms(&sound);
@@ -331,12 +375,18 @@ impl Whep {
                     origins.sequences[at + 2],
                 )
             };
+            let codec = agreed.video.codec;
+            let ladder = sub
+                .as_ref()
+                .map(|(sub, tile_height_px)| Ladder::new(hub.clone(), sub.clone(), codec, *tile_height_px));
             let streams = Streams {
                 video: stream(agreed.video, 0),
                 audio: agreed.audio.map(|audio| stream(audio, 1)),
                 cname: agreed.cname,
+                ladder,
             };
-            let session = Session::new(id.clone(), hub, handshake, streams, now);
+            let sub = sub.as_ref().map(|(sub, _)| sub.clone());
+            let session = Session::new(id.clone(), hub.clone(), sub, handshake, streams, now);
             let gone = |_| Error::new(ErrorKind::Unavailable, "the WebRTC output is shut down");
             self.commands.send(Command::Open(Box::new(session))).map_err(gone)?;
             Ok(answer)
@@ -392,6 +442,15 @@ impl Whep {
         Ok(())
     }
 
+    /// A viewer's tile is so many device pixels high now. Without effect on a session of one fixed stream. `NotFound`
+    /// when there is none of that id.
+    pub fn resize(&self, session: &str, tile_height_px: u32) -> Result<()> {
+        self.known(session)?;
+        // A reception that is gone has ended it.
+        let _ = self.commands.send(Command::Resize(session.to_owned(), tile_height_px));
+        Ok(())
+    }
+
     /// Ends a session; the viewer is told. `NotFound` when there is none of that id.
     pub fn close(&self, session: &str) -> Result<()> {
         self.known(session)?;
@@ -400,7 +459,7 @@ impl Whep {
         Ok(())
     }
 
-    /// Ends all sessions that watch `hub` (the camera was removed).
+    /// Ends all sessions that watch `hub` (it was removed); those that have another stream of the camera go on with it.
     pub fn close_hub(&self, hub: &Arc<Hub>) {
         let _ = self.commands.send(Command::CloseHub(hub.clone()));
     }

@@ -2,7 +2,7 @@
 
 use super::keys::{Dtls, crypto_provider};
 use super::offer::{Format, Offer, Section, SectionKind, parameter};
-use media_core::{Codec, Error, ErrorKind, Result, TrackParameters};
+use media_core::{Codec, Error, ErrorKind, Result, TrackKind, TrackParameters};
 use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +36,8 @@ pub(super) struct AgreedStream {
     /// Identifiers of the header extensions that the viewer reads.
     pub(super) mid_id: Option<u8>,
     pub(super) playout_delay_id: Option<u8>,
+    /// Of the send time, from which the viewer estimates what its path carries.
+    pub(super) send_time_id: Option<u8>,
     /// How long after their arrival pictures are shown at least and at most, ms; 0 to 0 is at once.
     pub(super) shown_after_ms: (u16, u16),
 }
@@ -82,7 +84,8 @@ impl Identity {
     }
 
     /// Agrees on a session for `offer_sdp` that shows `video` and, where the offer allows, `audio` of `camera`.
-    /// `candidates` are the addresses that the viewer can reach.
+    /// `candidates` are the addresses that the viewer can reach. `estimates`: the viewer shall say what its path carries.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn agree(
         &self,
         camera: &str,
@@ -90,6 +93,7 @@ impl Identity {
         video: &TrackParameters,
         audio: Option<&TrackParameters>,
         candidates: &[SocketAddr],
+        estimates: bool,
         now: Instant,
     ) -> Result<Agreed> {
         let offer = Offer::parse(offer_sdp)?;
@@ -102,7 +106,7 @@ impl Identity {
         let narrowed = offer.keeping(&kept);
         // str0m fails fast on what it holds impossible and says to catch it where peers are strangers.
         let accepted = catch_unwind(AssertUnwindSafe(|| {
-            self.accept(&narrowed, &video, audio.as_ref(), candidates, now)
+            self.accept(&narrowed, &video, audio.as_ref(), candidates, estimates, now)
         }));
         let (mut rtc, dtls, answer) =
             accepted.unwrap_or_else(|_| Err(Error::malformed("SDP offer contradicts itself")))?;
@@ -130,6 +134,7 @@ impl Identity {
         video: &Choice<'_>,
         audio: Option<&Choice<'_>>,
         candidates: &[SocketAddr],
+        estimates: bool,
         now: Instant,
     ) -> Result<(Rtc, Dtls, String)> {
         let refused = |e: &dyn std::fmt::Display| Error::malformed(format!("SDP offer: {e}"));
@@ -142,10 +147,13 @@ impl Identity {
             .clear_extension_map()
             .set_extension(4, Extension::RtpMid)
             .set_extension(5, Extension::PlayoutDelay);
+        if estimates {
+            config = config.set_extension(6, Extension::AbsoluteSendTime);
+        }
         let params = [Some(video), audio]
             .into_iter()
             .flatten()
-            .filter_map(payload_params)
+            .filter_map(|choice| payload_params(choice, estimates))
             .collect();
         *config.codec_config() = CodecConfig::new_from_payload_params(params);
         let (mut rtc, dtls) = Dtls::watch(|| config.build(now));
@@ -210,6 +218,7 @@ fn agreed_stream(rtc: &mut Rtc, choice: &Choice<'_>) -> Option<AgreedStream> {
     let extensions = media.remote_extmap();
     let mid_id = extensions.id_of(Extension::RtpMid);
     let playout_delay_id = extensions.id_of(Extension::PlayoutDelay);
+    let send_time_id = extensions.id_of(Extension::AbsoluteSendTime);
     let mut api = rtc.direct_api();
     let stream = api.stream_tx_by_mid(mid, None)?;
     Some(AgreedStream {
@@ -221,6 +230,7 @@ fn agreed_stream(rtc: &mut Rtc, choice: &Choice<'_>) -> Option<AgreedStream> {
         repeats: repeats_type.zip(stream.rtx()).map(|(pt, ssrc)| (*pt, *ssrc)),
         mid_id,
         playout_delay_id,
+        send_time_id,
         shown_after_ms: (0, 0),
     })
 }
@@ -239,7 +249,7 @@ fn wire_codec(codec: Codec) -> Option<WireCodec> {
 
 /// Exactly what was offered, so that str0m matches it whatever it thinks of profiles and levels: the picture is the
 /// camera's and cannot be changed, and decoders in practice take any profile of a codec that they take at all.
-fn payload_params(choice: &Choice<'_>) -> Option<PayloadParams> {
+fn payload_params(choice: &Choice<'_>, estimates: bool) -> Option<PayloadParams> {
     let format = &choice.format;
     let spec = CodecSpec {
         codec: wire_codec(choice.codec)?,
@@ -249,9 +259,10 @@ fn payload_params(choice: &Choice<'_>) -> Option<PayloadParams> {
     };
     let retransmission = format.retransmission.map(Pt::new_with_value);
     let mut params = PayloadParams::new(Pt::new_with_value(format.payload_type), retransmission, spec);
-    // No bandwidth estimation: a camera has no other bit rate to offer, and feedback costs both sides.
+    // The viewer estimates, if anyone: feedback on each packet costs both sides, and a choice between two streams needs
+    // no more than a figure now and then.
     params.set_fb_transport_cc(false);
-    params.set_fb_remb(false);
+    params.set_fb_remb(estimates && choice.codec.kind() == TrackKind::Video);
     Some(params)
 }
 

@@ -30,7 +30,7 @@ fn agree(offer: &str, video: &TrackParameters, audio: Option<&TrackParameters>) 
     let candidates = ["127.0.0.1:8189".parse().unwrap(), "192.0.2.7:8189".parse().unwrap()];
     Identity::new()
         .unwrap()
-        .agree("door/main", offer, video, audio, &candidates, Instant::now())
+        .agree("door/main", offer, video, audio, &candidates, false, Instant::now())
 }
 
 /// The lines of an answer from `m=` number `section` on to the next.
@@ -126,7 +126,7 @@ fn one_certificate_serves_all() {
     let identity = Identity::new().unwrap();
     let fingerprint = || {
         let agreed = identity
-            .agree("a", CHROMIUM_VIDEO, &h264(0x4d, 0), None, &[], Instant::now())
+            .agree("a", CHROMIUM_VIDEO, &h264(0x4d, 0), None, &[], false, Instant::now())
             .unwrap();
         agreed
             .answer
@@ -230,7 +230,7 @@ fn no_mutation_of_an_offer_makes_it_panic() {
     let audio = track(Codec::PcmA, 8000, 1, &[]);
     let lines: Vec<&str> = CHROMIUM.lines().collect();
     let try_it = |text: &str| {
-        let _ = identity.agree("a", text, &h264(0x4d, 0), Some(&audio), &[], Instant::now());
+        let _ = identity.agree("a", text, &h264(0x4d, 0), Some(&audio), &[], true, Instant::now());
     };
     for index in 0..lines.len() {
         let mut changed = lines.clone();

@@ -13,8 +13,10 @@ use std::sync::Arc;
 /// Packets that name their section (MID, RFC 8843 §9): until the viewer reports on the stream it may not know whose the
 /// stream is, though the answer says so too.
 const NAMED_PACKETS: u64 = 100;
-/// Fixed header, extension header, playout delay, and a name of 16 bytes, padded.
-const MAX_HEADER_BYTES: usize = 12 + 4 + 4 + 20;
+/// Fixed header, extension header, send time, playout delay, and a name of 16 bytes, padded.
+const MAX_HEADER_BYTES: usize = 12 + 4 + 4 + 4 + 20;
+/// Where the send time of a packet stands, if it has one: first among the extensions.
+const SEND_TIME: std::ops::Range<usize> = 17..20;
 
 /// The extension that says how long after their arrival pictures are shown: two numbers of 12 bits, in units of 10 ms.
 fn playout_delay((least_ms, most_ms): (u16, u16)) -> [u8; 3] {
@@ -28,18 +30,22 @@ fn playout_delay((least_ms, most_ms): (u16, u16)) -> [u8; 3] {
 struct Header {
     bytes: [u8; MAX_HEADER_BYTES],
     length: usize,
+    /// Every packet says when it was sent.
+    timed: bool,
 }
 
 impl Header {
     /// A header with extensions (id, value) in the one-byte form (RFC 8285 §4.2). Those with an id or a length beyond
-    /// that form are left out.
-    fn new(payload_type: u8, ssrc: u32, extensions: &[(Option<u8>, &[u8])]) -> Self {
+    /// that form are left out. `send_time_id` is that of the send time.
+    fn new(payload_type: u8, ssrc: u32, send_time_id: Option<u8>, extensions: &[(Option<u8>, &[u8])]) -> Self {
         let mut bytes = [0; MAX_HEADER_BYTES];
         bytes[0] = 0x80;
         bytes[1] = payload_type & 0x7f;
         bytes[8..12].copy_from_slice(&ssrc.to_be_bytes());
         let mut length = 16;
-        for (id, value) in extensions {
+        let send_time: (Option<u8>, &[u8]) = (send_time_id, &[0; SEND_TIME.end - SEND_TIME.start]);
+        let timed = send_time_id.is_some_and(|id| (1..=14).contains(&id));
+        for (id, value) in std::iter::once(&send_time).chain(extensions) {
             let Some(id) = id.filter(|id| (1..=14).contains(id)) else {
                 continue;
             };
@@ -51,17 +57,26 @@ impl Header {
             length += 1 + value.len();
         }
         if length == 16 {
-            return Self { bytes, length: 12 };
+            return Self {
+                bytes,
+                length: 12,
+                timed,
+            };
         }
         length = length.next_multiple_of(4);
         bytes[0] |= 0x10;
         bytes[12..14].copy_from_slice(&[0xbe, 0xde]);
         bytes[14..16].copy_from_slice(&((length - 16) as u16 / 4).to_be_bytes());
-        Self { bytes, length }
+        Self { bytes, length, timed }
     }
 
-    /// The header of one packet.
-    fn of(mut self, marker: bool, sequence: u64, timestamp: u32) -> Self {
+    /// The header of one packet, sent at `now_us`.
+    fn of(mut self, marker: bool, sequence: u64, timestamp: u32, now_us: u64) -> Self {
+        if self.timed {
+            // Seconds in 6.18 bits of fixed point, on any clock (abs-send-time of webrtc.org).
+            let send_time = ((u128::from(now_us) << 18) / 1_000_000) as u32;
+            self.bytes[SEND_TIME].copy_from_slice(&send_time.to_be_bytes()[1..]);
+        }
         self.bytes[1] |= u8::from(marker) << 7;
         self.bytes[2..4].copy_from_slice(&(sequence as u16).to_be_bytes());
         self.bytes[4..8].copy_from_slice(&timestamp.to_be_bytes());
@@ -139,18 +154,23 @@ impl Outgoing {
             _ => (None, &[]),
         };
         let name = (agreed.mid_id, agreed.mid.as_bytes());
+        // A packet that is repeated as it was must say what it said: without a stream for repeats nothing says when.
+        let send_time_id = match agreed.codec.kind() {
+            TrackKind::Video => agreed.send_time_id.filter(|_| agreed.repeats.is_some()),
+            _ => None,
+        };
         // The lower half of the range: a receiver assumes that a stream's first packets are before the first
         // rollover (RFC 3711 §3.3.1), and early losses must not hide one.
         let early = |number: u16| u64::from(number & 0x7fff);
         let repeats = agreed.repeats.map(|(payload_type, ssrc)| Repeats {
-            header: Header::new(payload_type, ssrc, &[delay]),
+            header: Header::new(payload_type, ssrc, send_time_id, &[delay]),
             sequence: early(repeats_sequence),
             ssrc,
         });
         Self {
             timeline: Timeline::new(timestamp, agreed.clock_rate),
-            named: Header::new(agreed.payload_type, agreed.ssrc, &[delay, name]),
-            plain: Header::new(agreed.payload_type, agreed.ssrc, &[delay]),
+            named: Header::new(agreed.payload_type, agreed.ssrc, send_time_id, &[delay, name]),
+            plain: Header::new(agreed.payload_type, agreed.ssrc, send_time_id, &[delay]),
             repeats,
             sequence: early(sequence),
             first_sequence: early(sequence),
@@ -182,7 +202,7 @@ impl Outgoing {
             return Ok(());
         };
         let sequence = self.sequence;
-        let header = self.header(underway.named, &payload, sequence, underway.timestamp);
+        let header = self.header(underway.named, &payload, sequence, underway.timestamp, now_us);
         batch.push(path, |out| {
             srtp.protect_rtp(header.bytes(), payload.bytes, sequence, out)
         })?;
@@ -193,12 +213,13 @@ impl Outgoing {
         Ok(())
     }
 
-    fn header(&self, named: bool, payload: &Payload<'_>, sequence: u64, timestamp: u32) -> Header {
+    fn header(&self, named: bool, payload: &Payload<'_>, sequence: u64, timestamp: u32, now_us: u64) -> Header {
         let header = if named { self.named } else { self.plain };
         header.of(
             payload.marker,
             sequence,
             timestamp.wrapping_add(payload.timestamp_offset),
+            now_us,
         )
     }
 
@@ -224,7 +245,7 @@ impl Outgoing {
         };
         let Some(repeats) = &mut self.repeats else {
             // The same packet bit by bit: the same key stream must not protect anything else.
-            let header = self.header(sent.named, &payload, sent.sequence, sent.timestamp);
+            let header = self.header(sent.named, &payload, sent.sequence, sent.timestamp, now_us);
             batch.push(path, |out| {
                 srtp.protect_rtp(header.bytes(), payload.bytes, sent.sequence, out)
             })?;
@@ -233,7 +254,7 @@ impl Outgoing {
         let number = repeats.sequence;
         repeats.sequence += 1;
         let timestamp = sent.timestamp.wrapping_add(payload.timestamp_offset);
-        let header = repeats.header.of(payload.marker, number, timestamp);
+        let header = repeats.header.of(payload.marker, number, timestamp, now_us);
         let mut original = Vec::with_capacity(2 + payload.bytes.len());
         original.extend_from_slice(&(sent.sequence as u16).to_be_bytes());
         original.extend_from_slice(payload.bytes);

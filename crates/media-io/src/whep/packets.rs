@@ -5,10 +5,10 @@ use media_core::rtp::packetizer::{Packetizer, Payloads};
 use media_core::{AccessUnit, Codec, Result, TrackKind};
 use std::borrow::Cow;
 
-/// Largest payload: with RTP header and extensions (20 bytes), retransmission header (2) and SRTP tag (16) a datagram
+/// Largest payload: with RTP header and extensions (24 bytes), retransmission header (2) and SRTP tag (16) a datagram
 /// stays within 1200 bytes, which passes every tunnel. The first packets, which also name their section, are longer by
 /// that name (18 bytes at most) and still pass every IPv6 link.
-const MAX_PAYLOAD_BYTES: usize = 1160;
+const MAX_PAYLOAD_BYTES: usize = 1156;
 
 /// One video or audio unit cut into RTP payloads: what viewers, their queues and their retransmission histories share.
 #[derive(Debug)]

@@ -40,7 +40,9 @@ pub(super) enum Command {
     Open(Box<Session>),
     /// A session is to end.
     Close(SessionId),
-    /// All sessions of a hub are to end.
+    /// A viewer's tile is so many device pixels high now.
+    Resize(SessionId, u32),
+    /// All sessions of a hub are to end, or to go on with the camera's other stream.
     CloseHub(Arc<Hub>),
     /// A shard gives a viewer up.
     Ended(u64, End),
@@ -164,18 +166,67 @@ impl Reception {
                 }
             }
             Command::CloseHub(hub) => {
-                let of_hub = self
-                    .sessions
-                    .iter()
-                    .filter(|(_, session)| Arc::ptr_eq(&session.hub, &hub));
+                let watches = |session: &Session| {
+                    let mut hubs = std::iter::once(&session.hub).chain(&session.sub);
+                    hubs.any(|watched| Arc::ptr_eq(watched, &hub))
+                };
+                let of_hub = self.sessions.iter().filter(|(_, session)| watches(session));
                 let keys: Vec<u64> = of_hub.map(|(key, _)| *key).collect();
                 for key in keys {
-                    self.remove(key, End::Left);
+                    self.forsake(key, &hub);
                 }
             }
+            Command::Resize(id, tile_height_px) => self.resize(&id, tile_height_px),
             Command::Ended(key, end) => self.remove(key, end),
             Command::ShardLost(shard) => self.lose(shard),
             Command::Shutdown => self.stopping = true,
+        }
+    }
+
+    fn resize(&mut self, id: &SessionId, tile_height_px: u32) {
+        let Some(key) = self.by_id.get(id).copied() else {
+            return;
+        };
+        match self.sessions.get_mut(&key).map(|session| &mut session.state) {
+            Some(State::Connecting(connecting)) => {
+                if let Some(ladder) = &mut connecting.1.ladder {
+                    ladder.resize(tile_height_px);
+                }
+            }
+            Some(State::Connected(connected)) => {
+                let _ = self.shards[connected.shard].send(shard::Command::Resize(key, tile_height_px));
+            }
+            Some(State::Over) | None => {}
+        }
+    }
+
+    /// Ends a session whose stream was removed, unless the camera's other stream is left for it.
+    fn forsake(&mut self, key: u64, hub: &Arc<Hub>) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        let Some(sub) = session.sub.take() else {
+            return self.remove(key, End::Left);
+        };
+        let left = if Arc::ptr_eq(&sub, hub) { None } else { Some(sub) };
+        match &mut session.state {
+            State::Connecting(connecting) => {
+                if let Some(ladder) = &mut connecting.1.ladder {
+                    ladder.close(hub);
+                }
+            }
+            State::Connected(connected) => {
+                let shard = connected.shard;
+                let _ = self.shards[shard].send(shard::Command::Forsake(key, hub.clone()));
+                if let Some(left) = &left {
+                    unnote(&mut self.shows, feed_of(hub), shard);
+                    note(&mut self.shows, feed_of(left), shard, self.shards.len());
+                }
+            }
+            State::Over => {}
+        }
+        if let Some(left) = left {
+            session.hub = left;
         }
     }
 
@@ -452,20 +503,20 @@ impl Reception {
         let State::Connecting(connecting) = std::mem::replace(&mut session.state, State::Over) else {
             return None;
         };
-        let (handshake, streams) = *connecting;
+        let (handshake, mut streams) = *connecting;
+        let ladder = streams.ladder.as_mut();
+        let first = ladder.and_then(|ladder| ladder.begin(self.outside.us(now)));
+        let first = first.unwrap_or_else(|| session.hub.clone());
         let (dtls, path) = handshake.finish().ok()?;
         let contexts = dtls.srtp().ok()?;
         let heard_us = Arc::new(AtomicU64::new(self.outside.us(now)));
         let viewer = Viewer::new(key, path, contexts, streams, heard_us.clone());
         let shard = choose_shard(&self.loads, self.shows.get(&feed_of(&session.hub)));
         self.shards[shard]
-            .send(shard::Command::Join(session.hub.clone(), Box::new(viewer)))
+            .send(shard::Command::Join(first, Box::new(viewer)))
             .ok()?;
         self.loads[shard] += 1;
-        let shards = self.shards.len();
-        self.shows
-            .entry(feed_of(&session.hub))
-            .or_insert_with(|| vec![0; shards])[shard] += 1;
+        note(&mut self.shows, feed_of(&session.hub), shard, self.shards.len());
         session.state = State::Connected(Connected::new(dtls, shard, path, now, heard_us));
         count(&self.outside.counters.connected, 1);
         Some(())
@@ -503,13 +554,7 @@ impl Reception {
             }
             counters.connected.fetch_sub(1, Ordering::Relaxed);
             self.loads[connected.shard] -= 1;
-            let id = feed_of(&session.hub);
-            if let Some(viewers) = self.shows.get_mut(&id) {
-                viewers[connected.shard] -= 1;
-                if viewers.iter().all(|viewers| *viewers == 0) {
-                    self.shows.remove(&id);
-                }
-            }
+            unnote(&mut self.shows, feed_of(&session.hub), connected.shard);
         }
         tracing::debug!(
             camera = session.hub.name(),
@@ -529,6 +574,21 @@ impl Reception {
             self.outside.connections.end(*number);
         }
         self.open.lock().remove(&session.id);
+    }
+}
+
+/// One more viewer of a hub on `shard`, of so many `shards`.
+fn note(shows: &mut HashMap<usize, Vec<usize>>, hub: usize, shard: usize, shards: usize) {
+    shows.entry(hub).or_insert_with(|| vec![0; shards])[shard] += 1;
+}
+
+/// One fewer.
+fn unnote(shows: &mut HashMap<usize, Vec<usize>>, hub: usize, shard: usize) {
+    if let Some(viewers) = shows.get_mut(&hub) {
+        viewers[shard] -= 1;
+        if viewers.iter().all(|viewers| *viewers == 0) {
+            shows.remove(&hub);
+        }
     }
 }
 

@@ -48,15 +48,16 @@ fn bench_at(shards: usize, sockets: Vec<DatagramSocket>) -> Bench {
     let now = Instant::now();
     let offer = include_str!("offers/chromium_video.sdp");
     let identity = Identity::new().unwrap();
-    let agreed = identity.agree("a", offer, &parameters, None, &[], now).unwrap();
+    let agreed = identity.agree("a", offer, &parameters, None, &[], false, now).unwrap();
     let hub = Hub::new("a", GOP_CACHE_BYTES);
     let streams = Streams {
         video: Outgoing::new(agreed.video, 0, 0, 0),
         audio: None,
         cname: agreed.cname,
+        ladder: None,
     };
     let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
-    let session = Session::new("id".to_owned(), hub.clone(), handshake, streams, now);
+    let session = Session::new("id".to_owned(), hub.clone(), None, handshake, streams, now);
     let outside = Arc::new(Outside::new(sockets, Arc::default(), SystemClock::new()));
     let (senders, told): (Vec<_>, _) = (0..shards).map(|_| channel()).unzip();
     let senders = senders.into_iter().map(ShardHandle::new).collect();
@@ -175,6 +176,24 @@ fn who_falls_silent_is_given_up_and_its_shard_is_told() {
     assert_eq!((stats.timed_out, stats.connected), (1, 0));
     assert!(bench.reception.shows.is_empty() && bench.reception.loads == [0]);
     assert_eq!(Arc::strong_count(&bench.hub), 1, "nothing of the session is left");
+}
+
+#[test]
+fn a_viewer_whose_stream_is_removed_counts_for_the_one_that_is_left() {
+    let mut bench = bench(2);
+    bench.connect();
+    let (main, sub) = (bench.hub.clone(), Hub::new("a/sub", GOP_CACHE_BYTES));
+    bench.session().sub = Some(sub.clone());
+    bench.reception.shows.insert(feed_of(&main), vec![1, 0]);
+    bench.reception.obey(Command::CloseHub(main.clone()));
+    assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Forsake(0, _))));
+    assert_eq!(bench.reception.shows.len(), 1);
+    assert_eq!(bench.reception.shows[&feed_of(&sub)], [1, 0]);
+    // The other one, or the first once more: nothing is left, or nobody is meant.
+    bench.reception.obey(Command::CloseHub(main));
+    assert!(bench.is_known());
+    bench.reception.obey(Command::CloseHub(sub));
+    assert!(!bench.is_known() && bench.reception.shows.is_empty());
 }
 
 #[test]

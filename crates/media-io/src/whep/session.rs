@@ -50,7 +50,10 @@ pub(super) enum End {
 /// A viewer as the reception knows it.
 pub(super) struct Session {
     pub(super) id: SessionId,
+    /// The stream watched, or the first of the two.
     pub(super) hub: Arc<Hub>,
+    /// The stream that may stand in for it.
+    pub(super) sub: Option<Arc<Hub>>,
     /// The local half of the ICE user name, by which first datagrams find their session.
     pub(super) ufrag: String,
     pub(super) password: String,
@@ -152,11 +155,19 @@ impl Credit {
 
 impl Session {
     /// A session as agreed on, not connected yet.
-    pub(super) fn new(id: SessionId, hub: Arc<Hub>, mut handshake: Handshake, streams: Streams, now: Instant) -> Self {
+    pub(super) fn new(
+        id: SessionId,
+        hub: Arc<Hub>,
+        sub: Option<Arc<Hub>>,
+        mut handshake: Handshake,
+        streams: Streams,
+        now: Instant,
+    ) -> Self {
         let (ufrag, password) = handshake.credentials();
         Self {
             id,
             hub,
+            sub,
             ufrag,
             password,
             addresses: VecDeque::new(),

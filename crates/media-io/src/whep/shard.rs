@@ -4,8 +4,10 @@
 //! arrives, one pass over the viewers of its feed protects it for each of them into a batch. Packets that the pace holds
 //! back, and reports, are looked after by ticks of the whole shard: no viewer has a timer of its own.
 
+use super::adaptation::Decision;
 use super::batch::{Batch, Path};
 use super::feed::{Feed, feed_of};
+use super::ladder::Ladder;
 use super::outside::Outside;
 use super::packets::Cutter;
 use super::reception;
@@ -15,11 +17,12 @@ use super::stats::count;
 use super::transcoding::Transcoders;
 use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
-use media_core::{Codec, Error, Result};
+use media_core::{Codec, Error, Result, TrackKind};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SendError, Sender, channel};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
@@ -36,6 +39,8 @@ const REPORT_US: u64 = 1_000_000;
 /// How often the shard looks whose report is due.
 const REPORTS_US: u64 = 20_000;
 
+/// A change of stream out of the GOP cache costs at most this, a second of 4 Mbit/s; else it waits for a key frame.
+const MAX_CHANGE_BYTES: usize = 512 << 10;
 /// An SRTCP datagram: whose, where it came from, its bytes.
 pub(super) type Feedback = (u64, SocketAddr, Box<[u8]>);
 
@@ -45,6 +50,10 @@ pub(super) enum Command {
     Join(Arc<Hub>, Box<Viewer>),
     /// A viewer's datagrams go elsewhere now.
     Move(u64, Path),
+    /// A viewer's tile is so many device pixels high now.
+    Resize(u64, u32),
+    /// A stream that a viewer might be sent was removed; there is another.
+    Forsake(u64, Arc<Hub>),
     /// SRTCP datagrams of viewers, in the order of their arrival.
     Feedback(Vec<Feedback>),
     /// A viewer is gone or to be sent away; it is told.
@@ -80,6 +89,8 @@ impl Drop for ShardHandle {
 struct Audience {
     feed: Feed,
     viewers: Vec<Viewer>,
+    /// Viewers of the camera's other stream who come over at the next key frame.
+    expected: Vec<u64>,
     /// Some viewers have packets that wait for their turn.
     waiting: bool,
     /// Whose turn it is, where the last portion was cut short.
@@ -95,6 +106,8 @@ pub(super) struct Shard {
     audiences: HashMap<usize, Audience>,
     /// Which feed each viewer watches, and where among its viewers it is.
     places: HashMap<u64, (usize, usize)>,
+    /// The feed whose next key frame brings a viewer over.
+    crossing: HashMap<u64, usize>,
     cutter: Cutter,
     batch: Batch,
     plain: Vec<u8>,
@@ -128,6 +141,7 @@ impl Shard {
                 reception,
                 audiences: HashMap::new(),
                 places: HashMap::new(),
+                crossing: HashMap::new(),
                 cutter: Cutter::default(),
                 batch: Batch::new(method),
                 plain: Vec::new(),
@@ -200,6 +214,8 @@ impl Shard {
                     viewer.follow(path, now_us);
                 }
             }
+            Command::Resize(key, tile_height_px) => self.reconsider(key, |ladder| ladder.resize(tile_height_px)),
+            Command::Forsake(key, hub) => self.reconsider(key, |ladder| ladder.close(&hub)),
             Command::Feedback(datagrams) => {
                 for (key, source, datagram) in datagrams {
                     self.feedback(key, source, &datagram);
@@ -217,28 +233,44 @@ impl Shard {
     }
 
     fn join(&mut self, hub: Arc<Hub>, mut viewer: Viewer) {
+        let id = self.attach(hub);
+        let now_us = self.now_us();
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return;
+        };
+        viewer.start(audience.feed.gop(), now_us);
+        if viewer.runs_sub() {
+            count(&self.outside.counters.viewers_on_sub, 1);
+        }
+        self.seat(id, viewer);
+    }
+
+    /// Makes sure that there is a feed of `hub` and that everything it holds is delivered; its name.
+    fn attach(&mut self, hub: Arc<Hub>) -> usize {
         let id = feed_of(&hub);
         let (wake, counters) = (&self.wake, &self.outside.counters);
         let audience = self.audiences.entry(id).or_insert_with(|| Audience {
             feed: Feed::attach(hub, wake.clone(), counters.clone()),
             viewers: Vec::new(),
+            expected: Vec::new(),
             waiting: false,
             turn_of: 0,
         });
         // What the feed holds already goes to those who watch; the newcomer starts at the GOP that results.
-        if audience.viewers.is_empty() {
+        if audience.is_empty() {
             audience.feed.take(&mut self.cutter, &self.outside.counters);
         } else {
             self.deliver(id);
         }
+        id
+    }
+
+    /// Puts a viewer among those of a feed and sends what it has to begin with.
+    fn seat(&mut self, id: usize, mut viewer: Viewer) {
         let now_us = self.now_us();
         let Some(audience) = self.audiences.get_mut(&id) else {
             return;
         };
-        if viewer.hears(Codec::Opus) {
-            audience.feed.listen(true, &self.transcoders);
-        }
-        viewer.start(audience.feed.gop(), now_us);
         let mut turn = Turn {
             outside: &self.outside,
             batch: &mut self.batch,
@@ -246,10 +278,118 @@ impl Shard {
         };
         viewer.flush(&mut turn);
         viewer.report(REPORT_US, &mut turn);
+        if viewer.hears(Codec::Opus) {
+            audience.feed.listen(true, &self.transcoders);
+        }
         audience.waiting |= viewer.is_waiting();
         self.places.insert(viewer.key, (id, audience.viewers.len()));
         audience.viewers.push(viewer);
         self.batch.flush_when_full(&self.outside);
+    }
+
+    /// Takes a viewer out of those of its feed, which goes with the last.
+    fn unseat(&mut self, key: u64) -> Option<Viewer> {
+        let (id, at) = self.places.remove(&key)?;
+        let audience = self.audiences.get_mut(&id)?;
+        let viewer = audience.viewers.swap_remove(at);
+        if let Some(moved) = audience.viewers.get(at) {
+            self.places.insert(moved.key, (id, at));
+        }
+        if viewer.hears(Codec::Opus) && !audience.viewers.iter().any(|viewer| viewer.hears(Codec::Opus)) {
+            audience.feed.listen(false, &self.transcoders);
+        }
+        if audience.is_empty() {
+            self.audiences.remove(&id);
+        } else if audience.viewers.len() < audience.viewers.capacity() / 4 {
+            audience.viewers.shrink_to_fit();
+        }
+        Some(viewer)
+    }
+
+    /// Tells a viewer's ladder something, and does what follows from it.
+    fn reconsider(&mut self, key: u64, tell: impl FnOnce(&mut Ladder)) {
+        let now_us = self.now_us();
+        let Some(viewer) = self.viewer(key) else {
+            return;
+        };
+        if let Some(ladder) = &mut viewer.ladder {
+            tell(ladder);
+        }
+        viewer.reconsider(now_us);
+        if let Some(wish) = viewer.take_wish() {
+            self.grant(key, wish);
+        }
+    }
+
+    /// Begins a viewer's change to the other stream. The one that runs goes on until the other can take over.
+    fn change(&mut self, key: u64, decision: Decision) {
+        self.stop_crossing(key);
+        let Some(ladder) = self.viewer(key).and_then(|viewer| viewer.ladder.as_mut()) else {
+            return;
+        };
+        ladder.head_for(decision.show);
+        if ladder.running() == decision.show {
+            return;
+        }
+        let Some(hub) = ladder.hub(decision.show).cloned() else {
+            return;
+        };
+        let id = self.attach(hub);
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return;
+        };
+        let gop_bytes: usize = audience.feed.gop().iter().map(|unit| unit.size_bytes()).sum();
+        if decision.soon && (1..=MAX_CHANGE_BYTES).contains(&gop_bytes) {
+            self.bring_over(key, id, true);
+        } else {
+            audience.expected.push(key);
+            self.crossing.insert(key, id);
+        }
+    }
+
+    /// A viewer does not wait for another stream any more.
+    fn stop_crossing(&mut self, key: u64) {
+        let Some(id) = self.crossing.remove(&key) else {
+            return;
+        };
+        if let Some(audience) = self.audiences.get_mut(&id) {
+            audience.expected.retain(|expected| *expected != key);
+            if audience.is_empty() {
+                self.audiences.remove(&id);
+            }
+        }
+    }
+
+    /// Hands a viewer over to feed `id`, to begin with its GOP or with the key frame that is delivered next.
+    fn bring_over(&mut self, key: u64, id: usize, with_gop: bool) {
+        self.crossing.remove(&key);
+        let now_us = self.now_us();
+        if self.places.get(&key).is_none_or(|(from, _)| *from == id) {
+            return;
+        }
+        let Some(mut viewer) = self.unseat(key) else {
+            return;
+        };
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return;
+        };
+        if let Some(ladder) = &mut viewer.ladder {
+            ladder.runs(now_us);
+        }
+        let counters = &self.outside.counters;
+        if viewer.runs_sub() {
+            count(&counters.switches_down, 1);
+            count(&counters.viewers_on_sub, 1);
+        } else {
+            count(&counters.switches_up, 1);
+            counters.viewers_on_sub.fetch_sub(1, Ordering::Relaxed);
+        }
+        if with_gop {
+            viewer.start(audience.feed.gop(), now_us);
+        } else {
+            viewer.await_key();
+        }
+        self.seat(id, viewer);
     }
 
     /// Hands what a hub has published to everyone who watches it.
@@ -262,6 +402,12 @@ impl Shard {
         for unit in &units {
             let now_us = self.outside.us(Instant::now());
             let seen_us = self.outside.seen_us(unit, now_us);
+            if unit.key && unit.codec.kind() == TrackKind::Video {
+                self.welcome(id);
+            }
+            let Some(audience) = self.audiences.get_mut(&id) else {
+                break;
+            };
             for viewer in &mut audience.viewers {
                 let mut turn = Turn {
                     outside: &self.outside,
@@ -277,6 +423,16 @@ impl Shard {
         self.batch.flush(&self.outside);
         for (key, wish) in wishes {
             self.grant(key, wish);
+        }
+    }
+
+    /// Brings over the viewers who have waited for the key frame that is delivered next.
+    fn welcome(&mut self, id: usize) {
+        let Some(audience) = self.audiences.get_mut(&id) else {
+            return;
+        };
+        for key in std::mem::take(&mut audience.expected) {
+            self.bring_over(key, id, false);
         }
     }
 
@@ -383,6 +539,7 @@ impl Shard {
                 // The reception sends the viewer away; a reception that is gone has sent everyone away.
                 let _ = self.reception.send(reception::Command::Ended(key, why));
             }
+            Wish::Change(decision) => self.change(key, decision),
             Wish::Resend => {
                 let now_us = self.now_us();
                 let Some((id, at)) = self.places.get(&key) else {
@@ -413,34 +570,29 @@ impl Shard {
     }
 
     fn leave(&mut self, key: u64) {
-        let Some((id, at)) = self.places.remove(&key) else {
+        self.stop_crossing(key);
+        let Some(mut viewer) = self.unseat(key) else {
             return;
         };
-        let now_us = self.now_us();
-        let Some(audience) = self.audiences.get_mut(&id) else {
-            return;
-        };
-        let mut viewer = audience.viewers.swap_remove(at);
-        if let Some(moved) = audience.viewers.get(at) {
-            self.places.insert(moved.key, (id, at));
+        if viewer.runs_sub() {
+            self.outside.counters.viewers_on_sub.fetch_sub(1, Ordering::Relaxed);
         }
         let mut turn = Turn {
             outside: &self.outside,
             batch: &mut self.batch,
-            now_us,
+            now_us: self.outside.us(Instant::now()),
         };
         viewer.goodbye(&mut turn);
-        if viewer.hears(Codec::Opus) && !audience.viewers.iter().any(|viewer| viewer.hears(Codec::Opus)) {
-            audience.feed.listen(false, &self.transcoders);
-        }
-        if audience.viewers.is_empty() {
-            self.audiences.remove(&id);
-        } else if audience.viewers.len() < audience.viewers.capacity() / 4 {
-            audience.viewers.shrink_to_fit();
-        }
         if self.places.is_empty() {
             self.places.shrink_to_fit();
         }
+    }
+}
+
+impl Audience {
+    /// Whether nobody watches or is about to.
+    fn is_empty(&self) -> bool {
+        self.viewers.is_empty() && self.expected.is_empty()
     }
 }
 
@@ -466,6 +618,7 @@ mod tests {
             reception,
             audiences: HashMap::new(),
             places: HashMap::new(),
+            crossing: HashMap::new(),
             cutter: Cutter::default(),
             batch: Batch::new(SendMethod::Batched),
             plain: Vec::new(),

@@ -56,6 +56,12 @@ pub struct WhepStats {
     pub feedback_refused: u64,
     /// Viewers that were followed to another address.
     pub moves: u64,
+    /// Changes of a viewer from the sub to the main stream of its camera.
+    pub switches_up: u64,
+    /// Changes of a viewer from the main to the sub stream.
+    pub switches_down: u64,
+    /// Viewers now that are sent the sub stream but would be sent the main stream in a larger tile or on a wider path.
+    pub viewers_on_sub: u64,
     /// Worker processes that make Opus of AAC now.
     pub transcoders_running: u64,
     /// Workers that died or hung, each followed by a new one.
@@ -120,6 +126,9 @@ pub(super) struct Counters {
     pub(super) receiver_reports: AtomicU64,
     pub(super) feedback_refused: AtomicU64,
     pub(super) moves: AtomicU64,
+    pub(super) switches_up: AtomicU64,
+    pub(super) switches_down: AtomicU64,
+    pub(super) viewers_on_sub: AtomicU64,
     pub(super) transcoders_running: AtomicU64,
     pub(super) transcoder_restarts: AtomicU64,
     pub(super) transcoded_packets: AtomicU64,
@@ -164,6 +173,9 @@ impl Counters {
             receiver_reports: of(&self.receiver_reports),
             feedback_refused: of(&self.feedback_refused),
             moves: of(&self.moves),
+            switches_up: of(&self.switches_up),
+            switches_down: of(&self.switches_down),
+            viewers_on_sub: of(&self.viewers_on_sub),
             transcoders_running: of(&self.transcoders_running),
             transcoder_restarts: of(&self.transcoder_restarts),
             transcoded_packets: of(&self.transcoded_packets),

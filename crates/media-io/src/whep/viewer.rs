@@ -1,6 +1,8 @@
 //! One connected viewer on its shard: what is on its way to it, and what it says about what it got.
 
+use super::adaptation::{Decision, Rung};
 use super::batch::{Batch, Path};
+use super::ladder::Ladder;
 use super::outgoing::{Outgoing, Underway};
 use super::outside::Outside;
 use super::pacing::Pacer;
@@ -19,6 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Requests for a key frame are answered at most this often; the pause doubles with every answer that did not help.
 const RESEND_PAUSE_US: u64 = 1_000_000;
 const MAX_RESEND_PAUSE_US: u64 = 32_000_000;
+/// What a viewer says of its path is thought about at most this often.
+const RECONSIDER_US: u64 = 250_000;
 /// A viewer that has not asked for so long could show what it got: what it asks for now it has lost since. One whose
 /// decoder cannot use the GOP asks again within a second.
 const CONTENT_US: u64 = 2_500_000;
@@ -52,6 +56,8 @@ enum Phase {
 pub(super) enum Wish {
     /// The GOP once more.
     Resend,
+    /// The camera's other stream.
+    Change(Decision),
     /// To be forgotten: the viewer has said goodbye, or the camera sends another codec now.
     Leave(Leave),
 }
@@ -74,6 +80,8 @@ pub(super) struct Viewer {
     pub(super) path: Path,
     /// When the viewer last sent something that only it can have sent, in µs since the start.
     heard_us: Arc<AtomicU64>,
+    /// The streams that it may be sent, when more than one.
+    pub(super) ladder: Option<Ladder>,
     /// Since when the media goes where nothing that only the viewer can protect has come from.
     unproven_since_us: Option<u64>,
     srtp_out: SrtpSender,
@@ -90,6 +98,7 @@ pub(super) struct Viewer {
     needed_us: u64,
     /// How long after a start the next one may follow.
     resend_pause_us: u64,
+    reconsider_at_us: u64,
     report_at_us: u64,
     wish: Option<Wish>,
 }
@@ -100,6 +109,8 @@ pub(super) struct Streams {
     pub(super) audio: Option<Outgoing>,
     /// Names the source of all streams in reports, so that they are shown in step.
     pub(super) cname: String,
+    /// The streams that the video may come from, when more than one.
+    pub(super) ladder: Option<Ladder>,
 }
 
 impl Viewer {
@@ -111,11 +122,17 @@ impl Viewer {
         streams: Streams,
         heard_us: Arc<AtomicU64>,
     ) -> Self {
-        let Streams { video, audio, cname } = streams;
+        let Streams {
+            video,
+            audio,
+            cname,
+            ladder,
+        } = streams;
         Self {
             key,
             path,
             heard_us,
+            ladder,
             unproven_since_us: None,
             srtp_out,
             srtp_in,
@@ -129,6 +146,7 @@ impl Viewer {
             started_us: 0,
             needed_us: 0,
             resend_pause_us: 0,
+            reconsider_at_us: 0,
             report_at_us: 0,
             wish: None,
         }
@@ -176,6 +194,24 @@ impl Viewer {
             [] => Phase::WaitingForKey,
             _ => Phase::Bursting(gop.iter().cloned().collect()),
         };
+    }
+
+    /// Whether it is sent the sub stream in place of the main one.
+    pub(super) fn runs_sub(&self) -> bool {
+        self.ladder.as_ref().is_some_and(|ladder| ladder.running() == Rung::Sub)
+    }
+
+    /// Goes on at the next key frame that it is handed.
+    pub(super) fn await_key(&mut self) {
+        self.phase = Phase::WaitingForKey;
+    }
+
+    /// Wishes for the camera's other stream when that is the better one now.
+    pub(super) fn reconsider(&mut self, now_us: u64) {
+        self.reconsider_at_us = now_us + RECONSIDER_US;
+        if let Some(decision) = self.ladder.as_mut().and_then(|ladder| ladder.decide(now_us)) {
+            self.wish.get_or_insert(Wish::Change(decision));
+        }
     }
 
     /// Notes that the viewer needs a key frame; whether it may have the GOP again now.
@@ -368,7 +404,12 @@ impl Viewer {
             }
         }
         match read.and_then(|()| parse_feedback(plain)) {
-            Ok(feedback) => feedback.iter().for_each(|statement| self.heed(statement, turn)),
+            Ok(feedback) => {
+                feedback.iter().for_each(|statement| self.heed(statement, turn));
+                if turn.now_us >= self.reconsider_at_us {
+                    self.reconsider(turn.now_us);
+                }
+            }
             // Anyone can forge such a datagram: it must not end a session.
             Err(_) => count(&turn.outside.counters.datagrams_malformed, 1),
         }
@@ -392,14 +433,21 @@ impl Viewer {
             Feedback::ReceiverReport { blocks, .. } => {
                 count(&counters.receiver_reports, 1);
                 for block in blocks {
+                    if let Some(ladder) = self.ladder.as_mut().filter(|_| block.ssrc == self.video.agreed.ssrc) {
+                        ladder.loss(block.fraction_lost, turn.now_us);
+                    }
                     if let Some(stream) = self.stream(block.ssrc) {
                         stream.acknowledge();
                     }
                 }
             }
-            // A camera has no other bit rate to offer, so estimates are not asked for; browsers that send them anyway
-            // are understood. A viewer that stops sending has no stream here that could end.
-            Feedback::Remb { .. } | Feedback::TransportFeedback(_) | Feedback::Bye { .. } => {}
+            Feedback::Remb { bitrate_bps, .. } => {
+                if let Some(ladder) = &mut self.ladder {
+                    ladder.estimate(*bitrate_bps, turn.now_us);
+                }
+            }
+            // Not asked for, but understood. A viewer that stops sending has no stream here that could end.
+            Feedback::TransportFeedback(_) | Feedback::Bye { .. } => {}
         }
     }
 
@@ -445,6 +493,7 @@ impl Viewer {
             self.wish = Some(Wish::Leave(Leave::Unproven));
             return;
         }
+        self.reconsider(turn.now_us);
         let mut compound = Vec::with_capacity(160);
         self.write_reports(&mut compound, turn);
         self.send_rtcp(&compound, turn);

@@ -42,11 +42,16 @@ fn stream(codec: Codec, clock_rate: u32, ssrc: u32, repeats: Option<(u8, u32)>) 
         repeats,
         mid_id: Some(4),
         playout_delay_id: Some(5),
+        send_time_id: None,
         shown_after_ms: (0, 0),
     }
 }
 
 fn lone_with(repeats: Option<(u8, u32)>) -> Lone {
+    lone_of(stream(Codec::H264, 90_000, VIDEO, repeats))
+}
+
+fn lone_of(video: AgreedStream) -> Lone {
     let profile = SrtpProfile::AeadAes128Gcm;
     let ours = (
         SrtpSender::new(profile, &[1; 16], &[2; 12]).unwrap(),
@@ -54,9 +59,10 @@ fn lone_with(repeats: Option<(u8, u32)>) -> Lone {
     );
     let heard_us = Arc::new(AtomicU64::new(0));
     let streams = Streams {
-        video: Outgoing::new(stream(Codec::H264, 90_000, VIDEO, repeats), 1000, u16::MAX, 7),
+        video: Outgoing::new(video, 1000, u16::MAX, 7),
         audio: Some(Outgoing::new(stream(Codec::PcmA, 8000, AUDIO, None), 5000, 0, 0)),
         cname: "camera".to_owned(),
+        ladder: None,
     };
     let path = Path {
         carrier: Carrier::Socket(0),
@@ -231,6 +237,39 @@ fn headers_are_as_agreed() {
     let sent = lone.sent();
     assert_eq!(sent[0][12..20], [0xbe, 0xde, 0, 1, 5 << 4 | 2, 0, 0, 0]);
     assert_eq!(lone.counted(|stats| stats.receiver_reports), 1);
+}
+
+#[test]
+fn packets_say_when_they_were_sent_unless_they_are_repeated_as_they_were() {
+    for repeats in [Some((97, REPEATS)), None] {
+        let mut lone = lone_of(AgreedStream {
+            send_time_id: Some(6),
+            ..stream(Codec::H264, 90_000, VIDEO, repeats)
+        });
+        lone.live();
+        lone.push(&picture(1, false, 3000));
+        let protected = |lone: &Lone| lone.batch.datagrams().next().unwrap().to_vec();
+        let before = protected(&lone);
+        let first = lone.sent();
+        lone.now_us += SECOND_US / 2;
+        lone.hears(&nack(&[sequence(&first[0])]));
+        if repeats.is_none() {
+            assert_eq!(protected(&lone), before, "bit by bit");
+            assert_ne!(first[0][16], 6 << 4 | 2);
+            continue;
+        }
+        let again = lone.sent();
+        let send_time = |packet: &[u8]| {
+            assert_eq!(packet[16], 6 << 4 | 2);
+            u32::from_be_bytes([0, packet[17], packet[18], packet[19]])
+        };
+        // 100 s on a clock of 64 s with 18 bits after the point.
+        assert_eq!(send_time(&first[0]), 36 << 18);
+        assert_eq!(send_time(&again[0]), (36 << 18) + (1 << 17));
+        // Playout delay follows, as ever, and so does the payload.
+        assert_eq!(again[0][20..24], [5 << 4 | 2, 0, 0, 0]);
+        assert_eq!(again[0][24..26], first[0][2..4]);
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "whep_tests/adaptive.rs"]
+mod adaptive;
 #[path = "whep_tests/profile.rs"]
 mod profile;
 #[path = "whep_tests/tcp.rs"]

@@ -58,11 +58,17 @@ class Engine:
     def picture_now(self, camera_id: str, stream: str = "main") -> Picture:
         """The newest key frame of the hub; conflict when the camera is known but shows nothing."""
 
-    def whep_open(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
-        """(session id, answer SDP). unsupported: no usable codec in the offer; malformed: no SDP; exhausted: too many
+    def whep_open(
+        self, camera_id: str, stream: str, offer_sdp: str, tile_height_px: int | None = None
+    ) -> tuple[str, str]:
+        """(session id, answer SDP). With the stream "auto" whichever of main and sub suits the viewer's network and the
+        height of its tile in device pixels (None: as large as can be). unsupported: no usable codec in the offer; malformed: no SDP; exhausted: too many
         viewers; conflict: the camera shows nothing yet."""
 
     def whep_patch(self, session_id: str, fragment: str) -> None: ...
+    def whep_resize(self, session_id: str, tile_height_px: int) -> None:
+        """Without effect on a session of a fixed stream."""
+
     def whep_close(self, session_id: str) -> None: ...
     def export_start(self, export_id: str, request: str) -> None:
         """{"camera_ids":[str],"start_us","end_us","format":"mp4|zip","directory":str}: writes files there in the

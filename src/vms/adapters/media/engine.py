@@ -74,13 +74,17 @@ class MediaEngine:
         with translated():
             return Picture.model_validate(self._engine.picture_now(camera_id, stream), from_attributes=True)
 
-    def whep_open(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
+    def whep_open(self, camera_id: str, stream: str, offer_sdp: str, tile_height_px: int | None) -> tuple[str, str]:
         with translated():
-            return self._engine.whep_open(camera_id, stream, offer_sdp)
+            return self._engine.whep_open(camera_id, stream, offer_sdp, tile_height_px)
 
     def whep_patch(self, session_id: str, fragment: str) -> None:
         with translated():
             self._engine.whep_patch(session_id, fragment)
+
+    def whep_resize(self, session_id: str, tile_height_px: int) -> None:
+        with translated():
+            self._engine.whep_resize(session_id, tile_height_px)
 
     def whep_close(self, session_id: str) -> None:
         with translated():

@@ -35,6 +35,7 @@ class MemoryMedia:
         self.states: dict[str, CameraStatus] = {}
         self.recorded: dict[str, list[RecordedRange]] = {}
         self.sessions: dict[str, str] = {}
+        self.watched: dict[str, tuple[str, int | None]] = {}
         self.exports: dict[str, tuple[ExportOrder, ExportProgress]] = {}
         self.front: FrontSettings | None = None
         self.closed = False
@@ -116,7 +117,7 @@ class MemoryMedia:
     def repair_report(self) -> RepairReport:
         return RepairReport()
 
-    def whep_open(self, camera_id: str, stream: str, offer_sdp: str) -> tuple[str, str]:
+    def whep_open(self, camera_id: str, stream: str, offer_sdp: str, tile_height_px: int | None) -> tuple[str, str]:
         if not offer_sdp.startswith("v=0"):
             raise Failure("malformed", "the offer is no session description")
         if "H264" not in offer_sdp:
@@ -128,11 +129,17 @@ class MemoryMedia:
                 raise Failure("exhausted", "too many viewers")
             session_id = f"session-{len(self.sessions) + 1}"
             self.sessions[session_id] = camera_id
+            self.watched[session_id] = (stream, tile_height_px)
         return session_id, ANSWER_SDP
 
     def whep_patch(self, session_id: str, fragment: str) -> None:
         if session_id not in self.sessions:
             raise Failure("not_found", "no such session")
+
+    def whep_resize(self, session_id: str, tile_height_px: int) -> None:
+        if session_id not in self.sessions:
+            raise Failure("not_found", "no such session", code="session-not-found")
+        self.watched[session_id] = (self.watched[session_id][0], tile_height_px)
 
     def whep_close(self, session_id: str) -> None:
         with self._lock:

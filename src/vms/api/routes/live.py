@@ -19,7 +19,7 @@ from vms.api.dependencies import (
     find_camera,
     permitted,
 )
-from vms.api.models import IceServersAnswer
+from vms.api.models import IceServersAnswer, TileRequest
 from vms.api.problem_handlers import answer
 from vms.contracts.problems import problem
 from vms.contracts.stream import IceServer
@@ -30,6 +30,10 @@ router = APIRouter(prefix="/api/v1", tags=["live"])
 LARGEST_SDP = 64 * 1024
 _SDP = "application/sdp"
 _TRICKLE = "application/trickle-ice-sdpfrag"
+_JSON = "application/json"
+_TileHeight = Annotated[
+    int | None, Query(ge=1, le=16384, description="Height of the picture on the screen in device pixels, for `auto`")
+]
 
 
 @router.get("/webrtc/ice-servers", response_model_exclude_none=True)
@@ -47,11 +51,16 @@ async def open_whep(
     camera_id: CameraId,
     header_token: BearerToken,
     token: GrantToken = None,
-    stream: Annotated[Literal["main", "sub"] | None, Query()] = None,
+    stream: Annotated[Literal["main", "sub", "auto"] | None, Query()] = None,
+    height: _TileHeight = None,
 ) -> Response:
-    """WHEP: the viewer's offer (application/sdp) for the server's answer; the session is at Location."""
+    """WHEP: the viewer's offer (application/sdp) for the server's answer; the session is at Location.
+
+    `stream=auto` sends whichever of the camera's streams suits the viewer's network and `height`, now and later; `main`
+    and `sub` stay what they are.
+    """
     return await run_in_threadpool(
-        _open_whep, part, request, await _body(request), camera_id, header_token, token, stream
+        _open_whep, part, request, await _body(request), camera_id, header_token, token, stream, height
     )
 
 
@@ -63,19 +72,22 @@ def _open_whep(
     header_token: str | None,
     token: str | None,
     stream: str | None,
+    tile_height_px: int | None,
 ) -> Response:
     admitted = allow_media(part, header_token, token, camera_id, "live", first=True)
     name = admitted.choose_stream(stream)
     camera = find_camera(part, camera_id)
-    if name not in camera.streams:
+    if name == "auto" and "sub" not in camera.streams:
+        name = "main"
+    if name != "auto" and name not in camera.streams:
         raise Failure("not_found", f"the camera has no {name} stream", code="stream-not-found")
     if _media_type(request) != _SDP:
         return answer(problem(415, "Unsupported media type", f"send an offer as {_SDP}", "unsupported-media-type"))
-    session_id, sdp = part.live.open_whep(camera.id, name, _text(body))
+    session_id, sdp = part.live.open_whep(camera.id, name, _text(body), tile_height_px)
     location = f"/api/v1/cameras/{camera.id}/live/whep/{session_id}"
     if token is not None:
         location += "?" + urlencode({"token": token})
-    headers = {"Location": location, "ETag": f'"{session_id}"', "Accept-Patch": _TRICKLE}
+    headers = {"Location": location, "ETag": f'"{session_id}"', "Accept-Patch": f"{_TRICKLE}, {_JSON}"}
     relays = _link_header(part.live.ice_servers(admitted.subject))
     if relays is not None:
         headers["Link"] = relays
@@ -91,13 +103,19 @@ async def patch_whep(
     header_token: BearerToken,
     token: GrantToken = None,
 ) -> Response:
-    """More candidates of the viewer's (application/trickle-ice-sdpfrag, RFC 8840)."""
+    """More candidates of the viewer's (application/trickle-ice-sdpfrag, RFC 8840), or the size of its picture.
+
+    A size is the height on the screen, `{"height": device pixels}` (application/json); `auto` chooses after it.
+    """
     body = await _body(request)
 
     def patch() -> Response:
         allow_media(part, header_token, token, camera_id, "live", first=False)
+        if _media_type(request) == _JSON:
+            part.live.resize_whep(session_id, TileRequest.model_validate_json(body).height)
+            return Response(status_code=204)
         if _media_type(request) != _TRICKLE:
-            detail = f"send candidates as {_TRICKLE}"
+            detail = f"send candidates as {_TRICKLE} or a size as {_JSON}"
             return answer(problem(415, "Unsupported media type", detail, "unsupported-media-type"))
         part.live.patch_whep(session_id, _text(body))
         return Response(status_code=204)

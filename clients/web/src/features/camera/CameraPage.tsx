@@ -55,8 +55,15 @@ export default function CameraPage(): JSX.Element {
   const live = createLiveView({
     cameraId,
     streams: createMemo(() =>
-      streamPreference({ hasSub: Boolean(camera()?.streams.sub), tilesShown: 1, enlarged: true }),
+      streamPreference({
+        hasSub: Boolean(camera()?.streams.sub),
+        status: status(),
+        tilesShown: 1,
+        enlarged: true,
+      }),
     ),
+    // As large as can be: only the network speaks for the sub stream here.
+    heightPx: () => 0,
     active: () => isLive() && pageShown(),
     sound: audible,
     state: () => status()?.state,

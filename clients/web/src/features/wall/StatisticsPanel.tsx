@@ -1,5 +1,5 @@
 import { For, type JSX } from "solid-js";
-import type { StreamName } from "@/shared/api/types";
+import type { StreamChoice } from "@/shared/api/types";
 import { regional, t } from "@/shared/i18n";
 import type { LiveStatistics } from "@/shared/media/live/statistics";
 import { sparkline, statisticsRows } from "./statistics-rows";
@@ -8,7 +8,7 @@ const SLOTS = 60;
 const LINE = { width: 120, height: 18 };
 
 /** What the connection of one tile tells of itself, over the picture. */
-export function StatisticsPanel(props: { statistics: LiveStatistics; stream: StreamName }): JSX.Element {
+export function StatisticsPanel(props: { statistics: LiveStatistics; stream: StreamChoice }): JSX.Element {
   return (
     <section
       class="pointer-events-none absolute top-1.5 left-1.5 z-20 max-w-[calc(100%-0.75rem)] rounded-md bg-black/75 px-2 py-1 text-[11px] text-white leading-[15px] tabular-nums"

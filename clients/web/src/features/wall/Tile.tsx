@@ -5,7 +5,7 @@ import { t } from "@/shared/i18n";
 import { liveCaption } from "@/shared/media/live/caption";
 import { LiveBadge, LivePicture } from "@/shared/media/live/LivePicture";
 import { createLiveView } from "@/shared/media/live/live-view";
-import { streamPreference } from "@/shared/media/live/stream-choice";
+import { pictureHeightPx, runningStream, streamPreference } from "@/shared/media/live/stream-choice";
 import { Icon, type IconName } from "@/shared/ui/Icon";
 import { RecordingDot } from "@/shared/ui/StatePill";
 import { StatisticsPanel } from "./StatisticsPanel";
@@ -28,6 +28,7 @@ export function Tile(props: {
 }): JSX.Element {
   let root: HTMLElement | undefined;
   const [seen, setSeen] = createSignal(false);
+  const [box, setBox] = createSignal({ width: 0, height: 0 });
   const [audible, setAudible] = createSignal(false);
   const status = () => statusOf(props.camera.id);
   watchStatus(() => (seen() && props.pageShown ? props.camera.id : null));
@@ -42,7 +43,12 @@ export function Tile(props: {
       else leaving = setTimeout(() => setSeen(false), LEAVE_AFTER_MS);
     });
     observer.observe(root);
+    const measure = (element: HTMLElement) => setBox({ width: element.clientWidth, height: element.clientHeight });
+    const resizes = new ResizeObserver(() => root && measure(root));
+    resizes.observe(root);
+    measure(root);
     onCleanup(() => {
+      resizes.disconnect();
       clearTimeout(leaving);
       observer.disconnect();
     });
@@ -53,16 +59,19 @@ export function Tile(props: {
     streams: createMemo(() =>
       streamPreference({
         hasSub: Boolean(props.camera.streams.sub),
+        status: status(),
         tilesShown: props.tilesShown,
         enlarged: props.maximised,
       }),
     ),
+    heightPx: createMemo(() => pictureHeightPx(box(), props.maximised ? 1 : props.tilesShown, window.devicePixelRatio)),
     active: () => seen() && props.pageShown,
     sound: () => props.maximised,
     state: () => status()?.state,
     stillHeightPx: () => (props.maximised ? 720 : 360),
   });
   const caption = createMemo(() => liveCaption(view.state(), status(), view.stillIsOld()));
+  const running = createMemo(() => runningStream(view.stream(), view.statistics()?.height ?? 0, status()));
   const canHear = () => (view.media()?.getAudioTracks().length ?? 0) > 0;
 
   // A mouse selects with one click and enlarges with two; a key or a finger, which have no hover, enlarge at once.
@@ -81,7 +90,7 @@ export function Tile(props: {
       data-camera={props.camera.id}
       data-phase={view.phase()}
       data-state={caption().state}
-      data-stream={view.stream()}
+      data-stream={running()}
       aria-label={`${props.camera.name}, ${t(caption().key)}`}
     >
       <LivePicture
@@ -111,7 +120,7 @@ export function Tile(props: {
         aria-hidden="true"
       />
       <Show when={props.statistics && view.statistics()}>
-        {(shown) => <StatisticsPanel statistics={shown()} stream={view.stream()} />}
+        {(shown) => <StatisticsPanel statistics={shown()} stream={running()} />}
       </Show>
       <div class="pointer-events-none absolute inset-x-0 bottom-0 z-20 flex h-[50px] items-center gap-2 bg-gradient-to-t from-black/85 to-transparent px-2.5 pt-4 pb-1 text-[13px] text-white">
         <RecordingDot recording={status()?.recording ?? false} />

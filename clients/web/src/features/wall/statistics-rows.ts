@@ -1,4 +1,4 @@
-import type { StreamName } from "@/shared/api/types";
+import type { StreamChoice } from "@/shared/api/types";
 import type { Key } from "@/shared/i18n";
 import type { LiveStatistics } from "@/shared/media/live/statistics";
 import { bitrateText } from "@/shared/time/format";
@@ -15,7 +15,7 @@ const NONE = "–";
 const TROUBLE_SHARE = 0.02;
 
 /** The figures of one tile, the most telling first, as texts for `locale`. */
-export function statisticsRows(shown: LiveStatistics, stream: StreamName, locale: string): StatisticsRow[] {
+export function statisticsRows(shown: LiveStatistics, stream: StreamChoice, locale: string): StatisticsRow[] {
   const whole = (value: number) => Math.round(value).toLocaleString(locale);
   const ms = (value: number | null) => (value === null ? NONE : `${whole(value)} ms`);
   const expected = shown.packetsReceived + Math.max(0, shown.packetsLost);

@@ -1,6 +1,8 @@
 /** The shapes of the interface under /api/v1, as far as the page reads them. */
 
 export type StreamName = "main" | "sub";
+/** A stream to watch: `auto` is whichever suits the network and the size of the picture. */
+export type StreamChoice = StreamName | "auto";
 export type Transport = "tcp" | "udp";
 export type RecordingMode = "continuous" | "motion" | "event" | "schedule" | "off";
 
@@ -42,6 +44,8 @@ export interface CameraStatus {
   rtp_lost: number;
   recording: boolean;
   recording_reason?: string | null;
+  /** Each stream's own, as far as it is read. */
+  streams?: Partial<Record<StreamName, { codec: string | null; height: number }>>;
 }
 
 export interface Page<Item> {

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
+use str0m::bwe::Bitrate;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::config::CryptoProvider;
 use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
@@ -20,36 +21,57 @@ use str0m::{Candidate, Event, Input, Output, Rtc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
+/// Pictures in decoding order, and whether each is a key frame.
+pub(super) type Clip = [(Bytes, bool)];
+
 /// Two seconds of 30 pictures each, one key frame at the start, Annex B with delimiters.
-pub(super) fn clip() -> &'static [(Bytes, bool)] {
+pub(super) fn clip() -> &'static Clip {
     static CLIP: OnceLock<Vec<(Bytes, bool)>> = OnceLock::new();
-    CLIP.get_or_init(|| {
-        let arguments = "-v error -f lavfi -i testsrc2=size=640x360:rate=30 -t 2 -c:v libx264 -preset ultrafast \
-            -profile:v baseline -bf 0 -g 60 -b:v 2M -bsf:v h264_metadata=aud=insert -f h264 -";
-        let output = Command::new("ffmpeg")
-            .args(arguments.split_ascii_whitespace())
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let mut units: Vec<Vec<u8>> = Vec::new();
-        for nal in nal::annex_b(&output.stdout) {
-            if h264::nal_type(nal) == 9 {
-                units.push(Vec::new());
-            }
-            nal::push_length_prefixed(units.last_mut().unwrap(), nal);
+    CLIP.get_or_init(|| encode("640x360", "2M", 2))
+}
+
+/// The same of a quarter of the size, one second long.
+pub(super) fn small_clip() -> &'static Clip {
+    static CLIP: OnceLock<Vec<(Bytes, bool)>> = OnceLock::new();
+    CLIP.get_or_init(|| encode("320x180", "300k", 1))
+}
+
+fn encode(size: &str, bit_rate: &str, seconds: u32) -> Vec<(Bytes, bool)> {
+    let arguments = format!(
+        "-v error -f lavfi -i testsrc2=size={size}:rate=30 -t {seconds} -c:v libx264 -preset ultrafast \
+        -profile:v baseline -bf 0 -g 60 -b:v {bit_rate} -bsf:v h264_metadata=aud=insert -f h264 -"
+    );
+    let output = Command::new("ffmpeg")
+        .args(arguments.split_ascii_whitespace())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut units: Vec<Vec<u8>> = Vec::new();
+    for nal in nal::annex_b(&output.stdout) {
+        if h264::nal_type(nal) == 9 {
+            units.push(Vec::new());
         }
-        let units: Vec<_> = units
-            .into_iter()
-            .map(|unit| (h264::is_random_access(&unit), Bytes::from(unit)))
-            .collect();
-        assert_eq!(units.iter().filter(|(key, _)| *key).count(), 1);
-        units.into_iter().map(|(key, unit)| (unit, key)).collect()
-    })
+        nal::push_length_prefixed(units.last_mut().unwrap(), nal);
+    }
+    let units: Vec<_> = units
+        .into_iter()
+        .map(|unit| (h264::is_random_access(&unit), Bytes::from(unit)))
+        .collect();
+    assert_eq!(units.iter().filter(|(key, _)| *key).count(), 1);
+    units.into_iter().map(|(key, unit)| (unit, key)).collect()
+}
+
+/// The parameter set of a clip.
+pub(super) fn sequence_parameters(clip: &'static Clip) -> &'static [u8] {
+    nal::length_prefixed(&clip[0].0)
+        .find(|nal| h264::nal_type(nal) == 7)
+        .unwrap()
 }
 
 /// A camera that shows the clip over and over.
 pub(super) struct Camera {
     pub(super) hub: Arc<Hub>,
+    clip: &'static Clip,
     clock: Arc<SystemClock>,
     video: Arc<TrackParameters>,
     audio: Option<Arc<TrackParameters>>,
@@ -58,7 +80,16 @@ pub(super) struct Camera {
 
 impl Camera {
     pub(super) fn new(clock: &Arc<SystemClock>, with_audio: bool) -> Self {
-        let key = &clip()[0].0;
+        Self::showing("door/main", clip(), clock, with_audio)
+    }
+
+    /// The sub stream of the same camera.
+    pub(super) fn small(clock: &Arc<SystemClock>) -> Self {
+        Self::showing("door/sub", small_clip(), clock, false)
+    }
+
+    fn showing(name: &str, clip: &'static Clip, clock: &Arc<SystemClock>, with_audio: bool) -> Self {
+        let key = &clip[0].0;
         let set = |kind| {
             nal::length_prefixed(key)
                 .find(|nal| h264::nal_type(nal) == kind)
@@ -72,7 +103,8 @@ impl Camera {
             ..video.clone()
         };
         Self {
-            hub: Hub::new("door/main", GOP_CACHE_BYTES),
+            hub: Hub::new(name, GOP_CACHE_BYTES),
+            clip,
             clock: clock.clone(),
             video: Arc::new(video),
             audio: with_audio.then(|| Arc::new(audio)),
@@ -96,7 +128,7 @@ impl Camera {
 
     /// Publishes the next picture (and its share of sound).
     pub(super) fn show(&mut self) {
-        let (data, key) = clip()[self.shown % clip().len()].clone();
+        let (data, key) = self.clip[self.shown % self.clip.len()].clone();
         self.publish(0, self.shown as i64 * 3000, key, data, self.video.clone());
         if let Some(audio) = self.audio.clone() {
             let (sound, ticks) = match (audio.codec, key) {
@@ -195,6 +227,7 @@ pub(super) struct Viewer {
     pub(super) reports: Vec<Report>,
     pub(super) closed: bool,
     pub(super) session: String,
+    pub(super) answer: String,
     /// The output's half of the ICE user name.
     pub(super) ufrag: String,
     pub(super) password: String,
@@ -281,14 +314,35 @@ impl Viewer {
 
     /// `open` with the crypto of a test.
     pub(super) async fn open_with(whep: &Whep, hub: &Arc<Hub>, crypto: Arc<CryptoProvider>) -> Self {
+        Self::open_by(crypto, |offer| whep.open(hub.clone(), offer)).await
+    }
+
+    /// Offers to watch whichever of two streams suits a tile of this height.
+    pub(super) async fn open_adaptive(
+        whep: &Whep,
+        (main, sub): (&Arc<Hub>, &Arc<Hub>),
+        tile_height_px: Option<u32>,
+    ) -> Self {
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        Self::open_by(crypto, |offer| {
+            whep.open_adaptive(main.clone(), sub.clone(), tile_height_px, offer)
+        })
+        .await
+    }
+
+    async fn open_by(
+        crypto: Arc<CryptoProvider>,
+        open: impl FnOnce(&str) -> media_core::Result<(String, String)>,
+    ) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        Self::open_from(whep, hub, crypto, socket, None).await
+        Self::open_from(crypto, socket, None, open).await
     }
 
     /// `open` from an address of its own.
     pub(super) async fn open_at(whep: &Whep, hub: &Arc<Hub>, ip: &str) -> Self {
         let socket = UdpSocket::bind((ip, 0)).await.unwrap();
-        Self::open_from(whep, hub, Arc::new(str0m::crypto::from_feature_flags()), socket, None).await
+        let crypto = Arc::new(str0m::crypto::from_feature_flags());
+        Self::open_from(crypto, socket, None, |offer| whep.open(hub.clone(), offer)).await
     }
 
     /// `open` by TCP alone.
@@ -296,15 +350,14 @@ impl Viewer {
         let connection = Connection::to(whep.bound_tcp()[0]).await;
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let crypto = Arc::new(str0m::crypto::from_feature_flags());
-        Self::open_from(whep, hub, crypto, socket, Some(connection)).await
+        Self::open_from(crypto, socket, Some(connection), |offer| whep.open(hub.clone(), offer)).await
     }
 
     async fn open_from(
-        whep: &Whep,
-        hub: &Arc<Hub>,
         crypto: Arc<CryptoProvider>,
         socket: UdpSocket,
         connection: Option<Connection>,
+        open: impl FnOnce(&str) -> media_core::Result<(String, String)>,
     ) -> Self {
         // Tests run unoptimized and side by side: losses shall be those that a test asks for.
         socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
@@ -321,7 +374,7 @@ impl Viewer {
             None => (socket.local_addr().unwrap(), "udp"),
         };
         let (offer, pending, video) = offer(&mut rtc, address, protocol);
-        let (session, answer) = whep.open(hub.clone(), &offer).unwrap();
+        let (session, answer) = open(&offer).unwrap();
         rtc.sdp_api()
             .accept_answer(pending, SdpAnswer::from_sdp_string(&answer).unwrap())
             .unwrap();
@@ -330,6 +383,7 @@ impl Viewer {
         let loses = |_| false;
         Self {
             ufrag,
+            answer,
             password,
             got: Vec::new(),
             reports: Vec::new(),
@@ -433,6 +487,39 @@ impl Viewer {
         api.stream_rx_by_mid(self.video, None)
             .unwrap()
             .request_keyframe(KeyframeRequestKind::Pli);
+    }
+
+    /// Says what the path carries.
+    pub(super) fn estimate(&mut self, bps: u64) {
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_rx_by_mid(self.video, None).unwrap();
+        stream.request_remb(Bitrate::bps(bps));
+    }
+
+    /// Where in the video packets the camera's streams change, and whether it is the main one from there on.
+    pub(super) fn changes(&self) -> Vec<(usize, bool)> {
+        let mut changes: Vec<(usize, bool)> = Vec::new();
+        for (index, got) in self.video().iter().enumerate() {
+            // A key frame opens with an aggregate of parameter sets: one byte of header, two of length.
+            let carries = |clip| {
+                got.payload
+                    .get(3..)
+                    .is_some_and(|p| p.starts_with(sequence_parameters(clip)))
+            };
+            let main = match (carries(clip()), carries(small_clip())) {
+                (false, false) => continue,
+                (main, _) => main,
+            };
+            if changes.last().is_none_or(|(_, before)| *before != main) {
+                changes.push((index, main));
+            }
+        }
+        changes
+    }
+
+    /// Whether the main stream is shown; None before the first key frame.
+    pub(super) fn shows_main(&self) -> Option<bool> {
+        self.changes().last().map(|(_, main)| *main)
     }
 
     /// The instant, in seconds since the epoch, that a timestamp of either stream means by the last report on it.

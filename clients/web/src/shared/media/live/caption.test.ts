@@ -3,7 +3,7 @@ import { Problem } from "@/shared/api/problem";
 import type { CameraStatus } from "@/shared/api/types";
 import { liveCaption } from "./caption";
 import { INITIAL, type LiveState } from "./live-machine";
-import { streamPreference } from "./stream-choice";
+import { pictureHeightPx, runningStream, streamPreference } from "./stream-choice";
 
 const status = (state: CameraStatus["state"], reason: string | null = null): CameraStatus => ({
   ...{ codec: null, width: 0, height: 0, fps: 0, bitrate_bps: 0, last_frame_at: null, reconnects: 0, rtp_lost: 0 },
@@ -50,13 +50,42 @@ describe("what is said of a live picture", () => {
 });
 
 describe("the choice of stream", () => {
-  it("takes the sub stream for small tiles and the main stream for large ones, each in the other's stead", () => {
-    const of = (tilesShown: number, enlarged: boolean) => streamPreference({ hasSub: true, tilesShown, enlarged });
+  const streams = (main: string | null, sub: string | null): CameraStatus => ({
+    ...status("online"),
+    streams: { main: { codec: main, height: 1080 }, sub: { codec: sub, height: 360 } },
+  });
+
+  it("is the server's where there are two of one codec, as far as is known", () => {
+    const of = (known: CameraStatus | undefined) =>
+      streamPreference({ hasSub: true, status: known, tilesShown: 16, enlarged: false });
+    expect([undefined, streams(null, "h264"), streams("h264", "h264")].map(of)).toEqual([["auto"], ["auto"], ["auto"]]);
+  });
+  it("is the sub stream for small tiles and the main stream for large ones where their codecs differ", () => {
+    const of = (tilesShown: number, enlarged: boolean) =>
+      streamPreference({ hasSub: true, status: streams("h265", "h264"), tilesShown, enlarged });
     expect([1, 4, 9, 16].map((tiles) => of(tiles, false)[0])).toEqual(["main", "main", "sub", "sub"]);
     expect(of(16, true)).toEqual(["main", "sub"]);
     expect(of(16, false)).toEqual(["sub", "main"]);
   });
   it("is no choice without a sub stream", () => {
-    expect(streamPreference({ hasSub: false, tilesShown: 16, enlarged: false })).toEqual(["main"]);
+    expect(streamPreference({ hasSub: false, status: undefined, tilesShown: 16, enlarged: false })).toEqual(["main"]);
+  });
+  it("goes by the height of the picture, in device pixels where there are few", () => {
+    expect(pictureHeightPx({ width: 1920, height: 1080 }, 1, 2)).toBe(2160);
+    expect(pictureHeightPx({ width: 480, height: 270 }, 16, 2)).toBe(270);
+    expect(pictureHeightPx({ width: 320, height: 900 }, 4, 1), "upright").toBe(180);
+    expect(pictureHeightPx({ width: 0, height: 0 }, 1, 2)).toBe(0);
+  });
+  it("is told from the pictures that come", () => {
+    const known = streams("h264", "h264");
+    expect([360, 352, 1080, 1088].map((height) => runningStream("auto", height, known))).toEqual([
+      "sub",
+      "sub",
+      "main",
+      "main",
+    ]);
+    expect(runningStream("auto", 0, known)).toBe("auto");
+    expect(runningStream("auto", 360, undefined)).toBe("auto");
+    expect(runningStream("main", 360, known)).toBe("main");
   });
 });

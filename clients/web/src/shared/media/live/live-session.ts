@@ -1,9 +1,9 @@
 import { isAbort, Problem } from "@/shared/api/problem";
 import { serverWatch } from "@/shared/api/server-watch";
-import type { StreamName } from "@/shared/api/types";
+import type { StreamChoice } from "@/shared/api/types";
 import { INITIAL, type LiveCommand, type LiveEvent, type LiveState, step } from "./live-machine";
 import { type LiveStatistics, readReport, StatisticsReader } from "./statistics";
-import { isKnown, openWhep, type WhepSession } from "./whep";
+import { isKnown, openWhep, resizeWhep, type WhepSession } from "./whep";
 
 export interface LiveListener {
   state: (state: LiveState) => void;
@@ -14,6 +14,8 @@ export interface LiveListener {
 
 const SAMPLE_EVERY_MS = 1_000;
 const ANSWER_WITHIN_MS = 10_000;
+// A size that is being changed by dragging is told once it stands.
+const RESIZED_AFTER_MS = 250;
 
 /** Keeps one camera's live picture coming until stopped: carries out what the state machine decides. */
 export class LiveSession {
@@ -23,12 +25,14 @@ export class LiveSession {
   private sampler: ReturnType<typeof setInterval> | undefined;
   private retry: ReturnType<typeof setTimeout> | undefined;
   private unsubscribe = () => {};
+  private resized: ReturnType<typeof setTimeout> | undefined;
   private stopped = false;
 
   constructor(
     private readonly cameraId: string,
-    readonly stream: StreamName,
+    readonly stream: StreamChoice,
     readonly sound: boolean,
+    private heightPx: number,
     private readonly listener: LiveListener,
   ) {}
 
@@ -55,6 +59,19 @@ export class LiveSession {
   /** The camera came back: does not wait for the next try. */
   cameraIsBack(): void {
     this.take({ type: "wake", reason: "camera" });
+  }
+
+  /** The picture is shown that high now. */
+  resize(heightPx: number): void {
+    if (heightPx === this.heightPx) return;
+    this.heightPx = heightPx;
+    if (this.stream !== "auto") return;
+    clearTimeout(this.resized);
+    this.resized = setTimeout(() => this.tellHeight(heightPx), RESIZED_AFTER_MS);
+  }
+
+  private tellHeight(heightPx: number): void {
+    if (this.session) void resizeWhep(this.session, heightPx);
   }
 
   /** The picture is on the screen: sooner known from the video element than from the next second's figures. */
@@ -92,6 +109,7 @@ export class LiveSession {
 
   private close(): void {
     clearInterval(this.sampler);
+    clearTimeout(this.resized);
     this.aborter.abort();
     this.session?.close();
     this.session = null;
@@ -103,14 +121,16 @@ export class LiveSession {
     const { attempt } = this.state;
     const aborter = new AbortController();
     this.aborter = aborter;
+    const askedHeightPx = this.heightPx;
     const late = setTimeout(() => aborter.abort(new Problem(0, "unreachable", "", "")), ANSWER_WITHIN_MS);
     try {
-      const session = await openWhep(this.cameraId, this.stream, this.sound, aborter.signal);
+      const session = await openWhep(this.cameraId, this.stream, this.sound, askedHeightPx, aborter.signal);
       if (aborter.signal.aborted || attempt !== this.state.attempt) {
         session.close();
         return;
       }
       this.session = session;
+      if (this.stream === "auto" && this.heightPx !== askedHeightPx) this.tellHeight(this.heightPx);
       this.take({ type: "opened", attempt });
       this.follow(session, attempt);
       this.listener.media(session.media);

@@ -1,10 +1,11 @@
 import { type Accessor, createEffect, createMemo, createSignal, on, onCleanup, untrack } from "solid-js";
 import { snapshot } from "@/shared/api/cameras";
 import { Problem } from "@/shared/api/problem";
-import type { CameraState, StreamName } from "@/shared/api/types";
+import type { CameraState, StreamChoice } from "@/shared/api/types";
 import { INITIAL, type LivePhase, type LiveState } from "./live-machine";
 import { LiveSession } from "./live-session";
 import type { LiveStatistics } from "./statistics";
+import { stillStream } from "./stream-choice";
 
 export interface LiveView {
   state: Accessor<LiveState>;
@@ -13,7 +14,7 @@ export interface LiveView {
   /** Of the last second; null while nothing is received. */
   statistics: Accessor<LiveStatistics | null>;
   /** The stream that is shown or asked for. */
-  stream: Accessor<StreamName>;
+  stream: Accessor<StreamChoice>;
   /** A still to show while there is no moving picture; an object URL. */
   still: Accessor<string | null>;
   /** Whether the newest still could not be had, so that the one shown is old. */
@@ -50,7 +51,9 @@ export function createPageShown(): Accessor<boolean> {
 export function createLiveView(options: {
   cameraId: Accessor<string>;
   /** The streams that would do, the best first. */
-  streams: Accessor<readonly StreamName[]>;
+  streams: Accessor<readonly StreamChoice[]>;
+  /** How high the picture is on the screen; 0 while it is not shown. */
+  heightPx: Accessor<number>;
   active: Accessor<boolean>;
   /** Whether to ask for sound, which costs: the server may have to convert it, and pictures wait for it a moment. */
   sound: Accessor<boolean>;
@@ -63,7 +66,7 @@ export function createLiveView(options: {
   const [statistics, setStatistics] = createSignal<LiveStatistics | null>(null);
   const [still, setStill] = createSignal<string | null>(null);
   const [stillIsOld, setStillIsOld] = createSignal(false);
-  const [undecodable, setUndecodable] = createSignal<readonly StreamName[]>([]);
+  const [undecodable, setUndecodable] = createSignal<readonly StreamChoice[]>([]);
   const phase = createMemo(() => state().phase);
   const stream = createMemo(
     () => options.streams().find((name) => !undecodable().includes(name)) ?? options.streams()[0] ?? "main",
@@ -85,8 +88,8 @@ export function createLiveView(options: {
   let nextMedia: MediaStream | null = null;
   let nextState: LiveState = INITIAL;
 
-  const begin = (cameraId: string, name: StreamName, sound: boolean): LiveSession => {
-    const started: LiveSession = new LiveSession(cameraId, name, sound, {
+  const begin = (cameraId: string, name: StreamChoice, sound: boolean): LiveSession => {
+    const started: LiveSession = new LiveSession(cameraId, name, sound, untrack(options.heightPx), {
       state: (now) => {
         if (started === front) {
           setState(now);
@@ -168,6 +171,19 @@ export function createLiveView(options: {
   );
 
   createEffect(
+    on(
+      options.heightPx,
+      (heightPx) => {
+        // A tile that is hidden for a moment keeps the stream it had.
+        if (heightPx === 0) return;
+        front?.resize(heightPx);
+        next?.resize(heightPx);
+      },
+      { defer: true },
+    ),
+  );
+
+  createEffect(
     on(options.state, (camera, before) => {
       if (camera === "online" && before !== undefined && before !== "online") {
         front?.cameraIsBack();
@@ -192,7 +208,7 @@ export function createLiveView(options: {
     const load = async () => {
       let waitMs = STILLS_EVERY_MS;
       try {
-        const blob = await snapshot(options.cameraId(), heightPx, name, aborter.signal);
+        const blob = await snapshot(options.cameraId(), heightPx, stillStream(name, heightPx), aborter.signal);
         if (aborter.signal.aborted) return;
         replaceStill(URL.createObjectURL(blob));
         setStillIsOld(false);

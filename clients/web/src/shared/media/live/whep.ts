@@ -2,7 +2,7 @@ import { cameraPath } from "@/shared/api/cameras";
 import { request } from "@/shared/api/client";
 import { iceServersNow } from "@/shared/api/ice-servers";
 import { isAbort, Problem } from "@/shared/api/problem";
-import type { StreamName } from "@/shared/api/types";
+import type { StreamChoice } from "@/shared/api/types";
 
 // How long a farewell may take before the connection is closed all the same.
 const LEAVE_WITHIN_MS = 2_000;
@@ -25,11 +25,13 @@ export interface WhepSession {
  * Offers to receive video, and audio where `sound` asks for it, and applies the server's answer. Raises Problem when the server refuses (409: the
  * camera shows nothing, 406 or 422: no codec in common, 503: no room for another viewer), when the browser has no WebRTC
  * (`no-webrtc`) or cannot use the answer (`webrtc`); the reason of `signal` when that says so.
+ * `heightPx` is that of the picture on the screen, 0 where it is not known.
  */
 export async function openWhep(
   cameraId: string,
-  stream: StreamName,
+  stream: StreamChoice,
   sound: boolean,
+  heightPx: number,
   signal: AbortSignal,
 ): Promise<WhepSession> {
   if (typeof RTCPeerConnection === "undefined") throw new Problem(0, "no-webrtc", "", "");
@@ -61,7 +63,7 @@ export async function openWhep(
     await connection.setLocalDescription();
     await gathered(connection, signal);
     signal.throwIfAborted();
-    const query = stream === "main" ? "" : `?stream=${stream}`;
+    const query = streamQuery(stream, heightPx);
     // Not cut short by `signal`: the server would keep a session whose address nobody knows.
     const answering = request(`${cameraPath(cameraId, "/live/whep")}${query}`, {
       method: "POST",
@@ -83,6 +85,26 @@ export async function openWhep(
     // The browser could not make the offer or could not use the answer.
     const detail = error instanceof Error ? error.message : String(error);
     throw new Problem(422, "webrtc", "", detail);
+  }
+}
+
+function streamQuery(stream: StreamChoice, heightPx: number): string {
+  if (stream === "main") return "";
+  return stream === "auto" && heightPx > 0 ? `?stream=auto&height=${heightPx}` : `?stream=${stream}`;
+}
+
+/** Tells the server how high the picture is shown now, after which it chooses the stream. */
+export async function resizeWhep(session: WhepSession, heightPx: number): Promise<void> {
+  if (session.location === null || heightPx <= 0) return;
+  try {
+    await request(session.location, {
+      method: "PATCH",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ height: heightPx }),
+      signal: AbortSignal.timeout(CHECK_WITHIN_MS),
+    });
+  } catch {
+    // The picture goes on with the stream it has; a session that is gone is found out by other means.
   }
 }
 

@@ -1,17 +1,13 @@
 // How long a viewer waits: from asking for live video to the first picture shown, VMS_JOINS times.
 // Prints a JSON array of milliseconds. Needs VMS_URL, VMS_PASSWORD, VMS_CAMERA.
-import { launchChromium } from "./browser.mjs";
+import { openViewer } from "./viewer.mjs";
 
-const base = process.env.VMS_URL;
 const joins = Number(process.env.VMS_JOINS ?? 10);
-const browser = await launchChromium();
-const page = await browser.newPage({ ignoreHTTPSErrors: true });
-await page.goto(base);
+const { browser, page } = await openViewer();
 
 const waits = await page.evaluate(
   async ({ password, camera, joins }) => {
-    const form = new URLSearchParams({ grant_type: "password", username: "admin", password });
-    const { access_token: token } = await (await fetch("/api/v1/auth/token", { method: "POST", body: form })).json();
+    const token = await viewer.logIn(password);
     const video = document.createElement("video");
     video.muted = true;
     video.autoplay = true;
@@ -29,13 +25,7 @@ const waits = await page.evaluate(
         setTimeout(() => reject(new Error("no picture within 10 s")), 10_000);
       });
       await peer.setLocalDescription(await peer.createOffer());
-      const answer = await fetch(`/api/v1/cameras/${camera}/live/whep`, {
-        method: "POST",
-        headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/sdp" },
-        body: peer.localDescription.sdp,
-      });
-      if (answer.status !== 201) throw new Error(`${answer.status}: ${await answer.text()}`);
-      await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+      const answer = await viewer.join(peer, token, camera);
       const waited = await shown;
       await new Promise((resolve) => setTimeout(resolve, 1000 + Math.random() * 2000));
       await fetch(answer.headers.get("location"), { method: "DELETE", headers: { Authorization: `Bearer ${token}` } });

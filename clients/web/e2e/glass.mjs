@@ -1,15 +1,12 @@
 // What is on the screen when: reads the number that the test pattern shows in each picture as the browser presents it.
 // Prints a JSON array of [number in the clip, milliseconds since the epoch when it is on the screen].
 // Needs VMS_URL, VMS_PASSWORD, VMS_CAMERA; VMS_SECONDS.
-import { launchChromium } from "./browser.mjs";
+import { openViewer } from "./viewer.mjs";
 
-const browser = await launchChromium();
-const page = await browser.newPage({ ignoreHTTPSErrors: true });
-await page.goto(process.env.VMS_URL);
+const { browser, page } = await openViewer();
 const seen = await page.evaluate(
   async ({ password, camera, seconds }) => {
-    const form = new URLSearchParams({ grant_type: "password", username: "admin", password });
-    const { access_token: token } = await (await fetch("/api/v1/auth/token", { method: "POST", body: form })).json();
+    const token = await viewer.logIn(password);
     const video = document.createElement("video");
     video.muted = true;
     video.autoplay = true;
@@ -20,13 +17,7 @@ const seen = await page.evaluate(
       video.srcObject = new MediaStream([event.track]);
     };
     await peer.setLocalDescription(await peer.createOffer());
-    const answer = await fetch(`/api/v1/cameras/${camera}/live/whep`, {
-      method: "POST",
-      headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/sdp" },
-      body: peer.localDescription.sdp,
-    });
-    if (answer.status !== 201) throw new Error(`${answer.status}: ${await answer.text()}`);
-    await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+    await viewer.join(peer, token, camera);
 
     // 14 fields of 4 × 4 pixels: white, black, then the number.
     const fields = 14;

@@ -2,15 +2,12 @@
 // of, if any. Prints {"pictures","way":{"type","protocol","url","remote":{"address","port"}},"refused"} as JSON;
 // "refused" counts the pictures with a guessed password for the relay, null where there is none. Needs VMS_URL,
 // VMS_PASSWORD, VMS_CAMERA.
-import { launchChromium } from "./browser.mjs";
+import { openViewer } from "./viewer.mjs";
 
-const browser = await launchChromium();
-const page = await browser.newPage({ ignoreHTTPSErrors: true });
-await page.goto(process.env.VMS_URL);
+const { browser, page } = await openViewer();
 const seen = await page.evaluate(
   async ({ password, camera }) => {
-    const form = new URLSearchParams({ grant_type: "password", username: "admin", password });
-    const { access_token: token } = await (await fetch("/api/v1/auth/token", { method: "POST", body: form })).json();
+    const token = await viewer.logIn(password);
     const authorization = { Authorization: `Bearer ${token}` };
     const { ice_servers: iceServers } = await (
       await fetch("/api/v1/webrtc/ice-servers", { headers: authorization })
@@ -24,13 +21,7 @@ const seen = await page.evaluate(
         peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && resolve();
         setTimeout(resolve, 5000);
       });
-      const answer = await fetch(`/api/v1/cameras/${camera}/live/whep`, {
-        method: "POST",
-        headers: { ...authorization, "Content-Type": "application/sdp" },
-        body: peer.localDescription.sdp,
-      });
-      if (answer.status !== 201) throw new Error(`${answer.status}: ${await answer.text()}`);
-      await peer.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+      await viewer.join(peer, token, camera);
       const until = performance.now() + 8000;
       let pictures = 0;
       let way = null;

@@ -162,7 +162,11 @@ def test_cameras_are_added_listed_and_removed(online: Run, vms: MemoryInstallati
     camera_id = out.strip()
     source = vms.media.sources[camera_id]
     assert source.password is not None
-    assert (source.username, source.password.get_secret_value(), source.recording) == ("viewer", "hush", False)
+    assert (source.username, source.password.get_secret_value(), source.recording) == (
+        "viewer",
+        "hush",
+        {"main": "off"},
+    )
     assert source.streams["sub"].transport == "udp"
     vms.show(camera_id)
     _, table, _ = online("camera", "list")

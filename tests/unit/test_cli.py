@@ -165,7 +165,7 @@ def test_cameras_are_added_listed_and_removed(online: Run, vms: MemoryInstallati
     assert (source.username, source.password.get_secret_value(), source.recording) == (
         "viewer",
         "hush",
-        {"main": "off"},
+        {"main": "off", "sub": "off"},
     )
     assert source.streams["sub"].transport == "udp"
     vms.show(camera_id)

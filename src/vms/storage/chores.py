@@ -1,4 +1,4 @@
-"""What the storage service does again and again in the background: keep to the retention, hash, verify, make thumbnails."""
+"""What the storage service does again and again: keep to the retention, hash, verify, make thumbnails."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ class Chores:
     """Each chore on a thread of its own, so that a long one holds up no other."""
 
     def __init__(self, chores: Sequence[Chore]) -> None:
+        self._chores = chores
         self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._repeat, args=(chore,), name=chore.name, daemon=True) for chore in chores
-        ]
+        self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
+        self._stopping.clear()
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(chore,), name=chore.name, daemon=True) for chore in self._chores
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -40,8 +43,7 @@ class Chores:
         """Tells all of them, then waits for each at most `timeout_s`."""
         self._stopping.set()
         for thread in self._threads:
-            if thread.is_alive():
-                thread.join(timeout_s)
+            thread.join(timeout_s)
 
     def _repeat(self, chore: Chore) -> None:
         while not self._stopping.is_set():

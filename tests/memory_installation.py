@@ -63,6 +63,7 @@ class MemoryInstallation:
                 ingest=self.media,
                 archive=self.media,
                 live=self.media,
+                playback=self.media,
                 stills=MemoryStills(),
                 remuxer=MemoryRemuxer(),
                 clock=self.clock,

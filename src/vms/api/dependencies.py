@@ -11,10 +11,12 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import OAuth2PasswordBearer
 
+from vms.api.started_links import StartedLinks
 from vms.contracts.access import Access
 from vms.contracts.clock import Clock
 from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
+from vms.contracts.playback import MediaPlayback
 from vms.contracts.storage import Archive
 from vms.contracts.stream import Live
 from vms.domain.cameras import Camera
@@ -32,10 +34,12 @@ class Services:
 
     cameras: Cameras
     archive: Archive
+    playback: MediaPlayback
     live: Live
     access: Access
     clock: Clock
     check_ready: Callable[[], None]
+    started_links: StartedLinks = field(default_factory=StartedLinks)
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
 
     @contextmanager

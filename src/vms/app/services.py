@@ -16,6 +16,7 @@ from vms.contracts.catalog import CameraRepository, ExportRepository
 from vms.contracts.clock import Clock
 from vms.contracts.grants import GrantSigner
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
+from vms.contracts.playback import MediaPlayback
 from vms.contracts.secrets import Sealer
 from vms.contracts.stills import Remuxer, StillDecoder
 from vms.gateway.middleware import BodyLimit, Entry, RateLimit
@@ -43,6 +44,7 @@ class Parts:
     ingest: MediaIngest
     archive: MediaArchive
     live: MediaLive
+    playback: MediaPlayback
     stills: StillDecoder
     remuxer: Remuxer
     clock: Clock
@@ -80,6 +82,7 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
         Services(
             cameras=ingest,
             archive=storage,
+            playback=parts.playback,
             live=stream,
             access=access,
             clock=parts.clock,

@@ -171,11 +171,11 @@ def _serve_in(
     try:
         rooms = machinery.wire(settings, directory, stopping)
         made_password = rooms.access.ensure_administrator(settings.admin_password)
+        machinery.media.start(rooms.ingest)
         rooms.storage.start()
         socket_path = directory.socket_path()
         server = ApplicationServer(rooms.application, socket_path, stopping.set)
         server.start()
-        machinery.media.start(rooms.ingest)
         if prepare is not None:
             prepare(rooms.ingest)
         url = machinery.open_front(settings.http, socket_path)

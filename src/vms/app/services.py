@@ -26,7 +26,18 @@ from vms.storage.service import StorageService
 from vms.stream.ice_servers import Relays
 from vms.stream.service import StreamService
 
-EXPOSED_HEADERS = ["Location", "Link", "ETag", "Retry-After", "Vms-Captured-At", "Vms-Start", "Vms-Next-Start"]
+EXPOSED_HEADERS = [
+    "Location",
+    "Link",
+    "ETag",
+    "Accept-Ranges",
+    "Content-Length",
+    "Content-Range",
+    "Retry-After",
+    "Vms-Captured-At",
+    "Vms-Start",
+    "Vms-Next-Start",
+]
 
 
 @dataclass(frozen=True)

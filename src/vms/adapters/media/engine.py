@@ -23,6 +23,7 @@ from vms.contracts.media import (
     RepairReport,
 )
 from vms.domain.cameras import CameraStatus
+from vms.domain.errors import Failure
 from vms.domain.recordings import Timeline
 
 _STATUSES = TypeAdapter(dict[str, CameraStatus])
@@ -53,8 +54,12 @@ class MediaEngine:
             self._engine.set_camera(camera_id, json.dumps(document))
 
     def remove_camera(self, camera_id: str) -> None:
-        with translated():
-            self._engine.remove_camera(camera_id)
+        try:
+            with translated():
+                self._engine.remove_camera(camera_id)
+        except Failure as failure:
+            if failure.kind != "not_found":
+                raise
 
     def camera_status(self, camera_id: str) -> CameraStatus:
         with translated():

@@ -64,6 +64,7 @@ class NodeConnection:
         self.on_new_node = on_new_node
         self._instance_id: str | None = None
         self._down: Failure | None = gone(self._name)
+        self._told: set[object] = set()
         self._stopping = threading.Event()
         self._telling = threading.Lock()
         self._watch = threading.Thread(target=self._keep_asking, name="storage-node", daemon=True)
@@ -98,7 +99,10 @@ class NodeConnection:
     def tell(self, method: grpc.UnaryUnaryMultiCallable[Any, Any], request: object) -> None:
         """Sends without waiting whether it arrives."""
         with contextlib.suppress(grpc.RpcError, ValueError):
-            method.future(request, timeout=CALL_S, metadata=self._metadata)
+            call = method.future(request, timeout=CALL_S, metadata=self._metadata)
+            # A call that nobody holds is cancelled.
+            self._told.add(call)
+            call.add_done_callback(self._told.discard)
 
     def stream(
         self, method: grpc.UnaryStreamMultiCallable[Any, AnyReply], request: object, *, within_s: float

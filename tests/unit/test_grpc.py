@@ -139,11 +139,11 @@ def test_nobody_is_served_without_the_token(media: MemoryMedia, tmp_path: Path) 
                 for call, request in calls:
                     with pytest.raises(grpc.RpcError) as refused:
                         call(request, timeout=2, metadata=metadata)
-                    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[attr-defined]
+                    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
             read = playback_pb2_grpc.MediaPlaybackStub(channel).ReadContent
             with pytest.raises(grpc.RpcError) as refused:
                 list(read(playback_pb2.ReadContentRequest(handle="x", length=5), timeout=2))
-            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[attr-defined]
+            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize(("version", "oldest", "fits"), [(1, 1, True), (7, 1, True), (7, 2, False), (0, 0, False)])
@@ -238,23 +238,23 @@ def test_requests_that_are_too_large(media: MemoryMedia, tmp_path: Path) -> None
 
 def test_bytes_that_are_no_message(media: MemoryMedia, tmp_path: Path) -> None:
     with _serving(media, tmp_path) as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        call = channel.unary_unary("/vms.v1.MediaArchive/GetTimeline")
+        call = channel.unary_unary("/vms.v1.MediaArchive/GetTimeline", bytes, bytes)
         with pytest.raises(grpc.RpcError):
             call(b"\xff\xff\xff", timeout=2, metadata=AUTHORIZED)
         with pytest.raises(grpc.RpcError) as refused:
-            channel.unary_unary("/vms.v1.MediaArchive/Nonsense")(b"", timeout=2, metadata=AUTHORIZED)
-        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED  # type: ignore[attr-defined]
+            channel.unary_unary("/vms.v1.MediaArchive/Nonsense", bytes, bytes)(b"", timeout=2, metadata=AUTHORIZED)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_exports_are_named_by_identifiers_alone(media: MemoryMedia, tmp_path: Path) -> None:
     with _serving(media, tmp_path / "outgoing") as server, grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = archive_pb2_grpc.MediaArchiveStub(channel)
         request = archive_pb2.StartExportRequest(
-            export_id="../escaped", camera_ids=[CAMERA], start_us=0, end_us=100, format="EXPORT_CONTAINER_MP4"
+            export_id="../escaped", camera_ids=[CAMERA], start_us=0, end_us=100, format=archive_pb2.EXPORT_CONTAINER_MP4
         )
         with pytest.raises(grpc.RpcError) as refused:
             stub.StartExport(request, timeout=2, metadata=AUTHORIZED)
-        assert refused.value.code() is grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
         assert not (tmp_path / "escaped").exists()
         request.export_id = CAMERA
         stub.StartExport(request, timeout=2, metadata=AUTHORIZED)

@@ -67,7 +67,7 @@ def test_preconditions_come_before_the_range() -> None:
 @given(st.text(max_size=60), st.integers(0, 40))
 def test_any_text_is_survived(text: str, size: int) -> None:
     line = text.encode("utf-8", "replace").decode("latin-1")
-    for name in ("range", "if_range", "if_match", "if_none_match"):
-        _of(size, **{name: line})
+    for name in ("range", "if-range", "if-match", "if-none-match"):
+        evaluate(Headers({name: line}), "a", size, is_get=True)
     found = _of(size, range=f"bytes={line}")
     assert found.offset + found.length <= size

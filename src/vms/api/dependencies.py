@@ -13,6 +13,7 @@ from fastapi.security import OAuth2PasswordBearer
 
 from vms.contracts.access import Access
 from vms.contracts.clock import Clock
+from vms.contracts.events import EventLog
 from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
 from vms.contracts.storage import Archive
@@ -24,6 +25,7 @@ from vms.domain.permissions import Permission, Principal
 
 STILLS_AT_ONCE = 16
 STILL_WAIT_S = 5.0
+EVENT_VIEWERS = 500
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,13 @@ class Services:
     cameras: Cameras
     archive: Archive
     live: Live
+    events: EventLog
     access: Access
     clock: Clock
     check_ready: Callable[[], None]
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
+    # Who is pushed events.
+    event_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(EVENT_VIEWERS))
 
     @contextmanager
     def still_slot(self) -> Iterator[None]:

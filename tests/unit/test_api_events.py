@@ -125,6 +125,7 @@ def test_events_that_cannot_be(
         b'{"camera_id":',
         b"[]",
     ],
+    ids=range(10),
 )
 def test_bodies_that_json_or_we_cannot_bear(vms: MemoryInstallation, camera_id: str, body: bytes) -> None:
     answer = vms.client.post(

@@ -43,8 +43,7 @@ def _schema() -> Any:
             pa.field("text", pa.string(), nullable=False),
             pa.field("data", pa.string(), nullable=False),
             pa.field("created", time, nullable=False),
-        ],
-        metadata={FORMAT_KEY: FORMAT_VERSION},
+        ]
     )
 
 
@@ -63,14 +62,16 @@ def encode(events: Iterable[Event]) -> bytes:
         for column, name in _COLUMNS.items()
     ]
     sink = pa.BufferOutputStream()
-    parquet.write_table(
-        pa.Table.from_arrays(arrays, schema=schema),
+    with parquet.ParquetWriter(
         sink,
+        schema,
         compression="zstd",
         use_dictionary=["camera_id", "type", "source"],
         write_page_checksum=True,
         store_schema=False,
-    )
+    ) as writer:
+        writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        writer.add_key_value_metadata({FORMAT_KEY: FORMAT_VERSION})
     return bytes(sink.getvalue())
 
 

@@ -121,7 +121,11 @@ async def _first_of(*parts: Coroutine[Any, Any, _Ending | None]) -> _Ending | No
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        ended, _ = await asyncio.wait(tasks)
+        for task in ended:
+            # How the others ended is of no interest, but asyncio complains about what nobody asks for.
+            if not task.cancelled():
+                task.exception()
 
 
 async def _send(websocket: WebSocket, feed: EventFeed) -> None:

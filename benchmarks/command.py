@@ -9,7 +9,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from benchmarks import archive, cameras, exporting, ingest, instructions, kills, live, live_viewers, report, seeking
+from benchmarks import (
+    archive,
+    cameras,
+    events,
+    exporting,
+    ingest,
+    instructions,
+    kills,
+    live,
+    live_viewers,
+    report,
+    seeking,
+)
 
 bench = typer.Typer(
     help="Measures what the product costs and how fast it answers.",
@@ -53,6 +65,16 @@ def seek_command(days: Annotated[float, typer.Option(min=0.1)] = 1, output: Outp
 def export_command(output: Output = RESULTS) -> None:
     """Export of an hour."""
     _publish(output, "export", exporting.measure())
+
+
+@bench.command("events")
+def events_command(
+    posters: Annotated[int, typer.Option(min=1, max=200)] = 32,
+    window_s: Annotated[float, typer.Option(min=1)] = 10,
+    output: Output = RESULTS,
+) -> None:
+    """Events acknowledged a second, and how long a post takes."""
+    _publish(output, f"events-{posters}", events.measure(posters, window_s))
 
 
 @bench.command("live")
@@ -146,6 +168,7 @@ def all_command(output: Output = RESULTS) -> None:
         ("seek-1-days", lambda: seeking.measure(1)),
         ("seek-30-days", lambda: seeking.measure(30)),
         ("export", exporting.measure),
+        ("events-32", events.measure),
         ("live", live.measure),
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),

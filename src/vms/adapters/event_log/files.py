@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ from vms.domain.time import SECOND_US
 
 log = structlog.get_logger(__name__)
 MOST_OPEN = 256
+SYNCS_AT_ONCE = 16
 _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$", re.ASCII)
 _FILE = re.compile(r"^events_([01]\d|2[0-3])\.(?:journal|parquet)$", re.ASCII)
 
@@ -47,6 +49,7 @@ class EventLogFiles:
     def __init__(self, storage: Path, disk: Disk | None = None) -> None:
         self._root = storage / "cameras"
         self._disk = disk if disk is not None else OsDisk()
+        self._pool = ThreadPoolExecutor(SYNCS_AT_ONCE, thread_name_prefix="event sync")
         self._open: OrderedDict[EventHour, _Open] = OrderedDict()
         # Journals whose end may hold what was refused: cut to this length before anything else is written.
         self._uncut: dict[EventHour, int] = {}
@@ -57,31 +60,64 @@ class EventLogFiles:
             hours.setdefault(EventHour(entry.event.camera_id, entry.event.hour_us), []).append(index)
         failures: list[str | None] = [None] * len(entries)
         changes: dict[EventHour, FilesChange] = {}
-        for hour, indexes in hours.items():
-            try:
-                changes[hour] = self._append(hour, b"".join(journal.encode(entries[index]) for index in indexes))
-            except OSError as error:
-                reason = error.strerror or str(error)
+        items = list(hours.items())
+        for first in range(0, len(items), MOST_OPEN):
+            part = items[first : first + MOST_OPEN]
+            data = [b"".join(journal.encode(entries[index]) for index in indexes) for _, indexes in part]
+            for (hour, indexes), outcome in zip(part, self._append([hour for hour, _ in part], data), strict=True):
+                if isinstance(outcome, FilesChange):
+                    changes[hour] = outcome
+                    continue
+                reason = outcome.strerror or str(outcome)
                 log.error("events not written", camera_id=hour.camera_id, file=str(self._journal(hour)), reason=reason)
                 for index in indexes:
                     failures[index] = reason
         return AppendReport(failures, changes)
 
-    def _append(self, hour: EventHour, data: bytes) -> FilesChange:
-        opened = self._opened(hour)
-        before = _files(opened.size_bytes, opened.parquet)
+    def _append(self, hours: Sequence[EventHour], data: Sequence[bytes]) -> list[FilesChange | OSError]:
+        """Writes to all the journals, then syncs them side by side: one commit of the file system serves several."""
+        written = [self._attempt(self._write, hour, text) for hour, text in zip(hours, data, strict=True)]
+        good = [hour for hour, outcome in zip(hours, written, strict=True) if outcome is None]
+        synced: dict[EventHour, OSError | None] = {}
+        if len(good) == 1:
+            synced = {good[0]: self._attempt(self._sync, good[0])}
+        elif good:
+            synced = dict(zip(good, self._pool.map(lambda hour: self._attempt(self._sync, hour), good), strict=True))
+        outcomes: list[FilesChange | OSError] = []
+        for hour, text, outcome in zip(hours, data, written, strict=True):
+            error = outcome or synced.get(hour)
+            if error is not None:
+                self._take_back(hour)
+                outcomes.append(error)
+                continue
+            opened = self._open[hour]
+            before = _files(opened.size_bytes, opened.parquet)
+            opened.size_bytes += len(text)
+            outcomes.append(FilesChange(before, _files(opened.size_bytes, opened.parquet)))
+        return outcomes
+
+    def _attempt(self, action: Callable[..., None], *arguments: object) -> OSError | None:
         try:
-            self._disk.write_at(opened.descriptor, data, opened.size_bytes)
-            self._disk.sync(opened.descriptor)
-        except OSError:
+            action(*arguments)
+        except OSError as error:
+            return error
+        return None
+
+    def _write(self, hour: EventHour, data: bytes) -> None:
+        opened = self._opened(hour)
+        self._disk.write_at(opened.descriptor, data, opened.size_bytes)
+
+    def _sync(self, hour: EventHour) -> None:
+        self._disk.sync(self._open[hour].descriptor)
+
+    def _take_back(self, hour: EventHour) -> None:
+        """What was not acknowledged should not show up later. When this fails, the next write tries again."""
+        opened = self._open.get(hour)
+        if opened is not None:
             self._uncut[hour] = opened.size_bytes
             self._forget(hour)
-            # What was not acknowledged should not show up later. When this fails too, the next write tries again.
             with contextlib.suppress(OSError):
                 self._opened(hour)
-            raise
-        opened.size_bytes += len(data)
-        return FilesChange(before, _files(opened.size_bytes, opened.parquet))
 
     def _opened(self, hour: EventHour) -> _Open:
         found = self._open.get(hour)
@@ -214,6 +250,7 @@ class EventLogFiles:
             return FilesChange(files, self._files_now(hour))
 
     def close(self) -> None:
+        self._pool.shutdown(wait=False)
         for hour in list(self._open):
             self._forget(hour)
 

@@ -38,7 +38,7 @@ class SqlEventRepository:
     def put(self, changed: Sequence[Event], files: Mapping[EventHour, FilesChange]) -> None:
         # The newest state of each event.
         rows = {event.id: _values(event) for event in changed}
-        with writing(self._engine) as connection:
+        with writing(self._engine, is_cache=True) as connection:
             _replace(connection, list(rows.values()))
             for hour, change in files.items():
                 _note(connection, hour, change)
@@ -49,7 +49,7 @@ class SqlEventRepository:
             events.c.start_us >= hour.hour_us,
             events.c.start_us < hour.hour_us + HOUR_US,
         )
-        with writing(self._engine) as connection:
+        with writing(self._engine, is_cache=True) as connection:
             connection.execute(delete(events).where(inside))
             connection.execute(delete(event_hours).where(_is(hour)))
             _replace(connection, [_values(event) for event in found])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
@@ -54,8 +54,9 @@ class Services:
             self.still_slots.release()
 
 
-def services(request: Request) -> Services:
-    """The services of the application that got the request."""
+async def services(request: Request) -> Services:
+    """The services of the application that got the request. Like `permitted`, asynchronous since it waits for nothing:
+    FastAPI sends every other function through a thread."""
     found = request.app.state.services
     assert isinstance(found, Services)  # noqa: S101 (set where the application is made)
     return found
@@ -83,10 +84,10 @@ def require(principal: Principal, permission: Permission) -> None:
         raise Failure("forbidden", f"the role {principal.role.value} lacks the permission {permission.value}")
 
 
-def permitted(permission: Permission) -> Callable[[Principal], Principal]:
+def permitted(permission: Permission) -> Callable[[Principal], Awaitable[Principal]]:
     """The dependency that lets only holders of `permission` pass."""
 
-    def check(principal: Authenticated) -> Principal:
+    async def check(principal: Authenticated) -> Principal:
         require(principal, permission)
         return principal
 

@@ -120,6 +120,8 @@ class SimulatedDisk:
     def remove(self, path: Path) -> None:
         self._call("remove", path)
         del self.files[path]
+        # A file system may keep this and forget an earlier renaming that was not synced.
+        self._safe_names.pop(path, None)
 
     def sync_directory(self, path: Path) -> None:
         self._call("sync_directory", path)

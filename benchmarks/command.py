@@ -56,9 +56,14 @@ def ingest_command(
 
 
 @bench.command("seek")
-def seek_command(days: Annotated[float, typer.Option(min=0.1)] = 1, output: Output = RESULTS) -> None:
-    """First byte of playback and the timeline in an archive of DAYS."""
-    _publish(output, f"seek-{days:g}-days", seeking.measure(days))
+def seek_command(
+    days: Annotated[float, typer.Option(min=0.1)] = 1,
+    camera_count: Annotated[int, typer.Option("--cameras", min=1)] = 1,
+    output: Output = RESULTS,
+) -> None:
+    """First byte of playback, the timeline and the start with an archive of DAYS."""
+    name = f"seek-{days:g}-days" if camera_count == 1 else f"seek-{days:g}-days-{camera_count}-cameras"
+    _publish(output, name, seeking.measure(days, cameras=camera_count))
 
 
 @bench.command("export")
@@ -168,6 +173,7 @@ def all_command(output: Output = RESULTS) -> None:
         ("ingest-50", ingest.measure),
         ("seek-1-days", lambda: seeking.measure(1)),
         ("seek-30-days", lambda: seeking.measure(30)),
+        ("seek-30-days-20-cameras", lambda: seeking.measure(30, cameras=20)),
         ("export", exporting.measure),
         ("live", live.measure),
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),

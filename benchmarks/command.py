@@ -12,6 +12,7 @@ import typer
 from benchmarks import (
     archive,
     cameras,
+    events,
     exporting,
     ingest,
     instructions,
@@ -56,15 +57,30 @@ def ingest_command(
 
 
 @bench.command("seek")
-def seek_command(days: Annotated[float, typer.Option(min=0.1)] = 1, output: Output = RESULTS) -> None:
-    """First byte of playback and the timeline in an archive of DAYS."""
-    _publish(output, f"seek-{days:g}-days", seeking.measure(days))
+def seek_command(
+    days: Annotated[float, typer.Option(min=0.1)] = 1,
+    camera_count: Annotated[int, typer.Option("--cameras", min=1)] = 1,
+    output: Output = RESULTS,
+) -> None:
+    """First byte of playback, the timeline and the start with an archive of DAYS."""
+    name = f"seek-{days:g}-days" if camera_count == 1 else f"seek-{days:g}-days-{camera_count}-cameras"
+    _publish(output, name, seeking.measure(days, cameras=camera_count))
 
 
 @bench.command("export")
 def export_command(output: Output = RESULTS) -> None:
     """Export of an hour."""
     _publish(output, "export", exporting.measure())
+
+
+@bench.command("events")
+def events_command(
+    posters: Annotated[int, typer.Option(min=1, max=200)] = 32,
+    window_s: Annotated[float, typer.Option(min=1)] = 10,
+    output: Output = RESULTS,
+) -> None:
+    """Events acknowledged a second, and how long a post takes."""
+    _publish(output, f"events-{posters}", events.measure(posters, window_s))
 
 
 @bench.command("live")
@@ -168,7 +184,9 @@ def all_command(output: Output = RESULTS) -> None:
         ("ingest-50", ingest.measure),
         ("seek-1-days", lambda: seeking.measure(1)),
         ("seek-30-days", lambda: seeking.measure(30)),
+        ("seek-30-days-20-cameras", lambda: seeking.measure(30, cameras=20)),
         ("export", exporting.measure),
+        ("events-32", events.measure),
         ("live", live.measure),
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),

@@ -1,5 +1,5 @@
-"""Whatever satisfies the media contracts, with an hour of recordings: in memory, the media core, and both of them behind
-gRPC."""
+"""Whatever satisfies the media contracts, with an hour of recordings: in memory, the media core, and both of them
+behind gRPC."""
 
 from __future__ import annotations
 

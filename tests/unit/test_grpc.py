@@ -17,8 +17,16 @@ from vms.adapters import certificates
 from vms.adapters.grpc import Served, ServerAddress, ServerTls, StorageNode, StorageServer
 from vms.adapters.grpc.connection import NodeConnection
 from vms.adapters.grpc.failures import metadata_of, status_of
-from vms.adapters.grpc.generated import archive_pb2, archive_pb2_grpc, live_pb2, live_pb2_grpc, node_pb2, node_pb2_grpc
-from vms.adapters.grpc.generated import playback_pb2, playback_pb2_grpc
+from vms.adapters.grpc.generated import (
+    archive_pb2,
+    archive_pb2_grpc,
+    live_pb2,
+    live_pb2_grpc,
+    node_pb2,
+    node_pb2_grpc,
+    playback_pb2,
+    playback_pb2_grpc,
+)
 from vms.adapters.grpc.handles import Handles
 from vms.adapters.grpc.servicers import NodeServicer
 from vms.adapters.memory.media import MemoryMedia

@@ -17,6 +17,12 @@ from vms.adapters.memory.accounts import (
     PlainHasher,
 )
 from vms.adapters.memory.catalog import MemoryCameraRepository, MemoryExportRepository
+from vms.adapters.memory.keeping import (
+    MemoryFormerCameraRepository,
+    MemoryGroupRepository,
+    MemoryLockRepository,
+    MemoryRecordingHistory,
+)
 from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills
 from vms.adapters.memory.sealing import MemorySealer
 from vms.adapters.tokens import JwtSigner
@@ -46,6 +52,10 @@ class MemoryInstallation:
         self.clock = ManualClock()
         self.media = MemoryMedia()
         self.cameras = MemoryCameraRepository()
+        self.history = MemoryRecordingHistory()
+        self.groups = MemoryGroupRepository()
+        self.locks = MemoryLockRepository()
+        self.former = MemoryFormerCameraRepository()
         self.sealer = MemorySealer()
         self.sessions = MemorySessionRepository()
         self.grants = MemoryGrantSigner(b"k" * 32)
@@ -54,6 +64,10 @@ class MemoryInstallation:
             Parts(
                 cameras=self.cameras,
                 exports=MemoryExportRepository(),
+                history=self.history,
+                groups=self.groups,
+                locks=self.locks,
+                former=self.former,
                 users=MemoryUserRepository(),
                 sessions=self.sessions,
                 hasher=PlainHasher(),

@@ -25,6 +25,10 @@ from vms.adapters.sealing import AesGcmSealer, load_or_make_key
 from vms.adapters.sql import (
     SqlCameraRepository,
     SqlExportRepository,
+    SqlFormerCameraRepository,
+    SqlGroupRepository,
+    SqlLockRepository,
+    SqlRecordingHistory,
     SqlSessionRepository,
     SqlUserRepository,
     check,
@@ -130,6 +134,10 @@ class _Machinery:
         parts = Parts(
             cameras=SqlCameraRepository(self.database),
             exports=SqlExportRepository(self.database),
+            history=SqlRecordingHistory(self.database),
+            groups=SqlGroupRepository(self.database),
+            locks=SqlLockRepository(self.database),
+            former=SqlFormerCameraRepository(self.database),
             users=SqlUserRepository(self.database),
             sessions=SqlSessionRepository(self.database),
             hasher=Argon2Hasher(),

@@ -15,6 +15,7 @@ from vms.contracts.accounts import PasswordHasher, SessionRepository, TokenSigne
 from vms.contracts.catalog import CameraRepository, ExportRepository
 from vms.contracts.clock import Clock
 from vms.contracts.grants import GrantSigner
+from vms.contracts.keeping import FormerCameraRepository, GroupRepository, LockRepository, RecordingHistory
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.secrets import Sealer
 from vms.contracts.stills import Remuxer, StillDecoder
@@ -34,6 +35,10 @@ class Parts:
 
     cameras: CameraRepository
     exports: ExportRepository
+    history: RecordingHistory
+    groups: GroupRepository
+    locks: LockRepository
+    former: FormerCameraRepository
     users: UserRepository
     sessions: SessionRepository
     hasher: PasswordHasher
@@ -63,7 +68,16 @@ class Rooms:
 
 def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relays: Relays) -> Rooms:
     """Wires everything; nothing is started."""
-    ingest = IngestService(parts.cameras, parts.ingest, parts.sealer, parts.clock, allow_loopback=allow_loopback)
+    ingest = IngestService(
+        parts.cameras,
+        parts.ingest,
+        parts.sealer,
+        parts.clock,
+        allow_loopback=allow_loopback,
+        history=parts.history,
+        groups=parts.groups,
+        former=parts.former,
+    )
     storage = StorageService(
         parts.archive, parts.exports, parts.stills, parts.remuxer, parts.clock, export_dir=parts.export_dir
     )

@@ -12,8 +12,8 @@ import typer
 
 from vms.app.cli import options
 from vms.app.cli.connection import Connection, connecting
-from vms.domain.cameras import RecordingMode
 from vms.domain.errors import Failure
+from vms.domain.recording_policy import RecordingMode
 
 app = typer.Typer(help="Adds, lists and removes cameras of the running server.", no_args_is_help=True)
 

@@ -28,7 +28,7 @@ def _schedule(zone: str, *slots: tuple[str, str], **rest: Any) -> Schedule:
 def _changes(schedule: Schedule, start: str, end: str) -> list[str]:
     """Every change from `start` to `end`, as the mode and when it begins."""
     at_us, end_us = parse_time(start), parse_time(end)
-    found = []
+    found: list[str] = []
     while True:
         change_us = schedule.next_change_us(at_us)
         if change_us is None or change_us > end_us:

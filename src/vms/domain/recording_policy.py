@@ -13,7 +13,7 @@ from vms.domain.schedules import Schedule
 StreamName = Literal["main", "sub"]
 # buffered: in files of a minute, which the storage service drops again where nothing happened.
 StreamRecording = Literal["off", "continuous", "buffered"]
-EventType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.:-]{0,63}$")]
+EventType = Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*$")]
 MOTION = "motion"
 LONGEST_PRE_EVENT_S = 600
 LONGEST_POST_EVENT_S = 3600

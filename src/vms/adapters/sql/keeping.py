@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, Engine, RowMapping, delete, insert, select, update
 
 from vms.adapters.sql.database import reading, writing
 from vms.adapters.sql.schema import camera_groups, evidence_locks, former_cameras, manual_recordings, recording_spans
@@ -17,22 +18,26 @@ from vms.domain.retention import CameraGroup, EvidenceLock, FormerCamera, Retent
 
 
 class SqlRecordingHistory:
-    """Satisfies `vms.contracts.keeping.RecordingHistory`."""
+    """Satisfies `vms.contracts.keeping.RecordingHistory`. Only one process writes: what was read is kept until this
+    changes it, since spans are asked for every few seconds and change a few times a day."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._known: Sequence[RecordingSpan] | None = None
+        self._lock = threading.Lock()
 
     def spans(self) -> Sequence[RecordingSpan]:
-        with reading(self._engine) as connection:
-            return [_span(row) for row in connection.execute(_IN_ORDER).mappings()]
+        with self._lock:
+            if self._known is None:
+                with reading(self._engine) as connection:
+                    self._known = [_span(row) for row in connection.execute(_IN_ORDER).mappings()]
+            return self._known
 
     def open_spans(self, camera_id: str) -> Sequence[RecordingSpan]:
-        query = _IN_ORDER.where(recording_spans.c.camera_id == camera_id, recording_spans.c.end_us.is_(None))
-        with reading(self._engine) as connection:
-            return [_span(row) for row in connection.execute(query).mappings()]
+        return [span for span in self.spans() if span.camera_id == camera_id and span.end_us is None]
 
     def change_spans(self, begun: Sequence[RecordingSpan], ended: Mapping[str, int]) -> None:
-        with writing(self._engine) as connection:
+        with self._changing() as connection:
             for span in begun:
                 connection.execute(insert(recording_spans).values(**span.model_dump(mode="json")))
             for span_id, end_us in ended.items():
@@ -40,13 +45,13 @@ class SqlRecordingHistory:
                 connection.execute(change.values(end_us=end_us))
 
     def judge_spans(self, judged_us: Mapping[str, int]) -> None:
-        with writing(self._engine) as connection:
+        with self._changing() as connection:
             for span_id, at_us in judged_us.items():
                 change = update(recording_spans).where(recording_spans.c.id == span_id)
                 connection.execute(change.values(judged_us=at_us))
 
     def remove_spans(self, span_ids: Sequence[str]) -> None:
-        with writing(self._engine) as connection:
+        with self._changing() as connection:
             for span_id in span_ids:
                 connection.execute(delete(recording_spans).where(recording_spans.c.id == span_id))
 
@@ -70,6 +75,13 @@ class SqlRecordingHistory:
         with writing(self._engine) as connection:
             for recording_id in recording_ids:
                 connection.execute(delete(manual_recordings).where(manual_recordings.c.id == recording_id))
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        with self._lock:
+            self._known = None
+            with writing(self._engine) as connection:
+                yield connection
 
 
 class SqlGroupRepository:

@@ -90,6 +90,7 @@ class Site:
         self.media = MemoryMedia()
         self.events: list[tuple[str, Happening]] = []
         self.events_fail = False
+        self.journal_fails = False
         self.removed: list[tuple[str, str]] = []
         self._volume_limits = volume_limits or {}
         self.restart()
@@ -118,8 +119,13 @@ class Site:
             self.clock,
             happenings=self._happenings,
             volume_limits=self._volume_limits,
-            on_removed=[lambda file, reason: self.removed.append((file.name, reason))],
+            journal=self,
         )
+
+    def on_removed(self, file: RecordedFile, reason: str, by: str) -> None:
+        if self.journal_fails:
+            raise Failure("unavailable", "the journal cannot be written")
+        self.removed.append((file.name, f"{by}: {reason}"))
 
     def _happenings(self, camera_id: str, span: Span) -> Iterable[Happening]:
         if self.events_fail:

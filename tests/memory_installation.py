@@ -17,6 +17,7 @@ from vms.adapters.memory.accounts import (
     PlainHasher,
 )
 from vms.adapters.memory.catalog import MemoryCameraRepository, MemoryExportRepository
+from vms.adapters.memory.files import MemoryFiles
 from vms.adapters.memory.keeping import (
     MemoryFormerCameraRepository,
     MemoryGroupRepository,
@@ -27,6 +28,7 @@ from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills
 from vms.adapters.memory.sealing import MemorySealer
 from vms.adapters.tokens import JwtSigner
 from vms.app.services import Parts, Rooms, build
+from vms.contracts.files import VolumeStatus
 from vms.domain.cameras import CameraStatus
 from vms.domain.errors import Failure
 from vms.domain.recordings import RecordedRange
@@ -34,6 +36,16 @@ from vms.stream.ice_servers import Relays
 
 NO_RELAYS = Relays()
 PASSWORD = "correct horse"
+DISK = VolumeStatus(
+    name="main",
+    path="/recordings",
+    weight=1,
+    tier="fast",
+    reserve_bytes=1 << 30,
+    state="ok",
+    free_bytes=50 << 30,
+    total_bytes=100 << 30,
+)
 CAMERA = {"name": "Gate", "streams": {"main": {"url": "rtsp://192.0.2.10/stream1"}}}
 
 
@@ -52,6 +64,7 @@ class MemoryInstallation:
         self.clock = ManualClock()
         self.media = MemoryMedia()
         self.cameras = MemoryCameraRepository()
+        self.files = MemoryFiles([DISK])
         self.history = MemoryRecordingHistory()
         self.groups = MemoryGroupRepository()
         self.locks = MemoryLockRepository()
@@ -82,6 +95,7 @@ class MemoryInstallation:
                 clock=self.clock,
                 export_dir=directory,
                 check_ready=self._check_ready,
+                files=self.files,
             ),
             allow_loopback=allow_loopback,
             requests_per_minute=requests_per_minute,

@@ -346,7 +346,7 @@ def test_a_wrong_clock_at_the_start_removes_nothing_at_once() -> None:
     site.clock.advance(601)
     site.turn()
     assert site.minutes(camera, start_us) == []
-    assert site.removed[-1][1] == "age"
+    assert site.removed[-1][1] == "retention: older than the days of its camera"
 
 
 def test_a_removed_cameras_recordings_go_by_its_last_limits() -> None:
@@ -440,3 +440,17 @@ def test_twenty_cameras_of_thirty_days_are_planned_in_time() -> None:
     took_s = time.perf_counter() - started
     assert len(plan) > 5000
     assert took_s < 1.0
+
+
+def test_nothing_goes_that_cannot_be_written_down() -> None:
+    site = Site()
+    camera = site.add_camera(retention={"max_bytes": 1})
+    start_us = site.clock.now_us()
+    site.files.put(recorded_file(camera, start_us, MINUTE_US))
+    site.journal_fails = True
+    site.turn()
+    assert site.minutes(camera, start_us) == [0]
+    site.journal_fails = False
+    site.clock.advance(61)
+    site.turn()
+    assert site.minutes(camera, start_us) == []

@@ -15,7 +15,7 @@ from vms.contracts.access import Access
 from vms.contracts.clock import Clock
 from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
-from vms.contracts.storage import Archive
+from vms.contracts.storage import Archive, EvidenceLocks, Groups, Keeping
 from vms.contracts.stream import Live
 from vms.domain.cameras import Camera
 from vms.domain.errors import Failure
@@ -33,9 +33,13 @@ class Services:
     cameras: Cameras
     archive: Archive
     live: Live
+    groups: Groups
+    locks: EvidenceLocks
     access: Access
     clock: Clock
     check_ready: Callable[[], None]
+    # None: an archive whose files nobody can list.
+    keeping: Keeping | None = None
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
 
     @contextmanager

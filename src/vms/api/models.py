@@ -339,15 +339,6 @@ class Exports(BaseModel):
     next_cursor: str | None = None
 
 
-class StorageAnswer(BaseModel):
-    """The disk and the archive on it."""
-
-    disk_total_bytes: int
-    disk_free_bytes: int
-    recorded_bytes: int
-    write_bytes_per_second: float
-
-
 class GrantRequest(BaseModel):
     """The front asks whether the sender of the Authorization header may do something."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.middleware.cors import CORSMiddleware
@@ -14,19 +14,29 @@ from vms.api.dependencies import Services
 from vms.contracts.accounts import PasswordHasher, SessionRepository, TokenSigner, UserRepository
 from vms.contracts.catalog import CameraRepository, ExportRepository
 from vms.contracts.clock import Clock
+from vms.contracts.files import ArchiveFiles
 from vms.contracts.grants import GrantSigner
 from vms.contracts.keeping import FormerCameraRepository, GroupRepository, LockRepository, RecordingHistory
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.secrets import Sealer
 from vms.contracts.stills import Remuxer, StillDecoder
+from vms.domain.retention import Limits
 from vms.gateway.middleware import BodyLimit, Entry, RateLimit
 from vms.gateway.service import AccessService
+from vms.ingest.groups import GroupService
 from vms.ingest.service import IngestService
+from vms.storage.chores import Chore
+from vms.storage.keeper import Keeper
+from vms.storage.locks import LockService
 from vms.storage.service import StorageService
 from vms.stream.ice_servers import Relays
 from vms.stream.service import StreamService
 
 EXPOSED_HEADERS = ["Location", "Link", "ETag", "Retry-After", "Vms-Captured-At", "Vms-Start", "Vms-Next-Start"]
+
+# How often it is looked whether a schedule's or an operator's time has come, and what is to be removed.
+PLAN_S = 1.0
+KEEP_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,9 @@ class Parts:
     clock: Clock
     export_dir: Path
     check_ready: Callable[[], None]
+    # None: an archive whose files nobody can list; nothing is removed from it.
+    files: ArchiveFiles | None = None
+    volume_limits: Mapping[str, Limits] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,7 @@ class Rooms:
 
     ingest: IngestService
     storage: StorageService
+    keeper: Keeper | None
     stream: StreamService
     access: AccessService
     application: ASGIApp
@@ -78,8 +92,18 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
         groups=parts.groups,
         former=parts.former,
     )
+    keeper = _keeper(parts)
+    chores = [Chore("recording plans", PLAN_S, lambda _: _replan(ingest))]
+    if keeper is not None:
+        chores.append(Chore("keeper", KEEP_S, keeper.turn))
     storage = StorageService(
-        parts.archive, parts.exports, parts.stills, parts.remuxer, parts.clock, export_dir=parts.export_dir
+        parts.archive,
+        parts.exports,
+        parts.stills,
+        parts.remuxer,
+        parts.clock,
+        export_dir=parts.export_dir,
+        chores=chores,
     )
     stream = StreamService(parts.live, parts.stills, parts.grants, parts.clock, relays)
     access = AccessService(
@@ -95,8 +119,11 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
             cameras=ingest,
             archive=storage,
             live=stream,
+            groups=GroupService(parts.groups, parts.cameras, parts.clock),
+            locks=LockService(parts.locks, parts.cameras, parts.former, parts.clock),
             access=access,
             clock=parts.clock,
+            keeping=keeper,
             check_ready=parts.check_ready,
         )
     )
@@ -108,4 +135,25 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
     application = CORSMiddleware(
         application, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
     )
-    return Rooms(ingest=ingest, storage=storage, stream=stream, access=access, application=Entry(application))
+    return Rooms(
+        ingest=ingest, storage=storage, keeper=keeper, stream=stream, access=access, application=Entry(application)
+    )
+
+
+def _keeper(parts: Parts) -> Keeper | None:
+    if parts.files is None:
+        return None
+    return Keeper(
+        parts.files,
+        parts.cameras,
+        parts.groups,
+        parts.locks,
+        parts.former,
+        parts.history,
+        parts.clock,
+        volume_limits=parts.volume_limits,
+    )
+
+
+def _replan(ingest: IngestService) -> None:
+    ingest.replan_due()

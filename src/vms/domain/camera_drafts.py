@@ -17,7 +17,8 @@ URL_SCHEMES = ("rtsp", "rtsps")
 LONGEST_URL = 2048
 
 
-def _name(value: str) -> str:
+def visible_name(value: str) -> str:
+    """A name without white space around it. Raises ValueError for one that nobody could read."""
     name = value.strip()
     if not name:
         raise ValueError("a name has at least one visible character")
@@ -96,7 +97,7 @@ class CredentialsDraft(_Draft):
 class CameraDraft(_Draft):
     """A camera as a request describes it."""
 
-    name: Annotated[str, Field(max_length=200), AfterValidator(_name)]
+    name: Annotated[str, Field(max_length=200), AfterValidator(visible_name)]
     streams: StreamsDraft
     credentials: CredentialsDraft | None = None
     recording: RecordingPolicy = RecordingPolicy()

@@ -18,6 +18,7 @@ from vms.contracts.keeping import (
     ManualRecording,
     RecordingHistory,
     RecordingSpan,
+    RemovalJournal,
 )
 from vms.contracts.storage import CameraReport, KeepingReport, Removed, VolumeReport
 from vms.domain.errors import Failure
@@ -29,7 +30,7 @@ from vms.storage.clock_watch import ClockWatch
 from vms.storage.keeping import Happening
 from vms.storage.known_files import KnownFiles, StreamKey
 from vms.storage.locks import locked_spans
-from vms.storage.retention import CameraRule, Reason, Removal, Rules, plan_removals
+from vms.storage.retention import WORDS, CameraRule, Removal, Rules, plan_removals
 
 log = structlog.get_logger(__name__)
 # How long a file that could not be removed is left alone.
@@ -52,7 +53,7 @@ def nothing_happens(_: str, __: Span) -> Iterable[Happening]:
 class Keeper:
     """Satisfies `vms.contracts.storage.Keeping`; `turn` is a chore.
 
-    `on_removed` is told of each file that went, and why.
+    What goes is written down in the journal first: nothing goes unseen.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Keeper:
         *,
         happenings: Happenings = nothing_happens,
         volume_limits: Mapping[str, Limits] | None = None,
-        on_removed: Sequence[Callable[[RecordedFile, Reason], None]] = (),
+        journal: RemovalJournal | None = None,
     ) -> None:
         self._files = files
         self._cameras = cameras
@@ -78,7 +79,7 @@ class Keeper:
         self._clock = clock
         self._happenings = happenings
         self._volume_limits = dict(volume_limits or {})
-        self._on_removed = list(on_removed)
+        self._journal = journal
         self._known = KnownFiles()
         self._clock_watch = ClockWatch()
         self._by_age = True
@@ -229,6 +230,8 @@ class Keeper:
                 complete = False
                 continue
             try:
+                if self._journal is not None:
+                    self._journal.on_removed(file, WORDS[removal.reason], "retention")
                 freed_bytes = self._files.remove_file(file.camera_id, file.name)
             except Failure as failure:
                 if failure.kind != "not_found":
@@ -243,18 +246,10 @@ class Keeper:
             for counted in (removed, self._removed):
                 before = counted.get(removal.reason, Removed())
                 counted[removal.reason] = Removed(files=before.files + 1, size_bytes=before.size_bytes + freed_bytes)
-            self._tell(removal)
         for reason, figures in removed.items():
             say = log.error if reason == "last_reserve" else log.info
             say("recordings removed", reason=reason, files=figures.files, size_bytes=figures.size_bytes)
         return complete
-
-    def _tell(self, removal: Removal) -> None:
-        for tell in self._on_removed:
-            try:
-                tell(removal.file, removal.reason)
-            except Failure as failure:
-                log.error("removal not noted", camera_id=removal.file.camera_id, reason=failure.detail)
 
     def _note_judged(self) -> None:
         if self._clock.monotonic_s() < self._note_at_s:

@@ -26,6 +26,18 @@ Reason = Literal[
     "space",  # the volume is nearly full
     "last_reserve",  # as before, and only what was guaranteed is left
 ]
+# The reasons for people.
+WORDS: dict[Reason, str] = {
+    "unwanted": "no event wanted it",
+    "age": "older than the days of its camera",
+    "thinned": "thinned: the sub stream stays",
+    "camera_bytes": "more than the bytes of its camera",
+    "group_bytes": "more than the bytes of its group",
+    "volume_age": "older than the days of its volume",
+    "volume_bytes": "more than the bytes of its volume",
+    "space": "the volume was nearly full",
+    "last_reserve": "the volume was at its last reserve",
+}
 # The sub stream covers so much of a file of the main stream before that may be thinned.
 _COVERED = 0.9
 

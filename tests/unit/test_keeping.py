@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from typing import NamedTuple
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.keeping_site import MINUTE_US, Site, recorded_file
+from tests.memory_installation import MemoryInstallation
 from vms.contracts.keeping import ManualRecording, RecordingSpan
 from vms.domain.recording_policy import Wanted
 from vms.domain.recordings import Span
+from vms.domain.time import format_time
 from vms.storage import keeping
 
 SECOND_US = 1_000_000
@@ -242,3 +245,25 @@ def test_a_locked_buffer_stays() -> None:
     site.clock.advance(3600)
     site.turn()
     assert site.minutes(camera, start_us) == [1]
+
+
+def test_an_event_that_is_posted_keeps_the_buffer(vms: MemoryInstallation) -> None:
+    camera = vms.add_camera(recording={"mode": "event", "pre_event_s": 60})["id"]
+    start_us = vms.clock.now_us()
+    for minute in range(10):
+        vms.files.put(recorded_file(camera, start_us + minute * MINUTE_US, MINUTE_US))
+    vms.clock.advance(330)
+    posted = vms.client.post(
+        "/api/v1/events",
+        json={
+            "camera_id": camera,
+            "type": "door.opened",
+            "start": format_time(start_us + 5 * MINUTE_US),
+            "end": format_time(start_us + 5 * MINUTE_US + 1),
+        },
+    )
+    assert posted.status_code == 201, posted.text
+    vms.clock.advance(3600)
+    assert vms.rooms.keeper is not None
+    vms.rooms.keeper.turn(threading.Event())
+    assert sorted((file.start_us - start_us) // MINUTE_US for file in vms.files.files.values()) == [3, 4, 5]

@@ -14,6 +14,7 @@ from vms.api.dependencies import Services
 from vms.contracts.accounts import PasswordHasher, SessionRepository, TokenSigner, UserRepository
 from vms.contracts.catalog import CameraRepository, ExportRepository
 from vms.contracts.clock import Clock
+from vms.contracts.events import EventFiles, EventLog, EventRepository
 from vms.contracts.files import ArchiveFiles
 from vms.contracts.grants import GrantSigner
 from vms.contracts.keeping import FormerCameraRepository, GroupRepository, LockRepository, RecordingHistory
@@ -26,6 +27,8 @@ from vms.gateway.service import AccessService
 from vms.ingest.groups import GroupService
 from vms.ingest.service import IngestService
 from vms.storage.chores import Chore
+from vms.storage.events import EventService
+from vms.storage.happenings import happenings_of
 from vms.storage.keeper import Keeper
 from vms.storage.locks import LockService
 from vms.storage.service import StorageService
@@ -49,6 +52,8 @@ class Parts:
     groups: GroupRepository
     locks: LockRepository
     former: FormerCameraRepository
+    events: EventRepository
+    event_files: EventFiles
     users: UserRepository
     sessions: SessionRepository
     hasher: PasswordHasher
@@ -75,6 +80,7 @@ class Rooms:
     ingest: IngestService
     storage: StorageService
     keeper: Keeper | None
+    events: EventService
     stream: StreamService
     access: AccessService
     application: ASGIApp
@@ -92,8 +98,9 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
         groups=parts.groups,
         former=parts.former,
     )
-    keeper = _keeper(parts)
-    chores = [Chore("recording plans", PLAN_S, lambda _: _replan(ingest))]
+    events = EventService(parts.event_files, parts.events, parts.clock)
+    keeper = _keeper(parts, events)
+    chores = [*events.chores(), Chore("recording plans", PLAN_S, lambda _: _replan(ingest))]
     if keeper is not None:
         chores.append(Chore("keeper", KEEP_S, keeper.turn))
     storage = StorageService(
@@ -121,6 +128,7 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
             live=stream,
             groups=GroupService(parts.groups, parts.cameras, parts.clock),
             locks=LockService(parts.locks, parts.cameras, parts.former, parts.clock),
+            events=events,
             access=access,
             clock=parts.clock,
             keeping=keeper,
@@ -136,11 +144,17 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
         application, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
     )
     return Rooms(
-        ingest=ingest, storage=storage, keeper=keeper, stream=stream, access=access, application=Entry(application)
+        ingest=ingest,
+        storage=storage,
+        keeper=keeper,
+        events=events,
+        stream=stream,
+        access=access,
+        application=Entry(application),
     )
 
 
-def _keeper(parts: Parts) -> Keeper | None:
+def _keeper(parts: Parts, events: EventLog) -> Keeper | None:
     if parts.files is None:
         return None
     return Keeper(
@@ -151,6 +165,7 @@ def _keeper(parts: Parts) -> Keeper | None:
         parts.former,
         parts.history,
         parts.clock,
+        happenings=happenings_of(events),
         volume_limits=parts.volume_limits,
     )
 

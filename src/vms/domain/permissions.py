@@ -21,6 +21,7 @@ class Permission(StrEnum):
     EXPORT = "recordings:export"
     START_RECORDING = "recordings:start"
     LOCK_EVIDENCE = "recordings:lock"
+    WRITE_EVENTS = "events:write"
     EDIT_USERS = "users:edit"
     READ_METRICS = "metrics:read"
 
@@ -39,6 +40,7 @@ _OPERATOR = _VIEWER | {
     Permission.EXPORT,
     Permission.START_RECORDING,
     Permission.LOCK_EVIDENCE,
+    Permission.WRITE_EVENTS,
     Permission.READ_METRICS,
 }
 _HELD: dict[Role, frozenset[Permission]] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from vms.adapters.memory.keeping import (
     MemoryFormerCameraRepository,
@@ -15,6 +15,7 @@ from vms.adapters.memory.keeping import (
     MemoryRecordingHistory,
 )
 from vms.adapters.sql import (
+    SqlCameraRepository,
     SqlFormerCameraRepository,
     SqlGroupRepository,
     SqlLockRepository,
@@ -28,9 +29,10 @@ from vms.contracts.keeping import (
     RecordingHistory,
     RecordingSpan,
 )
+from vms.domain.cameras import Camera, StreamSource
 from vms.domain.errors import Failure
 from vms.domain.ids import make_id
-from vms.domain.recording_policy import Wanted
+from vms.domain.recording_policy import RecordingMode, RecordingPolicy, Wanted
 from vms.domain.retention import CameraGroup, EvidenceLock, FormerCamera, Retention
 
 
@@ -168,3 +170,25 @@ def test_removed_cameras(kept: Repositories) -> None:
     kept.former.remove(camera.id)
     kept.former.remove(camera.id)
     assert list(kept.former.all()) == []
+
+
+def test_a_policy_that_is_not_understood_records(database: Engine) -> None:
+    """A zone that this machine does not know, as after a move: the camera can still be read, and records."""
+    cameras = SqlCameraRepository(database)
+    for number, mode in ((1, "motion"), (2, "off")):
+        cameras.add(
+            Camera(
+                id=_id(number),
+                name=str(number),
+                streams={"main": StreamSource(url="rtsp://h/")},
+                recording=RecordingPolicy(mode=RecordingMode(mode)),
+                created_us=1,
+                updated_us=1,
+            )
+        )
+    with database.begin() as connection:
+        connection.execute(text("""UPDATE cameras SET recording = '{"schedule": {"time_zone": "Europe/Atlantis"}}'"""))
+    assert [camera.recording.mode.value for camera in cameras.page(None, 9)] == ["continuous", "off"]
+    with database.begin() as connection:
+        connection.execute(text("UPDATE cameras SET recording = NULL"))
+    assert [camera.recording.mode.value for camera in cameras.page(None, 9)] == ["motion", "off"]

@@ -156,6 +156,7 @@ class _Machinery:
             clock=self.clock,
             export_dir=directory.exports,
             check_ready=check_ready,
+            volume_limits=settings.retention.volumes,
         )
         return build(
             parts,

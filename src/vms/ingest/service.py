@@ -65,7 +65,8 @@ class IngestService:
         for camera in self._all():
             count += 1
             try:
-                self._connect(camera)
+                with self._change:
+                    self._connect(camera)
             except Failure as failure:
                 self._faults[camera.id] = failure.detail
                 log.error("camera not started", camera_id=camera.id, reason=failure.detail)

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from vms.domain.events import Event, EventAmendment
+from vms.domain.events import Event, EventAmendment, EventMark
 
 
 class _Value(BaseModel):
@@ -74,6 +74,10 @@ class EventLog(Protocol):
 
     def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> Sequence[Event]:
         """At most `limit` events, newest start first, from the first one before `before`."""
+        ...
+
+    def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        """The newest `limit` events of a camera that go on within [start_us, end_us), newest start first."""
         ...
 
     def subscribe(self, callback: Callable[[EventChange], None]) -> Callable[[], None]:
@@ -206,4 +210,8 @@ class EventRepository(Protocol):
 
     def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> Sequence[Event]:
         """At most `limit` events, newest start first, from the first one before `before`."""
+        ...
+
+    def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        """The newest `limit` events of a camera that go on within [start_us, end_us), newest start first."""
         ...

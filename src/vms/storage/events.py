@@ -25,7 +25,7 @@ from vms.contracts.events import (
     RebuildReport,
 )
 from vms.domain.errors import Failure
-from vms.domain.events import Event, EventAmendment, check_amendment, check_event
+from vms.domain.events import Event, EventAmendment, EventMark, check_amendment, check_event
 from vms.domain.time import SECOND_US
 from vms.storage.chores import Chore
 from vms.storage.event_rules import second_posting, settled
@@ -135,6 +135,9 @@ class EventService:
 
     def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> Sequence[Event]:
         return self._catalogue.page(query, before, limit)
+
+    def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        return self._catalogue.marks(camera_id, start_us, end_us, limit)
 
     def subscribe(self, callback: Callable[[EventChange], None]) -> Callable[[], None]:
         with self._lock:

@@ -17,7 +17,13 @@ from vms.contracts.clock import Clock
 from vms.contracts.events import EventFiles, EventLog, EventRepository
 from vms.contracts.files import ArchiveFiles
 from vms.contracts.grants import GrantSigner
-from vms.contracts.keeping import FormerCameraRepository, GroupRepository, LockRepository, RecordingHistory
+from vms.contracts.keeping import (
+    FormerCameraRepository,
+    GroupRepository,
+    LockRepository,
+    RecordingHistory,
+    RemovalJournal,
+)
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.secrets import Sealer
 from vms.contracts.stills import Remuxer, StillDecoder
@@ -71,6 +77,8 @@ class Parts:
     # None: an archive whose files nobody can list; nothing is removed from it.
     files: ArchiveFiles | None = None
     volume_limits: Mapping[str, Limits] = field(default_factory=dict)
+    # Where it is written down, before, that a file goes by rule.
+    journal: RemovalJournal | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,7 @@ def _keeper(parts: Parts, events: EventLog) -> Keeper | None:
         parts.clock,
         happenings=happenings_of(events),
         volume_limits=parts.volume_limits,
+        journal=parts.journal,
     )
 
 

@@ -293,6 +293,7 @@ def _guaranteed_before(file: RecordedFile, left: list[RecordedFile], rules: Rule
     )
 
 
+@settings(deadline=None)
 @given(st.integers(-400, 400))
 def test_a_clock_set_by_more_than_a_day_is_believed_after_ten_minutes(days: int) -> None:
     watch = ClockWatch()

@@ -54,9 +54,10 @@ class RebuildReport(_Value):
 class EventLog(Protocol):
     """What the storage service offers: events that are kept, found and told of."""
 
-    def add(self, event: Event) -> tuple[Event, EventChange | None]:
+    def add(self, event: Event, *, fresh: bool = False) -> tuple[Event, EventChange | None]:
         """Keeps an event and returns when it is on the disk: the event as it is kept, and what changed (None for one
-        that was there already). The identifier of an open event with an end closes it.
+        that was there already). The identifier of an open event with an end closes it. `fresh`: the identifier was made
+        just now, so that nothing needs to be looked up.
 
         Raises FieldFailure for one that cannot be, Failure(conflict, event-exists) when the identifier stands for
         another event, Failure(unavailable, events-not-written) when the disk refuses.

@@ -102,11 +102,11 @@ class EventService:
         """What the storage service does for the event log now and then."""
         return [Chore("events", CHORE_PERIOD_S, self.tidy)]
 
-    def add(self, event: Event) -> tuple[Event, EventChange | None]:
+    def add(self, event: Event, *, fresh: bool = False) -> tuple[Event, EventChange | None]:
         check_event(event, self._clock.now_us())
         commit = self._claim(event.id)
         try:
-            known = self._find(event.id)
+            known = None if fresh else self._find(event.id)
             if known is None:
                 return self._keep(commit, NewEvent(event), event, "new")
             amendment = second_posting(known, event)

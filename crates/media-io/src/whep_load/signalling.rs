@@ -255,6 +255,7 @@ mod tests {
             lose_percent: 0.0,
             trains: false,
             server_pid: None,
+            afterwards: Duration::ZERO,
         };
         let order: Vec<Role> = roles(&options).collect();
         let count = |role, part: &[Role]| part.iter().filter(|other| **other == role).count();

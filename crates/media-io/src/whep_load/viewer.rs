@@ -232,6 +232,17 @@ impl Viewer {
         }
     }
 
+    /// From now on `owed` is about the packets sent so far.
+    pub(super) fn mark(&mut self) {
+        self.video.mark();
+        self.audio.mark();
+    }
+
+    /// Of the packets sent before the mark, those that have not come until now.
+    pub(super) fn owed(&self) -> u64 {
+        self.video.owed() + self.audio.owed()
+    }
+
     /// When `tick` is wanted next; None for never.
     pub(super) fn wake_at(&self, nack: bool) -> Option<Instant> {
         if self.is_gone() || self.rtc.is_none() {

@@ -34,6 +34,7 @@ mod connections;
 mod consent;
 mod datagram;
 mod demultiplex;
+mod doorbell;
 mod feed;
 mod framing;
 #[doc(hidden)]
@@ -69,6 +70,7 @@ use crate::hub::Hub;
 use adaptation::{Rung, suits};
 use connections::Connections;
 use datagram::DatagramSocket;
+use doorbell::Doorbell;
 use handshake::Handshake;
 use ladder::Ladder;
 use listener::{Admission, Listener};
@@ -248,9 +250,10 @@ impl Whep {
         for listener in listeners {
             listening.spawn_on(listener.run(admission.clone()), runtime);
         }
+        let doorbell = Doorbell::hang(&outside.sockets)?;
         let reception = Reception::new(outside, hmac, received, arrivals, open.clone(), started);
         let running = Running {
-            reception: runtime.spawn(reception.run()),
+            reception: runtime.spawn(reception.run(doorbell)),
             shards: all_ended,
             listeners: listening,
         };

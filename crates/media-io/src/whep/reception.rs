@@ -8,6 +8,7 @@ use super::SessionId;
 use super::batch::Carrier;
 use super::consent;
 use super::demultiplex::stun_ufrag;
+use super::doorbell::{Doorbell, Moderation};
 use super::feed::feed_of;
 use super::framing::MAX_FRAME_BYTES;
 use super::handshake::Origin;
@@ -22,11 +23,9 @@ use crate::hub::Hub;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use str0m::crypto::Sha1HmacProvider;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -77,6 +76,11 @@ pub(super) struct Reception {
     /// Whose TCP connections are.
     by_connection: HashMap<u64, u64>,
     timers: BinaryHeap<Reverse<(Instant, u64)>>,
+    /// Room for one datagram.
+    buffer: Box<[u8]>,
+    moderation: Moderation,
+    /// Until then nobody looks at the sockets.
+    pause_until: Option<Instant>,
     stopping: bool,
 }
 
@@ -106,12 +110,15 @@ impl Reception {
             by_address: HashMap::new(),
             by_connection: HashMap::new(),
             timers: BinaryHeap::new(),
+            buffer: vec![0; MAX_FRAME_BYTES].into(),
+            moderation: Moderation::new(Instant::now()),
+            pause_until: None,
             stopping: false,
         }
     }
 
-    /// Runs until told to stop, then ends all sessions and shards.
-    pub(super) async fn run(mut self) {
+    /// Runs until told to stop, then ends all sessions and shards. `doorbell` is that of the sockets.
+    pub(super) async fn run(mut self, mut doorbell: Doorbell) {
         while !self.stopping {
             // Commands first: a viewer's first datagram may follow its answer within a millisecond.
             for _ in 0..BATCH {
@@ -124,33 +131,32 @@ impl Reception {
             if self.stopping {
                 break;
             }
-            self.receive();
+            if self.pause_until.is_none_or(|until| until <= Instant::now()) {
+                self.receive();
+                doorbell.arm();
+            }
+            self.take_arrived();
+            self.pass_feedback_on();
             self.run_timers();
-            self.wait().await;
+            self.wait(&mut doorbell).await;
         }
         let keys: Vec<u64> = self.sessions.keys().copied().collect();
         for key in keys {
             self.remove(key, End::Left);
         }
-        self.outside.connections.stop();
-        // The shards' handles go now, and with them the shards.
     }
 
     /// Returns when there is something to do.
-    async fn wait(&mut self) {
+    async fn wait(&mut self, doorbell: &mut Doorbell) {
         let next = self.timers.peek().map(|Reverse((at, _))| *at);
+        let next = next.into_iter().chain(self.pause_until).min();
         let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-        let sockets = &self.outside.sockets;
-        let readable = poll_fn(|context| {
-            let ready = sockets.iter().any(|socket| socket.poll_readable(context).is_ready());
-            if ready { Poll::Ready(()) } else { Poll::Pending }
-        });
         tokio::select! {
             command = self.commands.recv() => match command {
                 Some(command) => self.obey(command),
                 None => self.stopping = true,
             },
-            () = readable => {}
+            () = doorbell.ring(), if self.pause_until.is_none() => {}
             // Without a TCP port nobody sends.
             Some(arrived) = self.arrived.recv() => self.take(arrived),
             () = tokio::time::sleep_until(next.into()) => {}
@@ -250,15 +256,17 @@ impl Reception {
         self.tick(key, Instant::now());
     }
 
+    /// Reads the sockets.
     fn receive(&mut self) {
-        let mut buffer = [0; MAX_FRAME_BYTES];
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut datagrams = 0;
         for socket in 0..self.outside.sockets.len() {
             for _ in 0..BATCH {
                 let Ok((length, source, destination)) = self.outside.sockets[socket].receive(&mut buffer) else {
                     // Also errors of earlier sends (ICMP unreachable), which this call clears.
                     break;
                 };
-                count(&self.outside.counters.datagrams_received, 1);
+                datagrams += 1;
                 let origin = Origin {
                     local: destination,
                     viewer: source,
@@ -269,10 +277,21 @@ impl Reception {
                 }
             }
         }
+        self.buffer = buffer;
+        count(&self.outside.counters.datagrams_received, datagrams);
+        self.pause_until = self.moderation.pause_after(datagrams, Instant::now());
+    }
+
+    /// Takes what came by TCP.
+    fn take_arrived(&mut self) {
         for _ in 0..BATCH {
             let Ok(arrived) = self.arrived.try_recv() else { break };
             self.take(arrived);
         }
+    }
+
+    /// Hands their viewers' RTCP to the shards.
+    fn pass_feedback_on(&mut self) {
         for (shard, datagrams) in self.shards.iter().zip(&mut self.feedback) {
             if !datagrams.is_empty() {
                 let _ = shard.send(shard::Command::Feedback(std::mem::take(datagrams)));
@@ -574,6 +593,18 @@ impl Reception {
             self.outside.connections.end(*number);
         }
         self.open.lock().remove(&session.id);
+    }
+}
+
+impl Drop for Reception {
+    /// However it ends, also by a panic or cut off: no session is left that would take a viewer's place for ever, no
+    /// connection that nobody reads. The shards' handles go now, and with them the shards, which tell their viewers.
+    fn drop(&mut self) {
+        self.open.lock().clear();
+        let connected = self.loads.iter().filter(|load| **load < LOST / 2).sum::<usize>();
+        let counters = &self.outside.counters;
+        counters.connected.fetch_sub(connected as u64, Ordering::Relaxed);
+        self.outside.connections.stop();
     }
 }
 

@@ -18,7 +18,7 @@ use super::transcoding::Transcoders;
 use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
 use media_core::{Codec, Error, Result, TrackKind};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -34,10 +34,17 @@ const PACE_US: u64 = 2000;
 /// What the pace held back is sent in portions of this size (a millisecond's work): a unit that arrives meanwhile leaves
 /// before the next.
 const PORTION_BYTES: u64 = 512 << 10;
+/// The same for viewers who come last.
+const LAST_PORTION_BYTES: u64 = 128 << 10;
 /// How often a viewer is sent a report.
 const REPORT_US: u64 = 1_000_000;
 /// How often the shard looks whose report is due.
 const REPORTS_US: u64 = 20_000;
+
+/// Datagrams of feedback that are looked into before everything else gets its turn.
+const FEEDBACK: usize = 64;
+/// Datagrams of feedback that wait for that; more are thrown away, as those are that a socket has no room for.
+const MAX_FEEDBACK: usize = 4096;
 
 /// A change of stream out of the GOP cache costs at most this, a second of 4 Mbit/s; else it waits for a key frame.
 const MAX_CHANGE_BYTES: usize = 512 << 10;
@@ -93,8 +100,8 @@ struct Audience {
     expected: Vec<u64>,
     /// Some viewers have packets that wait for their turn.
     waiting: bool,
-    /// Whose turn it is, where the last portion was cut short.
-    turn_of: usize,
+    /// Whose turn it is, where the last portion was cut short: of the others, and of those who come last.
+    turn_of: [usize; 2],
 }
 
 pub(super) struct Shard {
@@ -110,10 +117,12 @@ pub(super) struct Shard {
     crossing: HashMap<u64, usize>,
     cutter: Cutter,
     batch: Batch,
+    /// Feedback that was not looked into yet.
+    feedback: VecDeque<Feedback>,
     plain: Vec<u8>,
     pace_at_us: u64,
-    /// The feed whose audience the pace stopped at, where the last portion was cut short.
-    pace_from: usize,
+    /// The feed whose audience the pace stopped at, where the last portion was cut short; as `turn_of`.
+    pace_from: [usize; 2],
     reports_at_us: u64,
     stopping: bool,
 }
@@ -144,9 +153,10 @@ impl Shard {
                 crossing: HashMap::new(),
                 cutter: Cutter::default(),
                 batch: Batch::new(method),
+                feedback: VecDeque::new(),
                 plain: Vec::new(),
                 pace_at_us: 0,
-                pace_from: 0,
+                pace_from: [0; 2],
                 reports_at_us: 0,
                 stopping: false,
             };
@@ -177,6 +187,7 @@ impl Shard {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.heed();
             self.tick();
             self.batch.flush(&self.outside);
         }
@@ -195,6 +206,9 @@ impl Shard {
     fn until_tick(&self) -> Duration {
         if self.places.is_empty() {
             return Duration::from_secs(3600);
+        }
+        if !self.feedback.is_empty() {
+            return Duration::ZERO;
         }
         let paces = self.audiences.values().any(|audience| audience.waiting);
         let next = if paces {
@@ -217,9 +231,10 @@ impl Shard {
             Command::Resize(key, tile_height_px) => self.reconsider(key, |ladder| ladder.resize(tile_height_px)),
             Command::Forsake(key, hub) => self.reconsider(key, |ladder| ladder.close(&hub)),
             Command::Feedback(datagrams) => {
-                for (key, source, datagram) in datagrams {
-                    self.feedback(key, source, &datagram);
-                }
+                let room = MAX_FEEDBACK.saturating_sub(self.feedback.len());
+                let refused = datagrams.len().saturating_sub(room);
+                count(&self.outside.counters.feedback_refused, refused as u64);
+                self.feedback.extend(datagrams.into_iter().take(room));
             }
             Command::Leave(key) => self.leave(key),
             Command::Ready(feed) => self.deliver(feed),
@@ -254,7 +269,7 @@ impl Shard {
             viewers: Vec::new(),
             expected: Vec::new(),
             waiting: false,
-            turn_of: 0,
+            turn_of: [0; 2],
         });
         // What the feed holds already goes to those who watch; the newcomer starts at the GOP that results.
         if audience.is_empty() {
@@ -416,6 +431,10 @@ impl Shard {
                 };
                 viewer.push(unit, seen_us, &mut turn);
                 audience.waiting |= viewer.is_waiting();
+                if viewer.comes_last(now_us) {
+                    // As soon as all others have theirs.
+                    self.pace_at_us = now_us;
+                }
                 wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
                 self.batch.flush_when_full(&self.outside);
             }
@@ -433,6 +452,21 @@ impl Shard {
         };
         for key in std::mem::take(&mut audience.expected) {
             self.bring_over(key, id, false);
+        }
+    }
+
+    /// Looks into a portion of the feedback that waits. A request for many packets is answered at once, and there may be
+    /// many of them: a unit that arrives meanwhile leaves before the rest.
+    fn heed(&mut self) {
+        let end_bytes = self.batch.pushed_bytes() + PORTION_BYTES;
+        for _ in 0..FEEDBACK {
+            if self.batch.pushed_bytes() >= end_bytes {
+                return;
+            }
+            let Some((key, source, datagram)) = self.feedback.pop_front() else {
+                return;
+            };
+            self.feedback(key, source, &datagram);
         }
     }
 
@@ -478,24 +512,37 @@ impl Shard {
 
     /// Sends a portion of what the pace held back; false when there is more to send now.
     fn pace(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) -> bool {
-        let end_bytes = self.batch.pushed_bytes() + PORTION_BYTES;
+        let done = self.pace_those(false, PORTION_BYTES, now_us, wishes)
+            && self.pace_those(true, LAST_PORTION_BYTES, now_us, wishes);
+        if done {
+            for audience in self.audiences.values_mut().filter(|audience| audience.waiting) {
+                audience.waiting = audience.viewers.iter().any(Viewer::is_waiting);
+            }
+        }
+        done
+    }
+
+    /// The same for those who come last, or for the others.
+    fn pace_those(&mut self, last: bool, portion_bytes: u64, now_us: u64, wishes: &mut Vec<(u64, Wish)>) -> bool {
+        let end_bytes = self.batch.pushed_bytes() + portion_bytes;
+        let whose = usize::from(last);
         let waiting = self.audiences.iter().filter(|(_, audience)| audience.waiting);
         let mut feeds: Vec<usize> = waiting.map(|(id, _)| *id).collect();
         // Where it was cut short: audiences that are looked at first must not starve the others.
-        let first = feeds.iter().position(|id| *id == self.pace_from).unwrap_or(0);
+        let first = feeds.iter().position(|id| *id == self.pace_from[whose]).unwrap_or(0);
         feeds.rotate_left(first);
         for id in feeds {
             let Some(audience) = self.audiences.get_mut(&id) else {
                 continue;
             };
-            let first = std::mem::take(&mut audience.turn_of);
+            let first = std::mem::take(&mut audience.turn_of[whose]);
             for (at, viewer) in audience.viewers.iter_mut().enumerate().skip(first) {
-                if !viewer.is_waiting() {
+                if !viewer.is_waiting() || viewer.comes_last(now_us) != last {
                     continue;
                 }
                 if self.batch.pushed_bytes() >= end_bytes {
-                    audience.turn_of = at;
-                    self.pace_from = id;
+                    audience.turn_of[whose] = at;
+                    self.pace_from[whose] = id;
                     return false;
                 }
                 let mut turn = Turn {
@@ -507,7 +554,6 @@ impl Shard {
                 wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
                 self.batch.flush_when_full(&self.outside);
             }
-            audience.waiting = audience.viewers.iter().any(Viewer::is_waiting);
         }
         true
     }
@@ -602,7 +648,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::hub::GOP_CACHE_BYTES;
-    use crate::whep::viewer::tests::{endless_gop, viewer};
+    use crate::whep::viewer::tests::{endless_gop, silent_viewer, viewer};
 
     fn shard() -> Shard {
         let (wake, commands) = channel();
@@ -621,9 +667,10 @@ mod tests {
             crossing: HashMap::new(),
             cutter: Cutter::default(),
             batch: Batch::new(SendMethod::Batched),
+            feedback: VecDeque::new(),
             plain: Vec::new(),
             pace_at_us: 0,
-            pace_from: 0,
+            pace_from: [0; 2],
             reports_at_us: 0,
             stopping: false,
         }
@@ -655,5 +702,56 @@ mod tests {
             began[key as usize % 3] += usize::from(!shard.viewer(key).unwrap().is_untouched());
         }
         assert_eq!(began, [30; 3], "of 30 each");
+    }
+
+    #[test]
+    fn the_silent_get_what_the_others_leave() {
+        let mut shard = shard();
+        let hub = Hub::new("a/main", GOP_CACHE_BYTES);
+        shard.join(hub.clone(), silent_viewer(0));
+        // More than a portion's worth of buckets.
+        for key in 1..=20 {
+            shard.join(hub.clone(), viewer(key));
+        }
+        let gop = endless_gop();
+        for key in 0..=20 {
+            shard.viewer(key).unwrap().start(&gop, 0);
+        }
+        shard
+            .audiences
+            .values_mut()
+            .for_each(|audience| audience.waiting = true);
+        let untouched = |shard: &mut Shard| -> Vec<u64> {
+            (0..=20)
+                .filter(|key| shard.viewer(*key).unwrap().is_untouched())
+                .collect()
+        };
+        let now_us = 10_000_000;
+        assert!(!shard.pace(now_us, &mut Vec::new()), "cut short");
+        assert!(untouched(&mut shard).contains(&0));
+        while !shard.pace(now_us, &mut Vec::new()) {
+            assert!(untouched(&mut shard).contains(&0) || untouched(&mut shard).is_empty());
+        }
+        assert_eq!(untouched(&mut shard), [0; 0]);
+    }
+
+    #[test]
+    fn feedback_is_looked_into_in_portions_and_bounded() {
+        let mut shard = shard();
+        shard.join(Hub::new("a/main", GOP_CACHE_BYTES), viewer(1));
+        let from: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        let storm = |datagrams: usize| Command::Feedback(vec![(1, from, Box::from([0x80, 201])); datagrams]);
+        shard.obey(storm(3000));
+        shard.obey(storm(3000));
+        let counted = |shard: &Shard| shard.outside.counters.read(0);
+        assert_eq!(shard.feedback.len(), MAX_FEEDBACK);
+        assert_eq!(counted(&shard).feedback_refused, 6000 - MAX_FEEDBACK as u64);
+        shard.heed();
+        assert_eq!(counted(&shard).datagrams_malformed, FEEDBACK as u64);
+        assert_eq!(shard.until_tick(), Duration::ZERO, "the rest follows");
+        while !shard.feedback.is_empty() {
+            shard.heed();
+        }
+        assert_eq!(counted(&shard).datagrams_malformed, MAX_FEEDBACK as u64);
     }
 }

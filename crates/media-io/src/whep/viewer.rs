@@ -36,6 +36,11 @@ const OVERHEAD_BYTES: usize = 64;
 /// A viewer that has moved proves within this time that it is there. Browsers report once a second or so.
 const PROVEN_WITHIN_US: u64 = 5_000_000;
 
+/// A viewer that has asked for more than its share comes last for so long.
+const LAST_FOR_US: u64 = 10_000_000;
+/// So does one that has said nothing for so long. Browsers report once a second or so.
+const SILENT_US: u64 = 3_000_000;
+
 /// What a viewer's shard works with while it serves it.
 pub(super) struct Turn<'a> {
     pub(super) outside: &'a Outside,
@@ -100,6 +105,8 @@ pub(super) struct Viewer {
     resend_pause_us: u64,
     reconsider_at_us: u64,
     report_at_us: u64,
+    /// Until when it comes last, for what it has asked for.
+    last_until_us: u64,
     wish: Option<Wish>,
 }
 
@@ -148,6 +155,7 @@ impl Viewer {
             resend_pause_us: 0,
             reconsider_at_us: 0,
             report_at_us: 0,
+            last_until_us: 0,
             wish: None,
         }
     }
@@ -172,6 +180,12 @@ impl Viewer {
     /// Whether packets wait for their turn.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty() || matches!(&self.phase, Phase::Bursting(units) if !units.is_empty())
+    }
+
+    /// Whether it is served after the others, as those are whom the pace holds back: it asks for more than it may have, or
+    /// says nothing. Nobody need ever say anything, so it is served all the same.
+    pub(super) fn comes_last(&self, now_us: u64) -> bool {
+        now_us < self.last_until_us || now_us.saturating_sub(self.heard_us.load(Ordering::Relaxed)) > SILENT_US
     }
 
     /// When `report` is due next.
@@ -258,7 +272,10 @@ impl Viewer {
                     return;
                 }
                 units.push_back(cut.clone());
-                return self.flush(turn);
+                if !self.comes_last(turn.now_us) {
+                    self.flush(turn);
+                }
+                return;
             }
             Phase::Live => {}
         }
@@ -293,7 +310,8 @@ impl Viewer {
         count(&turn.outside.counters.live_units, 1);
         let mut underway = Underway::new(cut, timestamp, seen_us, true);
         // Most pictures leave at once and never see the queue.
-        if !self.queue.is_empty() || !self.send(&mut underway, turn) {
+        let waits = self.comes_last(turn.now_us) || !self.queue.is_empty();
+        if waits || !self.send(&mut underway, turn) {
             self.queued_bytes += cut.size_bytes();
             underway.waits_since_us = turn.now_us;
             self.queue.push_back(underway);
@@ -469,6 +487,7 @@ impl Viewer {
         for (index, sequence) in sequences.iter().enumerate() {
             if stream.is_spent() {
                 let rest = sequences.len() - index;
+                self.last_until_us = turn.now_us + LAST_FOR_US;
                 return count(&turn.outside.counters.retransmissions_refused, rest as u64);
             }
             let repeated = stream.repeat(*sequence, &mut self.srtp_out, turn.batch, &self.path, turn.now_us);

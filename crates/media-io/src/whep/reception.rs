@@ -4,28 +4,29 @@
 //! here, away from the threads that send pictures; a connected viewer is handed to a shard, and from then on this task
 //! only answers its ICE requests, keeps its DTLS for the goodbye, and passes its RTCP on.
 
+mod addresses;
+mod handover;
+
 use super::SessionId;
 use super::batch::Carrier;
-use super::consent;
 use super::demultiplex::stun_ufrag;
 use super::doorbell::{Doorbell, Moderation};
 use super::feed::feed_of;
 use super::framing::MAX_FRAME_BYTES;
 use super::handshake::Origin;
 use super::listener::Arrived;
-use super::load::{LOST, choose_shard};
+use super::load::{LOST, note, unnote};
 use super::outside::Outside;
-use super::session::{CONNECT_WITHIN, Connected, End, Session, State};
+use super::session::{CONNECT_WITHIN, End, Session, State};
 use super::shard::{self, ShardHandle};
 use super::stats::count;
-use super::viewer::Viewer;
 use crate::hub::Hub;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use str0m::crypto::Sha1HmacProvider;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -323,38 +324,6 @@ impl Reception {
         }
     }
 
-    /// The session that is known to send from there.
-    fn known(&self, origin: &Origin) -> Option<u64> {
-        match origin.carrier {
-            Carrier::Socket(_) => self.by_address.get(&origin.viewer).copied(),
-            Carrier::Connection(number) => self.by_connection.get(&number).copied(),
-        }
-    }
-
-    /// Notes that session `key` sends from there, where it has proven to be.
-    fn learn(&mut self, key: u64, origin: &Origin) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        match origin.carrier {
-            Carrier::Socket(_) => {
-                if let Some(forgotten) = session.learn(origin.viewer)
-                    && self.by_address.get(&forgotten) == Some(&key)
-                {
-                    self.by_address.remove(&forgotten);
-                }
-                self.by_address.insert(origin.viewer, key);
-            }
-            Carrier::Connection(number) => {
-                if let Some(spare) = session.take_connection(number) {
-                    self.outside.connections.refuse(spare);
-                }
-                self.by_connection.insert(number, key);
-                self.outside.connections.prove(number);
-            }
-        }
-    }
-
     /// Hands a datagram to its session; false when there is none.
     fn dispatch(&mut self, datagram: &[u8], origin: &Origin) -> bool {
         let now = Instant::now();
@@ -403,61 +372,6 @@ impl Reception {
         true
     }
 
-    /// A STUN message that names session `key`; false when it is not signed by its viewer.
-    fn stun(&mut self, key: u64, datagram: &[u8], origin: &Origin, now: Instant) -> bool {
-        let known = self.known(origin);
-        // A connection is one session's: there is nobody behind it but the viewer that opened it.
-        if matches!(origin.carrier, Carrier::Connection(_)) && known.is_some_and(|known| known != key) {
-            return false;
-        }
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return false;
-        };
-        if let State::Connected(connected) = &mut session.state
-            && !connected.takes_request(now)
-        {
-            count(&self.outside.counters.feedback_refused, 1);
-            return true;
-        }
-        // A new address, or one that another session of the same machine had: only the password proves whose it is.
-        let Some(consent) = consent::answer(datagram, origin.viewer, &session.password, self.hmac) else {
-            if known == Some(key) {
-                count(&self.outside.counters.datagrams_malformed, 1);
-            }
-            return known == Some(key);
-        };
-        let fresh = session.is_fresh(consent.transaction);
-        if fresh && known != Some(key) {
-            self.learn(key, origin);
-        }
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return false;
-        };
-        match &mut session.state {
-            State::Connecting(connecting) => {
-                let taken = connecting.0.receive(&self.outside, datagram, origin, now);
-                self.after_handshake(key, taken.is_ok());
-            }
-            State::Connected(connected) => {
-                let path = origin.path();
-                self.outside.send(&consent.reply, Some(path));
-                if !fresh {
-                    return true;
-                }
-                if connected.moves_to(path, consent.nominates, now) {
-                    count(&self.outside.counters.moves, 1);
-                    let _ = self.shards[connected.shard].send(shard::Command::Move(key, path));
-                }
-                // Consent (RFC 7675) is for the path in use: from elsewhere anyone on the way may send it.
-                if connected.path == path {
-                    connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
-                }
-            }
-            State::Over => {}
-        }
-        true
-    }
-
     fn run_timers(&mut self) {
         let now = Instant::now();
         while let Some(Reverse((at, key))) = self.timers.peek().copied()
@@ -495,50 +409,6 @@ impl Reception {
             }
             State::Over => {}
         }
-    }
-
-    /// What follows from a step of a handshake: the viewer is connected, or gone, or there is a next timer.
-    fn after_handshake(&mut self, key: u64, alive: bool) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        let connected = matches!(&session.state, State::Connecting(connecting) if connecting.0.is_connected());
-        if !alive {
-            return self.remove(key, End::Failed);
-        }
-        if !connected {
-            return self.schedule(key);
-        }
-        if self.hand_over(key).is_none() {
-            return self.remove(key, End::Failed);
-        }
-        self.schedule(key);
-    }
-
-    /// Gives a session that has just connected to a shard.
-    fn hand_over(&mut self, key: u64) -> Option<()> {
-        let session = self.sessions.get_mut(&key)?;
-        let now = Instant::now();
-        let State::Connecting(connecting) = std::mem::replace(&mut session.state, State::Over) else {
-            return None;
-        };
-        let (handshake, mut streams) = *connecting;
-        let ladder = streams.ladder.as_mut();
-        let first = ladder.and_then(|ladder| ladder.begin(self.outside.us(now)));
-        let first = first.unwrap_or_else(|| session.hub.clone());
-        let (dtls, path) = handshake.finish().ok()?;
-        let contexts = dtls.srtp().ok()?;
-        let heard_us = Arc::new(AtomicU64::new(self.outside.us(now)));
-        let viewer = Viewer::new(key, path, contexts, streams, heard_us.clone());
-        let shard = choose_shard(&self.loads, self.shows.get(&feed_of(&session.hub)));
-        self.shards[shard]
-            .send(shard::Command::Join(first, Box::new(viewer)))
-            .ok()?;
-        self.loads[shard] += 1;
-        note(&mut self.shows, feed_of(&session.hub), shard, self.shards.len());
-        session.state = State::Connected(Connected::new(dtls, shard, path, now, heard_us));
-        count(&self.outside.counters.connected, 1);
-        Some(())
     }
 
     fn schedule(&mut self, key: u64) {
@@ -605,21 +475,6 @@ impl Drop for Reception {
         let counters = &self.outside.counters;
         counters.connected.fetch_sub(connected as u64, Ordering::Relaxed);
         self.outside.connections.stop();
-    }
-}
-
-/// One more viewer of a hub on `shard`, of so many `shards`.
-fn note(shows: &mut HashMap<usize, Vec<usize>>, hub: usize, shard: usize, shards: usize) {
-    shows.entry(hub).or_insert_with(|| vec![0; shards])[shard] += 1;
-}
-
-/// One fewer.
-fn unnote(shows: &mut HashMap<usize, Vec<usize>>, hub: usize, shard: usize) {
-    if let Some(viewers) = shows.get_mut(&hub) {
-        viewers[shard] -= 1;
-        if viewers.iter().all(|viewers| *viewers == 0) {
-            shows.remove(&hub);
-        }
     }
 }
 

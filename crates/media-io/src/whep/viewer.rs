@@ -1,5 +1,7 @@
 //! One connected viewer on its shard: what is on its way to it, and what it says about what it got.
 
+mod feedback;
+
 use super::adaptation::{Decision, Rung};
 use super::batch::{Batch, Path};
 use super::ladder::Ladder;
@@ -9,12 +11,10 @@ use super::pacing::Pacer;
 use super::packets::CutUnit;
 use super::stats::count;
 use crate::hub::GOP_CACHE_BYTES;
-use media_core::rtp::feedback::{Feedback, parse_feedback};
 use media_core::rtp::rtcp;
 use media_core::srtp::{SrtpReceiver, SrtpSender};
 use media_core::{Codec, TrackKind};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -408,98 +408,6 @@ impl Viewer {
             .push_back(Underway::new(&unit, timestamp, turn.now_us, false));
         count(&turn.outside.counters.burst_units, 1);
         true
-    }
-
-    /// Reads one SRTCP datagram of the viewer, from `source`. `plain` is room for what is in it.
-    pub(super) fn receive(&mut self, datagram: &[u8], source: SocketAddr, plain: &mut Vec<u8>, turn: &mut Turn<'_>) {
-        plain.clear();
-        let read = self.srtp_in.unprotect_rtcp(datagram, plain);
-        // Authentic and not a replay: the viewer is there.
-        if read.is_ok() {
-            self.heard_us.store(turn.now_us, Ordering::Relaxed);
-            if source == self.path.destination {
-                self.unproven_since_us = None;
-            }
-        }
-        match read.and_then(|()| parse_feedback(plain)) {
-            Ok(feedback) => {
-                feedback.iter().for_each(|statement| self.heed(statement, turn));
-                if turn.now_us >= self.reconsider_at_us {
-                    self.reconsider(turn.now_us);
-                }
-            }
-            // Anyone can forge such a datagram: it must not end a session.
-            Err(_) => count(&turn.outside.counters.datagrams_malformed, 1),
-        }
-    }
-
-    fn heed(&mut self, statement: &Feedback, turn: &mut Turn<'_>) {
-        let counters = &turn.outside.counters;
-        match statement {
-            Feedback::Nack { media_ssrc, sequences } => {
-                count(&counters.nacked_packets, sequences.len() as u64);
-                self.repeat(*media_ssrc, sequences, turn);
-            }
-            Feedback::PictureLoss { media_ssrc } | Feedback::FullIntraRequest { media_ssrc, .. } => {
-                count(&counters.key_requests, 1);
-                let asked = *media_ssrc == self.video.agreed.ssrc && self.may_resend(turn.now_us);
-                // A burst that is under way is the answer.
-                if asked && !matches!(self.phase, Phase::Bursting(_)) {
-                    self.wish.get_or_insert(Wish::Resend);
-                }
-            }
-            Feedback::ReceiverReport { blocks, .. } => {
-                count(&counters.receiver_reports, 1);
-                for block in blocks {
-                    if let Some(ladder) = self.ladder.as_mut().filter(|_| block.ssrc == self.video.agreed.ssrc) {
-                        ladder.loss(block.fraction_lost, turn.now_us);
-                    }
-                    if let Some(stream) = self.stream(block.ssrc) {
-                        stream.acknowledge();
-                    }
-                }
-            }
-            Feedback::Remb { bitrate_bps, .. } => {
-                if let Some(ladder) = &mut self.ladder {
-                    ladder.estimate(*bitrate_bps, turn.now_us);
-                }
-            }
-            // Not asked for, but understood. A viewer that stops sending has no stream here that could end.
-            Feedback::TransportFeedback(_) | Feedback::Bye { .. } => {}
-        }
-    }
-
-    fn stream(&mut self, ssrc: u32) -> Option<&mut Outgoing> {
-        let audio = self.audio.as_mut();
-        std::iter::once(&mut self.video)
-            .chain(audio)
-            .find(|stream| stream.agreed.ssrc == ssrc)
-    }
-
-    fn repeat(&mut self, ssrc: u32, sequences: &[u16], turn: &mut Turn<'_>) {
-        let audio = self.audio.as_mut();
-        let stream = std::iter::once(&mut self.video)
-            .chain(audio)
-            .find(|stream| stream.agreed.ssrc == ssrc);
-        let Some(stream) = stream else {
-            return;
-        };
-        for (index, sequence) in sequences.iter().enumerate() {
-            if stream.is_spent() {
-                let rest = sequences.len() - index;
-                self.last_until_us = turn.now_us + LAST_FOR_US;
-                return count(&turn.outside.counters.retransmissions_refused, rest as u64);
-            }
-            let repeated = stream.repeat(*sequence, &mut self.srtp_out, turn.batch, &self.path, turn.now_us);
-            match repeated {
-                Ok(true) => count(&turn.outside.counters.retransmissions, 1),
-                Ok(false) => count(&turn.outside.counters.retransmissions_refused, 1),
-                Err(_) => {
-                    self.wish = Some(Wish::Leave(Leave::Failed));
-                    return;
-                }
-            }
-        }
     }
 
     /// Says which instant every stream's timestamps mean, so that sound and picture are shown in step.

@@ -15,6 +15,7 @@ use media_core::rtp::feedback::{write_nack, write_picture_loss};
 use media_core::rtp::rtcp::{RtcpPacket, parse_compound};
 use media_core::srtp::SrtpProfile;
 use media_core::{AccessUnit, Codec, TrackParameters};
+use std::net::SocketAddr;
 
 const SECOND_US: u64 = 1_000_000;
 const VIDEO: u32 = 0x1111;

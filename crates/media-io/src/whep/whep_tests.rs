@@ -14,6 +14,7 @@ mod viewer;
 use super::*;
 use crate::clock::SystemClock;
 use profile::{forced, forced_for_viewer};
+use std::time::Instant;
 use str0m::crypto::dtls::SrtpProfile;
 use viewer::{Camera, Viewer, clip, output, output_with};
 

@@ -10,6 +10,7 @@
 //! ```
 
 mod delay;
+mod formats;
 mod hostile;
 mod reception;
 mod report;

@@ -232,7 +232,6 @@ def test_what_an_earlier_run_left_unfinished_is_given_up(vms: MemoryInstallation
     catalogue = vms.rooms.storage._catalogue
     catalogue.replace(catalogue.get(done["id"]).model_copy(update={"state": "running"}))
     vms.rooms.storage.stop(1.0)
-    vms.rooms.storage._sampler = __import__("threading").Thread(target=lambda: None)
     vms.rooms.storage.start()
     given_up = vms.client.get(f"/api/v1/exports/{done['id']}").json()
     assert (given_up["state"], given_up["error"]) == ("failed", "the server stopped meanwhile")

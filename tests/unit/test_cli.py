@@ -103,7 +103,7 @@ def test_bench_lists_its_benches() -> None:
         [sys.executable, "-m", "vms", "bench", "--help"], capture_output=True, text=True, timeout=60, check=False
     )
     assert listing.returncode == 0, listing.stderr
-    assert "seek" in listing.stdout and "kills" in listing.stdout
+    assert "seek" in listing.stdout and "torture" in listing.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -162,7 +162,11 @@ def test_cameras_are_added_listed_and_removed(online: Run, vms: MemoryInstallati
     camera_id = out.strip()
     source = vms.media.sources[camera_id]
     assert source.password is not None
-    assert (source.username, source.password.get_secret_value(), source.recording) == ("viewer", "hush", False)
+    assert (source.username, source.password.get_secret_value(), source.recording) == (
+        "viewer",
+        "hush",
+        {"main": "off", "sub": "off"},
+    )
     assert source.streams["sub"].transport == "udp"
     vms.show(camera_id)
     _, table, _ = online("camera", "list")

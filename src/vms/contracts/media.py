@@ -18,13 +18,17 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+# buffered: in files of a minute, which the storage service drops again where nothing happened.
+StreamRecording = Literal["off", "continuous", "buffered"]
+
+
 class CameraSource(_Value):
-    """How to reach a camera, and whether to record it."""
+    """How to reach a camera, and which of its streams to record; those not named are not."""
 
     streams: dict[StreamName, StreamSource]
     username: str | None = None
     password: SecretStr | None = None
-    recording: bool = True
+    recording: dict[StreamName, StreamRecording] = {}
 
 
 class Picture(_Value):

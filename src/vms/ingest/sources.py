@@ -84,9 +84,10 @@ def stream_sources(draft: CameraDraft) -> dict[StreamName, StreamSource]:
 
 def camera_source(camera: Camera, password: SecretStr | None) -> CameraSource:
     """What the media core is told of a camera."""
+    recorded = camera.recording is not RecordingMode.OFF
     return CameraSource(
         streams=camera.streams,
         username=camera.credentials.username if camera.credentials else None,
         password=password,
-        recording=camera.recording is not RecordingMode.OFF,
+        recording=dict.fromkeys(camera.streams, "continuous" if recorded else "off"),
     )

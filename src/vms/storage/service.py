@@ -21,6 +21,7 @@ from vms.domain.errors import Failure
 from vms.domain.ids import make_id
 from vms.domain.recordings import FINAL_EXPORT_STATES, Export, ExportFile, ExportFormat, Span, Timeline
 from vms.storage import exports
+from vms.storage.chores import Chore, Chores
 from vms.storage.throughput import Throughput
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,7 @@ class StorageService:
         *,
         export_dir: Path,
         poll_s: float = 0.2,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._media = media
         self._catalogue = export_catalogue
@@ -55,20 +57,21 @@ class StorageService:
         self._cancelled: set[str] = set()
         self._lock = threading.Lock()
         self._throughput = Throughput(window_s=10.0)
-        self._sampler = threading.Thread(target=self._sample, name="throughput", daemon=True)
+        self._chores = Chores([Chore("throughput", 2.0, self._sample), *chores])
 
     def start(self) -> None:
         """Gives up what an earlier run left unfinished, and begins to measure."""
         for export in self._catalogue.unfinished():
             self._catalogue.replace(exports.failed(export, "the server stopped meanwhile", self._clock.now_us()))
             shutil.rmtree(self._export_dir / export.id, ignore_errors=True)
-        self._sampler.start()
+        self._chores.start()
 
     def stop(self, timeout_s: float) -> None:
         """Ends what runs in the background."""
         self._stopping.set()
         for thread in list(self._running.values()):
             thread.join(timeout_s)
+        self._chores.stop(timeout_s)
 
     def timeline(self, camera_id: str, span: Span) -> Timeline:
         return self._media.timeline(camera_id, span.start_us, span.end_us)
@@ -147,13 +150,8 @@ class StorageService:
         metrics = self._media.media_metrics()
         return StorageUsage(media=metrics, write_bytes_per_second=self._throughput.bytes_per_second())
 
-    def _sample(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._throughput.read(self._clock.monotonic_s(), self._media.media_metrics().bytes_written_total)
-            except Failure as failure:
-                log.warning("throughput not measured", reason=failure.detail)
-            self._stopping.wait(2.0)
+    def _sample(self, _: threading.Event) -> None:
+        self._throughput.read(self._clock.monotonic_s(), self._media.media_metrics().bytes_written_total)
 
     def _follow(self, export: Export) -> None:
         """Keeps the catalogue's row of one export up to date until it ends."""

@@ -35,6 +35,8 @@ const OVERHEAD_BYTES: usize = 64;
 
 /// A viewer that has moved proves within this time that it is there. Browsers report once a second or so.
 const PROVEN_WITHIN_US: u64 = 5_000_000;
+/// Sender reports remembered for that: those of the same time.
+const MAX_TOLD: usize = 8;
 
 /// A viewer that has asked for more than its share comes last for so long.
 const LAST_FOR_US: u64 = 10_000_000;
@@ -89,6 +91,8 @@ pub(super) struct Viewer {
     pub(super) ladder: Option<Ladder>,
     /// Since when the media goes where nothing that only the viewer can protect has come from.
     unproven_since_us: Option<u64>,
+    /// The instants of the sender reports that went there, as a receiver report names them.
+    told_there: VecDeque<u32>,
     srtp_out: SrtpSender,
     srtp_in: SrtpReceiver,
     cname: String,
@@ -141,6 +145,7 @@ impl Viewer {
             heard_us,
             ladder,
             unproven_since_us: None,
+            told_there: VecDeque::new(),
             srtp_out,
             srtp_in,
             cname,
@@ -166,8 +171,12 @@ impl Viewer {
     }
 
     /// Sends by `path` from now on. One signed request, which may be a replay or name somebody else's address, has asked
-    /// for it: without a report from there the session ends, however often it moves meanwhile.
+    /// for it: without a report from there the session ends, however often it moves meanwhile. The report must name a
+    /// sender report that went there: the viewer itself may forge where its datagrams come from, not what it has not got.
     pub(super) fn follow(&mut self, path: Path, now_us: u64) {
+        if self.path != path {
+            self.told_there.clear();
+        }
         self.path = path;
         self.unproven_since_us.get_or_insert(now_us);
     }
@@ -413,16 +422,19 @@ impl Viewer {
     /// Says which instant every stream's timestamps mean, so that sound and picture are shown in step.
     pub(super) fn report(&mut self, every_us: u64, turn: &mut Turn<'_>) {
         self.report_at_us = turn.now_us + every_us;
-        if self
-            .unproven_since_us
-            .is_some_and(|since_us| turn.now_us >= since_us + PROVEN_WITHIN_US)
-        {
-            self.wish = Some(Wish::Leave(Leave::Unproven));
-            return;
-        }
-        self.reconsider(turn.now_us);
         let mut compound = Vec::with_capacity(160);
         self.write_reports(&mut compound, turn);
+        if let Some(since_us) = self.unproven_since_us.filter(|_| !compound.is_empty()) {
+            if turn.now_us >= since_us + PROVEN_WITHIN_US {
+                self.wish = Some(Wish::Leave(Leave::Unproven));
+                return;
+            }
+            if self.told_there.len() == MAX_TOLD {
+                self.told_there.pop_front();
+            }
+            self.told_there.push_back((turn.outside.ntp(turn.now_us) >> 16) as u32);
+        }
+        self.reconsider(turn.now_us);
         self.send_rtcp(&compound, turn);
     }
 

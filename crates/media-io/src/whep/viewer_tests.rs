@@ -642,34 +642,69 @@ fn path_to(port: u16) -> Path {
     }
 }
 
+/// How long a viewer that moves is sent to: it reports once a second, as `reports` says of its second, the place that it
+/// has moved to, and the instant of the last sender report.
+fn followed_for_us(reports: impl Fn(u64, SocketAddr, u32) -> (SocketAddr, u32), to_and_fro: bool) -> Option<u64> {
+    let mut lone = lone();
+    lone.live();
+    let moved_us = lone.now_us;
+    let mut told = 0;
+    for second in 0..20 {
+        let place = if to_and_fro { 10 + second % 2 } else { 10 };
+        let now_us = lone.now_us;
+        lone.viewer.follow(path_to(place as u16), now_us);
+        let (source, last_sender_report) = reports(second, lone.viewer.path.destination, told);
+        let block = rtcp::ReportBlock {
+            ssrc: VIDEO,
+            last_sender_report,
+            ..Default::default()
+        };
+        let (mut report, mut datagram) = (Vec::new(), Vec::new());
+        rtcp::write_receiver_report(9, &[block], &mut report);
+        lone.theirs_out.protect_rtcp(&report, &mut datagram).unwrap();
+        lone.hears_from(&datagram, source);
+        assert_eq!(lone.heard_us.load(Ordering::Relaxed), now_us, "alive all the time");
+        lone.with(|viewer, turn| viewer.report(SECOND_US, turn));
+        if lone.viewer.take_wish() == Some(Wish::Leave(Leave::Unproven)) {
+            return Some(now_us - moved_us);
+        }
+        told = lone
+            .sent()
+            .iter()
+            .flat_map(|compound| parse_compound(compound).unwrap())
+            .find_map(|packet| match packet {
+                RtcpPacket::SenderReport(report) => Some((report.ntp >> 16) as u32),
+                _ => None,
+            })
+            .unwrap();
+        lone.now_us += SECOND_US;
+    }
+    None
+}
+
 #[test]
 fn a_viewer_that_does_not_report_from_where_it_moved_is_given_up() {
-    for proves in [false, true] {
-        let mut lone = lone();
-        lone.live();
-        let old = lone.viewer.path.destination;
-        let mut report = Vec::new();
-        rtcp::write_receiver_report(9, &[], &mut report);
-        let moved_us = lone.now_us;
-        let mut given_up_us = None;
-        while lone.now_us < moved_us + 20 * SECOND_US && given_up_us.is_none() {
-            // To and fro: the time that is given does not begin anew.
-            let now_us = lone.now_us;
-            lone.viewer
-                .follow(path_to(10 + (now_us / SECOND_US % 2) as u16), now_us);
-            let source = if proves { lone.viewer.path.destination } else { old };
-            let mut datagram = Vec::new();
-            lone.theirs_out.protect_rtcp(&report, &mut datagram).unwrap();
-            lone.hears_from(&datagram, source);
-            assert_eq!(lone.heard_us.load(Ordering::Relaxed), now_us, "alive all the time");
-            lone.with(|viewer, turn| viewer.report(SECOND_US, turn));
-            if lone.viewer.take_wish() == Some(Wish::Leave(Leave::Unproven)) {
-                given_up_us = Some(now_us - moved_us);
-            }
-            lone.now_us += SECOND_US;
-        }
-        assert_eq!(given_up_us, (!proves).then_some(PROVEN_WITHIN_US));
-    }
+    let old = lone().viewer.path.destination;
+    let given_up = Some(PROVEN_WITHIN_US);
+    assert_eq!(followed_for_us(|_, here, told| (here, told), false), None);
+    assert_eq!(
+        followed_for_us(|_, _, told| (old, told), false),
+        given_up,
+        "from where it was"
+    );
+    // To and fro: the time that is given does not begin anew, and what came to one place proves nothing of the other.
+    assert_eq!(followed_for_us(|_, here, told| (here, told), true), given_up);
+}
+
+#[test]
+fn a_viewer_that_names_a_strangers_address_cannot_prove_to_be_there() {
+    let given_up = Some(PROVEN_WITHIN_US);
+    // Its own keys and a forged source, without what went to the stranger.
+    assert_eq!(followed_for_us(|_, here, _| (here, 0), false), given_up);
+    assert_eq!(
+        followed_for_us(|_, here, told| (here, told.wrapping_sub(1)), false),
+        given_up
+    );
 }
 
 #[test]

@@ -21,12 +21,12 @@ impl Viewer {
         // Authentic and not a replay: the viewer is there.
         if read.is_ok() {
             self.heard_us.store(turn.now_us, Ordering::Relaxed);
-            if source == self.path.destination {
-                self.unproven_since_us = None;
-            }
         }
         match read.and_then(|()| parse_feedback(plain)) {
             Ok(feedback) => {
+                if source == self.path.destination && feedback.iter().any(|statement| self.proves(statement)) {
+                    self.unproven_since_us = None;
+                }
                 feedback.iter().for_each(|statement| self.heed(statement, turn));
                 if turn.now_us >= self.reconsider_at_us {
                     self.reconsider(turn.now_us);
@@ -35,6 +35,16 @@ impl Viewer {
             // Anyone can forge such a datagram: it must not end a session.
             Err(_) => count(&turn.outside.counters.datagrams_malformed, 1),
         }
+    }
+
+    /// Whether a viewer that says this got what was sent to where it is said to have moved.
+    fn proves(&self, statement: &Feedback) -> bool {
+        let Feedback::ReceiverReport { blocks, .. } = statement else {
+            return false;
+        };
+        blocks
+            .iter()
+            .any(|block| self.told_there.contains(&block.last_sender_report))
     }
 
     fn heed(&mut self, statement: &Feedback, turn: &mut Turn<'_>) {

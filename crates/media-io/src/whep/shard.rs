@@ -113,7 +113,8 @@ pub(super) struct Shard {
     /// Feedback that was not looked into yet.
     feedback: VecDeque<Feedback>,
     plain: Vec<u8>,
-    pace_at_us: u64,
+    /// When the pace goes on; as `turn_of`.
+    pace_at_us: [u64; 2],
     /// The feed whose audience the pace stopped at, where the last portion was cut short; as `turn_of`.
     pace_from: [usize; 2],
     reports_at_us: u64,
@@ -148,7 +149,7 @@ impl Shard {
                 batch: Batch::new(method),
                 feedback: VecDeque::new(),
                 plain: Vec::new(),
-                pace_at_us: 0,
+                pace_at_us: [0; 2],
                 pace_from: [0; 2],
                 reports_at_us: 0,
                 stopping: false,
@@ -205,7 +206,7 @@ impl Shard {
         }
         let paces = self.audiences.values().any(|audience| audience.waiting);
         let next = if paces {
-            self.pace_at_us.min(self.reports_at_us)
+            self.pace_at_us[0].min(self.pace_at_us[1]).min(self.reports_at_us)
         } else {
             self.reports_at_us
         };
@@ -340,7 +341,7 @@ impl Shard {
                 audience.waiting |= viewer.is_waiting();
                 if viewer.comes_last(now_us) {
                     // As soon as all others have theirs.
-                    self.pace_at_us = now_us;
+                    self.pace_at_us[1] = now_us;
                 }
                 wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
                 self.batch.flush_when_full(&self.outside);

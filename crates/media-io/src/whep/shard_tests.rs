@@ -25,7 +25,7 @@ fn shard() -> Shard {
         batch: Batch::new(SendMethod::Batched),
         feedback: VecDeque::new(),
         plain: Vec::new(),
-        pace_at_us: 0,
+        pace_at_us: [0; 2],
         pace_from: [0; 2],
         reports_at_us: 0,
         stopping: false,

@@ -15,11 +15,7 @@ impl Shard {
     pub(super) fn tick(&mut self) {
         let now_us = self.now_us();
         let mut wishes = Vec::new();
-        if now_us >= self.pace_at_us {
-            // Cut short: on with it as soon as what has arrived meanwhile is on its way.
-            let pause_us = if self.pace(now_us, &mut wishes) { PACE_US } else { 0 };
-            self.pace_at_us = now_us + pause_us;
-        }
+        self.pace(now_us, &mut wishes);
         if now_us >= self.reports_at_us {
             self.reports_at_us = now_us + REPORTS_US;
             self.report(now_us, &mut wishes);
@@ -29,19 +25,28 @@ impl Shard {
         }
     }
 
-    /// Sends a portion of what the pace held back; false when there is more to send now.
+    /// Sends a portion of what the pace held back, where it is time; false when there is more to send now.
     pub(super) fn pace(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) -> bool {
-        let done = self.pace_those(false, PORTION_BYTES, now_us, wishes)
-            && self.pace_those(true, LAST_PORTION_BYTES, now_us, wishes);
-        if done {
+        // Each on a beat of its own: those who come last are served without a pause, and a viewer that had a look-in every
+        // time would be sent its packets one by one.
+        for (last, portion_bytes) in [(false, PORTION_BYTES), (true, LAST_PORTION_BYTES)] {
+            if now_us < self.pace_at_us[usize::from(last)] {
+                continue;
+            }
+            let done = self.pace_those(last, portion_bytes, now_us, wishes);
+            // Cut short: on with it as soon as what has arrived meanwhile is on its way.
+            self.pace_at_us[usize::from(last)] = now_us + if done { PACE_US } else { 0 };
+            if !done {
+                return false;
+            }
             for audience in self.audiences.values_mut().filter(|audience| audience.waiting) {
                 audience.waiting = audience.viewers.iter().any(Viewer::is_waiting);
             }
         }
-        done
+        true
     }
 
-    /// The same for those who come last, or for the others.
+    /// The same for those who come last or for the others, whether it is time or not.
     pub(super) fn pace_those(
         &mut self,
         last: bool,

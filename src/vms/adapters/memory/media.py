@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -28,7 +29,7 @@ _BRIDGED_US = 200_000
 
 
 class MemoryMedia:
-    """Satisfies the four Protocols of `vms.contracts.media`."""
+    """Satisfies the Protocols of `vms.contracts.media`."""
 
     def __init__(self) -> None:
         self.sources: dict[str, CameraSource] = {}
@@ -39,6 +40,9 @@ class MemoryMedia:
         self.exports: dict[str, tuple[ExportOrder, ExportProgress]] = {}
         self.front: FrontSettings | None = None
         self.closed = False
+        # number → camera, stream, descriptor
+        self.taps: dict[int, tuple[str, str, int]] = {}
+        self._taps_opened = 0
         self.max_viewers = 8
         # Exports end at once; a test that wants one under way clears this.
         self.finish_exports = True
@@ -80,6 +84,38 @@ class MemoryMedia:
         if not self.timeline(camera_id, at_us, at_us + 1).ranges:
             raise Failure("not_found", "nothing is recorded there", code="nothing-recorded")
         return _picture(at_us)
+
+    def key_picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        """Every second has a key frame."""
+        if not any(entry.stream == stream for entry in self.timeline(camera_id, at_us, at_us + 1).ranges):
+            raise Failure("not_found", "nothing is recorded there", code="nothing-recorded")
+        return _picture(at_us // 1_000_000 * 1_000_000)
+
+    def tap(
+        self, camera_id: str, stream: str, fd: int, *, all_tracks: bool = False, key_frames_only: bool = False
+    ) -> int:
+        """Nothing is written until `feed`."""
+        with self._lock:
+            if camera_id not in self.sources:
+                raise Failure("not_found", "the camera is not set up")
+            self._taps_opened += 1
+            self.taps[self._taps_opened] = (camera_id, stream, os.dup(fd))
+            return self._taps_opened
+
+    def untap(self, number: int) -> None:
+        with self._lock:
+            tap = self.taps.pop(number, None)
+        if tap is not None:
+            os.close(tap[2])
+
+    def feed(self, camera_id: str, content: bytes) -> None:
+        """Writes into every tap of the camera; a reader that is gone ends it."""
+        for number, (tapped, _, fd) in list(self.taps.items()):
+            if tapped == camera_id:
+                try:
+                    os.write(fd, content)
+                except BrokenPipeError:
+                    self.untap(number)
 
     def picture_now(self, camera_id: str, stream: str) -> Picture:
         status = self.camera_status(camera_id)

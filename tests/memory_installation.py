@@ -17,7 +17,7 @@ from vms.adapters.memory.accounts import (
     PlainHasher,
 )
 from vms.adapters.memory.catalog import MemoryCameraRepository, MemoryExportRepository
-from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills
+from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills, MemoryThumbnails
 from vms.adapters.memory.sealing import MemorySealer
 from vms.adapters.tokens import JwtSigner
 from vms.app.services import Parts, Rooms, build
@@ -66,7 +66,9 @@ class MemoryInstallation:
                 stills=MemoryStills(),
                 remuxer=MemoryRemuxer(),
                 clock=self.clock,
+                thumbnail_maker=MemoryThumbnails(),
                 export_dir=directory,
+                cameras_dir=directory / "cameras",
                 check_ready=self._check_ready,
             ),
             allow_loopback=allow_loopback,

@@ -17,6 +17,7 @@ from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
 from vms.contracts.storage import Archive
 from vms.contracts.stream import Live
+from vms.contracts.thumbnails import Thumbnails
 from vms.domain.cameras import Camera
 from vms.domain.errors import Failure
 from vms.domain.ids import is_id
@@ -32,6 +33,7 @@ class Services:
 
     cameras: Cameras
     archive: Archive
+    thumbnails: Thumbnails
     live: Live
     access: Access
     clock: Clock

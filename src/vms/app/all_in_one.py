@@ -31,6 +31,7 @@ from vms.adapters.sql import (
     open_database,
 )
 from vms.adapters.stills import WorkerRemuxer, WorkerStills
+from vms.adapters.thumbnails import WorkerThumbnails
 from vms.adapters.tokens import JwtSigner, load_or_make_private_key
 from vms.app import logging as app_logging
 from vms.app.application_server import ApplicationServer
@@ -81,6 +82,7 @@ class _Machinery:
     tls: TlsMaterial | None
     media: MediaEngine
     stills: WorkerStills
+    thumbnails: WorkerThumbnails
 
     @classmethod
     def open(cls, settings: Settings, directory: DataDir, as_json: bool) -> _Machinery:
@@ -116,6 +118,7 @@ class _Machinery:
                 ),
             ),
             stills=WorkerStills(),
+            thumbnails=WorkerThumbnails(),
         )
 
     def wire(self, settings: Settings, directory: DataDir, stopping: threading.Event) -> Rooms:
@@ -141,14 +144,17 @@ class _Machinery:
             live=self.media,
             stills=self.stills,
             remuxer=WorkerRemuxer(),
+            thumbnail_maker=self.thumbnails,
             clock=self.clock,
             export_dir=directory.exports,
+            cameras_dir=directory.path / "storage" / "cameras",
             check_ready=check_ready,
         )
         return build(
             parts,
             allow_loopback=settings.cameras.allow_loopback,
             requests_per_minute=settings.limits.requests_per_minute,
+            make_thumbnails=settings.recording.thumbnails,
             relays=Relays(settings.webrtc.stun_urls, settings.webrtc.turn_urls, settings.webrtc.turn_secret),
         )
 
@@ -216,6 +222,7 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
     if server is not None:
         server.stop()
     machinery.stills.close()
+    machinery.thumbnails.close()
     try:
         machinery.media.close(CLOSE_S)
     except Failure as failure:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,14 @@ from vms.contracts.grants import GrantSigner
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.secrets import Sealer
 from vms.contracts.stills import Remuxer, StillDecoder
+from vms.contracts.thumbnails import ThumbnailMaker
 from vms.gateway.middleware import BodyLimit, Entry, RateLimit
 from vms.gateway.service import AccessService
 from vms.ingest.service import IngestService
+from vms.storage.chores import Chore
 from vms.storage.service import StorageService
+from vms.storage.thumbnails import PERIOD_S as THUMBNAILS_PERIOD_S
+from vms.storage.thumbnails import ThumbnailService
 from vms.stream.ice_servers import Relays
 from vms.stream.service import StreamService
 
@@ -45,8 +49,11 @@ class Parts:
     live: MediaLive
     stills: StillDecoder
     remuxer: Remuxer
+    thumbnail_maker: ThumbnailMaker
     clock: Clock
     export_dir: Path
+    # A directory per camera, with the recordings.
+    cameras_dir: Path
     check_ready: Callable[[], None]
 
 
@@ -56,16 +63,38 @@ class Rooms:
 
     ingest: IngestService
     storage: StorageService
+    thumbnails: ThumbnailService
     stream: StreamService
     access: AccessService
     application: ASGIApp
 
 
-def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relays: Relays) -> Rooms:
+def build(
+    parts: Parts,
+    *,
+    allow_loopback: bool,
+    requests_per_minute: int,
+    relays: Relays,
+    make_thumbnails: bool = True,
+) -> Rooms:
     """Wires everything; nothing is started."""
     ingest = IngestService(parts.cameras, parts.ingest, parts.sealer, parts.clock, allow_loopback=allow_loopback)
+    thumbnails = ThumbnailService(
+        parts.archive,
+        parts.thumbnail_maker,
+        parts.clock,
+        parts.cameras_dir,
+        lambda: _camera_ids(parts.cameras),
+        enabled=make_thumbnails,
+    )
     storage = StorageService(
-        parts.archive, parts.exports, parts.stills, parts.remuxer, parts.clock, export_dir=parts.export_dir
+        parts.archive,
+        parts.exports,
+        parts.stills,
+        parts.remuxer,
+        parts.clock,
+        export_dir=parts.export_dir,
+        chores=[Chore("thumbnails", THUMBNAILS_PERIOD_S, thumbnails.run)],
     )
     stream = StreamService(parts.live, parts.stills, parts.grants, parts.clock, relays)
     access = AccessService(
@@ -80,6 +109,7 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
         Services(
             cameras=ingest,
             archive=storage,
+            thumbnails=thumbnails,
             live=stream,
             access=access,
             clock=parts.clock,
@@ -94,4 +124,19 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
     application = CORSMiddleware(
         application, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
     )
-    return Rooms(ingest=ingest, storage=storage, stream=stream, access=access, application=Entry(application))
+    return Rooms(
+        ingest=ingest,
+        storage=storage,
+        thumbnails=thumbnails,
+        stream=stream,
+        access=access,
+        application=Entry(application),
+    )
+
+
+def _camera_ids(cameras: CameraRepository) -> Iterator[str]:
+    last: str | None = None
+    while page := cameras.page(last, 500):
+        for camera in page:
+            yield camera.id
+        last = page[-1].id

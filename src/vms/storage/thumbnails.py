@@ -177,6 +177,7 @@ class ThumbnailService:
         wanted, made_until_us = wanted_stills(hour_us, ranges, from_us, until_us)
         if not wanted and grid is None:
             return
+        self._cameras_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
         if shutil.disk_usage(self._cameras_dir).free < self._reserve_bytes:
             raise Failure("exhausted", "the disk is nearly full: what is left is for recordings")
         previous = self._path(camera_id, hour_us).read_bytes() if grid is not None else None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from vms.contracts.media import (
     RepairReport,
     WebRtcFigures,
 )
+from vms.contracts.thumbnails import MadeGrid, Still
 from vms.domain.cameras import CameraStatus
 from vms.domain.errors import Failure
 from vms.domain.recordings import ExportFile, Gap, RecordedRange, Timeline
+from vms.domain.thumbnails import empty_grid, read_grid, write_grid
 
 ANSWER_SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 # The length of GAP from which a timeline shows it.
@@ -240,3 +243,20 @@ class MemoryRemuxer:
             raise Failure("conflict", "cancelled")
         target.write_bytes(source.read_bytes())
         progress(1.0)
+
+
+class MemoryThumbnails:
+    """Satisfies `vms.contracts.thumbnails.ThumbnailMaker` with grids whose picture shows nothing."""
+
+    def make(
+        self, previous: bytes | None, hour_us: int, stills: Iterable[Still], made_until_us: int
+    ) -> MadeGrid | None:
+        grid = read_grid(io.BytesIO(previous)) if previous is not None else empty_grid(hour_us, 160, 90)
+        shown = [(cell, picture.captured_us) for cell, picture in stills]
+        if not shown and previous is None:
+            return None
+        nothing = b"RIFF\x10\0\0\0WEBPVP8 \x03\0\0\0...\0"
+        return MadeGrid(write_grid(nothing, grid.with_(shown, made_until_us)), 0)
+
+    def close(self) -> None:
+        pass

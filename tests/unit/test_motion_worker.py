@@ -20,8 +20,8 @@ from vms.adapters.footage.clips import Clip
 from vms.adapters.footage.transcode import add_video_stream
 from vms.adapters.memory.media import MemoryMedia
 from vms.adapters.motion import WorkerMotion, client
+from vms.adapters.motion.framing import MARK
 from vms.adapters.motion.sampling import Sampler, SamplingError
-from vms.adapters.motion.worker import MARK
 from vms.contracts.media import CameraSource
 from vms.contracts.tap import TapError, TappedUnit, TapReader, TrackParameters, write_parameters, write_unit
 from vms.domain.cameras import StreamSource

@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 # How often the chore has a turn, and how often in these the running hour is brought up to date.
 PERIOD_S = 10.0
 _RUNNING_EVERY_S = 300.0
+# How often a camera that has none of the running hour yet.
+_FIRST_EVERY_S = 60.0
 # How often it is looked for hours that lack thumbnails, and for thumbnails that lack recordings.
 _SCAN_EVERY_S = 3600.0
 # A turn works on old hours for so long at most.
@@ -77,6 +79,7 @@ class ThumbnailService:
         # Hours to work on, newest last.
         self._backlog: list[tuple[int, str]] = []
         self._running_at_s = float("-inf")
+        self._first_at_s = float("-inf")
         self._scan_at_s = float("-inf")
         # Hours of which nothing can be shown, until the next start.
         self._hopeless: set[tuple[str, int]] = set()
@@ -117,20 +120,30 @@ class ThumbnailService:
         if now_s - self._scan_at_s >= _SCAN_EVERY_S:
             self._scan_at_s = now_s
             self._backlog = self._scan(stopping)
-        if now_s - self._running_at_s >= _RUNNING_EVERY_S:
-            self._running_at_s = now_s
-            hour_us = hour_of(self._clock.now_us())
-            for camera_id in self._all_cameras():
-                for each_us in (hour_us, hour_us - HOUR_US):
-                    if stopping.is_set():
-                        return
-                    self._make_unless_done(camera_id, each_us)
+        self._keep_running_hour(now_s, stopping)
         while self._backlog and not stopping.is_set() and self._clock.monotonic_s() - now_s < _TURN_S:
             hour_us, camera_id = self._backlog.pop()
             began_s = self._clock.monotonic_s()
             self._make_unless_done(camera_id, hour_us)
             # Half the time belongs to others, even on a machine with nothing to do.
             stopping.wait(min(5.0, self._clock.monotonic_s() - began_s))
+
+    def _keep_running_hour(self, now_s: float, stopping: threading.Event) -> None:
+        """The running hour and the one before, where it is time."""
+        all_of_them = now_s - self._running_at_s >= _RUNNING_EVERY_S
+        if not all_of_them and now_s - self._first_at_s < _FIRST_EVERY_S:
+            return
+        self._first_at_s = now_s
+        if all_of_them:
+            self._running_at_s = now_s
+        hour_us = hour_of(self._clock.now_us())
+        for camera_id in self._all_cameras():
+            if stopping.is_set():
+                return
+            if all_of_them:
+                self._make_unless_done(camera_id, hour_us - HOUR_US)
+            if all_of_them or self._grid(camera_id, hour_us) is None:
+                self._make_unless_done(camera_id, hour_us)
 
     def _scan(self, stopping: threading.Event) -> list[tuple[int, str]]:
         """The hours that lack thumbnails, oldest first; thumbnails of which nothing is left are removed."""

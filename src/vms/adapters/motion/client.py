@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from vms.adapters.motion.worker import LARGEST_ORDER_BYTES, MARK
+from vms.adapters.motion.framing import LARGEST_ORDER_BYTES, MARK
 from vms.contracts.clock import Clock
 from vms.contracts.media import MediaTap
 from vms.contracts.motion import MotionFigures, MotionListener

@@ -10,7 +10,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from vms.adapters.motion.detector import WIDTH_PX, height_for
@@ -38,6 +38,8 @@ class Sampler:
     def __init__(self) -> None:
         self._parameters: TrackParameters | None = None
         self._decoder: VideoCodecContext | None = None
+        # Keeps its tables while pictures have one shape.
+        self._scaler = VideoReformatter()
         self._key_us: int | None = None
         self._key_period_us = 0
         self._next_us = 0
@@ -96,7 +98,9 @@ class Sampler:
             steady = abs(shown_us - self._next_us) <= PERIOD_US
             self._next_us = (self._next_us if steady else shown_us) + PERIOD_US
             height = height_for(frame.width, frame.height)
-            grey = frame.reformat(width=WIDTH_PX, height=height, format="gray", interpolation=Interpolation.AREA)
+            grey = self._scaler.reformat(
+                frame, width=WIDTH_PX, height=height, format="gray", interpolation=Interpolation.AREA
+            )
             plane = grey.planes[0]
             rows = np.frombuffer(bytes(plane), np.uint8).reshape(-1, plane.line_size)
             yield shown_us, rows[:height, :WIDTH_PX]

@@ -1,14 +1,4 @@
-"""The process that looks for motion: `python -m vms.adapters.motion.worker MARK_FD`.
-
-Standard input is a Unix socket of packets (SOCK_SEQPACKET), each a line of JSON:
-{"do":"watch","camera_id","settings"} with the read end of a tap as its descriptor, {"do":"forget","camera_id"}.
-Standard output has lines of JSON: {"is":"started","camera_id","start_us","score","box":[l,t,r,b]},
-{"is":"ended","camera_id","start_us","end_us","score","box"}, {"is":"lost","camera_id","reason"} when a camera is looked
-at no more, and {"is":"figures","camera_id","decoded","broken","light_changes","dropped"} every minute.
-
-Before a camera's bytes are decoded its number goes into the memory at MARK_FD, so that whoever finds this process dead
-or hanging knows whose picture it was.
-"""
+"""The process that looks for motion: `python -m vms.adapters.motion.worker MARK_FD`; see `framing`."""
 
 from __future__ import annotations
 
@@ -19,23 +9,22 @@ import os
 import resource
 import selectors
 import socket
-import struct
 import sys
 import time
 from typing import IO, Any
 
 from pydantic import ValidationError
 
+from vms.adapters.motion import framing
 from vms.adapters.motion.detector import Detector
 from vms.adapters.motion.sampling import Sampler, SamplingError
 from vms.contracts.tap import Interruption, TapError, TappedUnit, TapReader, TrackParameters
 from vms.domain.motion import Box, MotionEnded, MotionEvents, MotionReport, MotionSettings, MotionStarted
 
-# The number of the camera whose turn it is, -1 between turns, and how many turns there were.
-MARK = struct.Struct("<qQ")
-LARGEST_ORDER_BYTES = 256 << 10
 # What is read of one camera before the next has its turn.
 _TURN_BYTES = 256 << 10
+# Between the rounds of turns: every unit of every camera would wake the process otherwise.
+_ROUND_S = 0.1
 _FIGURES_EVERY_S = 60.0
 # A camera that sends nothing but what cannot be decoded is given up after so many units in a row.
 _BROKEN_IN_A_ROW = 200
@@ -60,6 +49,8 @@ class WatchedCamera:
         self._dropped = 0
         self._broken_before = 0
         self._units_since_good = 0
+        # More was waiting than one turn takes.
+        self.is_behind = False
 
     def take(self) -> list[MotionReport]:
         """What a turn of bytes showed. Raises CameraLostError."""
@@ -69,6 +60,7 @@ class WatchedCamera:
             return []
         except OSError as error:
             raise CameraLostError(str(error)) from error
+        self.is_behind = len(content) >= _TURN_BYTES // 2
         if not content:
             raise CameraLostError("the tap has ended")
         reports: list[MotionReport | None] = []
@@ -134,6 +126,7 @@ class Worker:
     def run(self) -> None:
         """Until the other side of the orders is closed."""
         while True:
+            is_behind = False
             for key, _ in self._selector.select(timeout=5.0):
                 camera: WatchedCamera | None = key.data
                 if camera is None:
@@ -141,6 +134,9 @@ class Worker:
                         return
                 elif self._cameras.get(camera.camera_id) is camera:
                     self._turn(camera)
+                    is_behind |= camera.is_behind
+            if not is_behind:
+                time.sleep(_ROUND_S)
             if time.monotonic() >= self._figures_at_s:
                 self._figures_at_s = time.monotonic() + _FIGURES_EVERY_S
                 for watched in self._cameras.values():
@@ -160,7 +156,7 @@ class Worker:
             self._report(camera.camera_id, report)
 
     def _take_order(self) -> bool:
-        content, descriptors, _, _ = socket.recv_fds(self._orders, LARGEST_ORDER_BYTES, 1)
+        content, descriptors, _, _ = socket.recv_fds(self._orders, framing.LARGEST_ORDER_BYTES, 1)
         if not content:
             return False
         try:
@@ -205,7 +201,7 @@ class Worker:
     def _note(self, number: int) -> None:
         if self._mark is not None:
             self._turns += 1
-            self._mark[: MARK.size] = MARK.pack(number, self._turns)
+            self._mark[: framing.MARK.size] = framing.MARK.pack(number, self._turns)
 
 
 def _corners(box: Box) -> list[float]:
@@ -222,7 +218,7 @@ def main() -> None:
     lines = os.fdopen(os.dup(1), "w")
     # Whatever a library prints must not come between the lines.
     os.dup2(2, 1)
-    mark = mmap.mmap(int(sys.argv[1]), MARK.size) if len(sys.argv) > 1 else None
+    mark = mmap.mmap(int(sys.argv[1]), framing.MARK.size) if len(sys.argv) > 1 else None
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         Worker(socket.socket(fileno=os.dup(0)), lines, mark).run()
 

@@ -16,7 +16,7 @@ from av.codec.context import Flags
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from vms.adapters.thumbnails import framing
@@ -43,6 +43,8 @@ class Canvas:
         self.cell_height = cell_height
         self.width, self.height = COLUMNS * CELL_WIDTH, ROWS * cell_height
         half = (self.height // 2, self.width // 2)
+        # Keeps its tables while pictures have one shape.
+        self._scaler = VideoReformatter()
         self._planes: list[_Plane] = [
             np.full((self.height, self.width), _BLACK, np.uint8),
             np.full(half, 128, np.uint8),
@@ -67,13 +69,14 @@ class Canvas:
         width = min(CELL_WIDTH, max(2, round(frame.width * scale / 2) * 2))
         height = min(self.cell_height, max(2, round(frame.height * scale / 2) * 2))
         # WebP is of BT.601, 16 to 235.
-        source = "ITU709" if frame.height >= 720 else "ITU601"
-        still = frame.reformat(
+        source = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
+        still = self._scaler.reformat(
+            frame,
             width=width,
             height=height,
             format="yuv420p",
             src_colorspace=source,
-            dst_colorspace="ITU601",
+            dst_colorspace=Colorspace.ITU601,
             src_color_range="JPEG" if frame.color_range == ColorRange.JPEG else "MPEG",
             dst_color_range="MPEG",
             interpolation=Interpolation.AREA,

@@ -200,3 +200,13 @@ def test_beyond_this_machine_there_is_tls(host: str, tls: str, expected: bool) -
 def test_nothing_of_one_load_stays_for_the_next(tmp_path: Path) -> None:
     load(_file(tmp_path, "[http]\nport = 5\n"))
     assert Settings().http.port == 8080
+
+
+def test_limits_of_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMS_RETENTION__VOLUMES", '{"main": {"days": 30}, "slow": {"max_bytes": 5}}')
+    limits = load(None).retention.volumes
+    assert (limits["main"].days, limits["slow"].max_bytes) == (30, 5)
+    for wrong in ('{"main": {"days": 0}}', '{"main": {"weeks": 1}}', '{"../x": {"days": 1}}', "[]"):
+        monkeypatch.setenv("VMS_RETENTION__VOLUMES", wrong)
+        with pytest.raises(Failure, match="retention"):
+            load(None)

@@ -11,13 +11,25 @@ import pytest
 from numpy.typing import NDArray
 
 from vms.adapters.motion.detector import WIDTH_PX, Detector, allowed_cells, height_for
-from vms.domain.motion import Box, MotionEnded, MotionEvents, MotionSettings, MotionStarted, Sighting, needs_server
+from vms.domain.motion import (
+    Box,
+    MotionEnded,
+    MotionEvents,
+    MotionSettings,
+    MotionStarted,
+    Sighting,
+    needs_server,
+    records_on_motion,
+)
+from vms.domain.recording_policy import RecordingPolicy
 
 FOOTAGE = Path("/usr/share/doc/opencv-doc/examples/data/vtest.avi")
 HEIGHT_PX = 184
 T0_US = 1_700_000_000_000_000
 STEP_US = 500_000
 Grey = NDArray[np.uint8]
+SLOT = {"from": "08:00", "to": "09:00", "mode": "motion"}
+HOLIDAY = {"date": "12-25", "slots": [SLOT]}
 
 
 def scene(seed: int = 1) -> NDArray[np.float32]:
@@ -218,3 +230,24 @@ def test_the_server_looks_where_it_is_asked_to(source: str, records_on_motion: b
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         MotionSettings.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ({"mode": "motion"}, True),
+        ({"mode": "continuous"}, False),
+        ({"mode": "continuous", "streams": {"sub": "motion"}}, False),
+        ({"mode": "off", "streams": {"main": "motion"}}, True),
+        ({"mode": "event"}, False),
+        ({"mode": "event", "event_types": ["door", "motion"]}, True),
+        ({"mode": "schedule", "schedule": {"time_zone": "UTC", "week": {"mon": [SLOT]}}}, True),
+        (
+            {"mode": "schedule", "schedule": {"time_zone": "UTC", "holidays": [{"date": "12-25", "slots": [SLOT]}]}},
+            True,
+        ),
+        ({"mode": "schedule", "schedule": {"time_zone": "UTC"}}, False),
+    ],
+)
+def test_which_policies_wait_for_motion(policy: dict[str, object], expected: bool) -> None:
+    assert records_on_motion(RecordingPolicy.model_validate(policy), ["main"]) is expected

@@ -20,11 +20,18 @@ from sqlalchemy import Engine
 from vms.adapters import certificates
 from vms.adapters.audio import OPUS_WORKER
 from vms.adapters.clock import SystemClock
+from vms.adapters.event_log import EventLogFiles
+from vms.adapters.motion import WorkerMotion
 from vms.adapters.passwords import Argon2Hasher
 from vms.adapters.sealing import AesGcmSealer, load_or_make_key
 from vms.adapters.sql import (
     SqlCameraRepository,
+    SqlEventRepository,
     SqlExportRepository,
+    SqlFormerCameraRepository,
+    SqlGroupRepository,
+    SqlLockRepository,
+    SqlRecordingHistory,
     SqlSessionRepository,
     SqlUserRepository,
     check,
@@ -133,6 +140,12 @@ class _Machinery:
         parts = Parts(
             cameras=SqlCameraRepository(self.database),
             exports=SqlExportRepository(self.database),
+            history=SqlRecordingHistory(self.database),
+            groups=SqlGroupRepository(self.database),
+            locks=SqlLockRepository(self.database),
+            former=SqlFormerCameraRepository(self.database),
+            events=SqlEventRepository(self.database),
+            event_files=EventLogFiles(directory.storage),
             users=SqlUserRepository(self.database),
             sessions=SqlSessionRepository(self.database),
             hasher=Argon2Hasher(),
@@ -149,6 +162,8 @@ class _Machinery:
             export_dir=directory.exports,
             cameras_dir=directory.path / "storage" / "cameras",
             check_ready=check_ready,
+            volume_limits=settings.retention.volumes,
+            motion_watcher=WorkerMotion(self.media, self.clock),
         )
         return build(
             parts,
@@ -192,6 +207,9 @@ def _serve_in(
         log.info("archive opened", **machinery.media.repair_report().model_dump())
         rooms = machinery.wire(settings, directory, stopping)
         made_password = rooms.access.ensure_administrator(settings.admin_password)
+        rooms.events.start()
+        if rooms.motion is not None:
+            rooms.motion.start()
         rooms.storage.start()
         socket_path = directory.socket_path()
         server = ApplicationServer(rooms.application, socket_path, stopping.set)
@@ -228,6 +246,9 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
     except Failure as failure:
         log.warning("the media core did not close cleanly", reason=failure.detail)
     if rooms is not None:
+        if rooms.motion is not None:
+            rooms.motion.stop()
+        rooms.events.stop(0.3)
         rooms.storage.stop(0.3)
     if server is not None:
         server.join(0.5)

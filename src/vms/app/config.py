@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from vms.domain import retention as retention_limits
 from vms.domain.errors import Failure
 
+VOLUME_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -126,6 +128,12 @@ class Recording(_Section):
     checksums: bool | None = None
 
 
+class Retention(_Section):
+    """Limits of whole volumes, by their names; those of cameras and groups are set where these are."""
+
+    volumes: dict[Annotated[str, Field(pattern=VOLUME_NAME)], retention_limits.Limits] = {}
+
+
 class Ai(_Section):
     """Analysis, not available yet."""
 
@@ -162,6 +170,7 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
     cameras: Cameras = Cameras()
     recording: Recording = Recording()
+    retention: Retention = Retention()
     ai: Ai = Ai()
     media: Media = Media()
     log: Log = Log()

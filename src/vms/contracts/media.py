@@ -10,16 +10,13 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from vms.domain.cameras import CameraStatus, StreamName, StreamSource
+from vms.domain.cameras import CameraStatus, StreamSource
+from vms.domain.recording_policy import StreamName, StreamRecording
 from vms.domain.recordings import ExportFile, Timeline
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-# buffered: in files of a minute, which the storage service drops again where nothing happened.
-StreamRecording = Literal["off", "continuous", "buffered"]
 
 
 class CameraSource(_Value):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from vms.domain.recording_policy import MOTION, RecordingMode, RecordingPolicy, StreamName
 
 # auto: by the server where a stream is recorded on motion, else not at all. camera: the camera's own detector, whose
 # events others bring in.
@@ -30,6 +33,16 @@ class MotionSettings(BaseModel):
 def needs_server(settings: MotionSettings, *, records_on_motion: bool) -> bool:
     """Whether the server shall look for motion itself."""
     return settings.source == "server" or (settings.source == "auto" and records_on_motion)
+
+
+def records_on_motion(policy: RecordingPolicy, streams: Iterable[StreamName]) -> bool:
+    """Whether a stream is recorded on motion, at any time of the week."""
+    modes: set[str] = {policy.mode_of(stream).value for stream in streams}
+    if RecordingMode.SCHEDULE.value in modes and policy.schedule is not None:
+        modes |= policy.schedule.modes()
+    if RecordingMode.EVENT.value in modes and MOTION in (policy.event_types or ()):
+        return True
+    return RecordingMode.MOTION.value in modes
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ LEFT_OPEN_US = 60_000_000
 _LEFT_OPEN_WITHIN_US = 2 * 86_400_000_000
 # Ends that the event log refused, kept to try again.
 _MOST_UNWRITTEN = 10_000
-PERIOD_S = 2.0
+PERIOD_S = 5.0
 
 
 @dataclass(frozen=True)

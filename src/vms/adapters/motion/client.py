@@ -198,7 +198,7 @@ class WorkerMotion:
         self._closed = True
         self._wake()
         if self._thread is not None:
-            self._thread.join(5.0)
+            self._thread.join(1.0)
 
     def _wake(self) -> None:
         with contextlib.suppress(queue.Full):

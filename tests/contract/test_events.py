@@ -7,7 +7,7 @@ import pytest
 from vms.adapters.memory.events import MemoryEventRepository
 from vms.adapters.sql import SqlEventRepository
 from vms.contracts.events import EventHour, EventPosition, EventQuery, EventRepository, FilesChange, HourFiles
-from vms.domain.events import HOUR_US, LONGEST_EVENT_US, Event
+from vms.domain.events import HOUR_US, LONGEST_EVENT_US, Event, EventMark
 from vms.domain.ids import make_id
 
 GATE, YARD = make_id(1, b"\1" * 8), make_id(1, b"\2" * 8)
@@ -99,6 +99,13 @@ def test_what_goes_on_into_a_span_belongs_to_it(events: EventRepository) -> None
     events.put([_event(4, start_us=NOW_US - LONGEST_EVENT_US - 1, end_us=None)], {})
     events.put([_event(5, start_us=NOW_US + 10)], {})
     assert _found(events, **span) == [-4, -LONGEST_EVENT_US]
+    marks = events.marks(GATE, NOW_US, NOW_US + 10, 9)
+    assert marks == [
+        EventMark(_event(2).id, "motion", NOW_US - 4, NOW_US + 1),
+        EventMark(_event(3).id, "motion", NOW_US - LONGEST_EVENT_US, None),
+    ]
+    assert events.marks(GATE, NOW_US, NOW_US + 10, 1) == marks[:1]
+    assert events.marks(YARD, NOW_US, NOW_US + 10, 9) == []
 
 
 def test_an_hours_events_are_replaced_as_a_whole(events: EventRepository) -> None:

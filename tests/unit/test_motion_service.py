@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from vms.adapters.memory.accounts import ManualClock
-from vms.contracts.events import EventChange, EventPosition, EventQuery, RebuildReport
+from vms.contracts.events import EventChange, EventMark, EventPosition, EventQuery, RebuildReport
 from vms.contracts.motion import MotionFigures, MotionListener
 from vms.domain.errors import Failure
 from vms.domain.events import Event, EventAmendment, check_event
@@ -55,7 +55,7 @@ class Events:
         self.kept[event.id] = event
         return event
 
-    def add(self, event: Event) -> tuple[Event, EventChange | None]:
+    def add(self, event: Event, *, fresh: bool = False) -> tuple[Event, EventChange | None]:
         return self._write(event), None
 
     def amend(self, event_id: str, amendment: EventAmendment) -> Event:
@@ -66,6 +66,9 @@ class Events:
 
     def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> Sequence[Event]:
         return [event for event in self.kept.values() if event.type in query.types]
+
+    def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        raise NotImplementedError
 
     def subscribe(self, callback: Callable[[EventChange], None]) -> Callable[[], None]:
         raise NotImplementedError

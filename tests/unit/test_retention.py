@@ -293,6 +293,7 @@ def _guaranteed_before(file: RecordedFile, left: list[RecordedFile], rules: Rule
     )
 
 
+@settings(deadline=None)
 @given(st.integers(-400, 400))
 def test_a_clock_set_by_more_than_a_day_is_believed_after_ten_minutes(days: int) -> None:
     watch = ClockWatch()
@@ -455,3 +456,23 @@ def test_nothing_goes_that_cannot_be_written_down() -> None:
     site.clock.advance(61)
     site.turn()
     assert site.minutes(camera, start_us) == []
+
+
+def test_space_that_a_file_system_gives_back_late_is_not_freed_twice() -> None:
+    site = Site(volume(free_bytes=GIB))
+    camera = site.add_camera()
+    start_us = site.clock.now_us()
+    for hour in range(50):
+        file = recorded_file(camera, start_us + hour * HOUR_US, HOUR_US, size_bytes=GIB // 10)
+        site.files.put(file)
+    site.clock.advance(50 * 3600)
+    before = site.files.volume_states["main"]
+    site.turn()
+    left = len(site.files.files)
+    assert left == 29
+    site.files.volume_states["main"] = before
+    site.turn()
+    assert len(site.files.files) == left
+    site.clock.advance(16)
+    site.turn()
+    assert len(site.files.files) < left

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -228,6 +228,7 @@ def days(draw: st.DrawFn) -> list[dict[str, str]]:
     ]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(
         ["Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu", "Africa/Casablanca"]
@@ -256,6 +257,7 @@ def test_the_mode_stays_until_the_next_change_and_is_that_of_the_wall_clock(
     assert schedule.mode_at(probe_us) == (slots[0]["mode"] if slots else "off")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**45), st.integers(1, 10**6))
 def test_planning_again_at_the_change_and_never_before_is_enough(start_us: int, seconds: int) -> None:
     policy = RecordingPolicy.model_validate(

@@ -15,7 +15,7 @@ from vms.contracts.ingest import RecordingState
 from vms.contracts.stream import IceServer, LinkProtocol
 from vms.domain.cameras import Camera, CameraStatus, StreamStatus
 from vms.domain.errors import FieldFailure
-from vms.domain.events import Event
+from vms.domain.events import EventMark
 from vms.domain.ids import is_id
 from vms.domain.motion import MotionSettings
 from vms.domain.permissions import Role, UserName
@@ -269,7 +269,7 @@ class GapAnswer(BaseModel):
     cause: str
 
 
-class EventMark(BaseModel):
+class MarkAnswer(BaseModel):
     """An event's place on a timeline; `end` is null while it goes on."""
 
     id: str
@@ -283,11 +283,11 @@ class TimelineAnswer(BaseModel):
 
     ranges: list[RangeAnswer]
     gaps: list[GapAnswer]
-    events: list[EventMark]
+    events: list[MarkAnswer]
     events_cut: bool
 
     @classmethod
-    def of(cls, timeline: Timeline, events: Sequence[Event], *, events_cut: bool) -> TimelineAnswer:
+    def of(cls, timeline: Timeline, events: Sequence[EventMark], *, events_cut: bool) -> TimelineAnswer:
         """The answer for a timeline and the events in it, in order of time."""
         return cls.model_construct(
             ranges=[
@@ -298,7 +298,7 @@ class TimelineAnswer(BaseModel):
                 GapAnswer.model_construct(start=gap.start_us, end=gap.end_us, cause=gap.cause) for gap in timeline.gaps
             ],
             events=[
-                EventMark.model_construct(id=event.id, type=event.type, start=event.start_us, end=event.end_us)
+                MarkAnswer.model_construct(id=event.id, type=event.type, start=event.start_us, end=event.end_us)
                 for event in events
             ],
             events_cut=events_cut,

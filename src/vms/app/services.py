@@ -17,7 +17,13 @@ from vms.contracts.clock import Clock
 from vms.contracts.events import EventFiles, EventLog, EventRepository
 from vms.contracts.files import ArchiveFiles
 from vms.contracts.grants import GrantSigner
-from vms.contracts.keeping import FormerCameraRepository, GroupRepository, LockRepository, RecordingHistory
+from vms.contracts.keeping import (
+    FormerCameraRepository,
+    GroupRepository,
+    LockRepository,
+    RecordingHistory,
+    RemovalJournal,
+)
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.motion import MotionWatcher
 from vms.contracts.secrets import Sealer
@@ -84,6 +90,8 @@ class Parts:
     volume_limits: Mapping[str, Limits] = field(default_factory=dict)
     # None: the server looks for no motion itself.
     motion_watcher: MotionWatcher | None = None
+    # Where it is written down, before, that a file goes by rule.
+    journal: RemovalJournal | None = None
 
 
 @dataclass(frozen=True)
@@ -231,6 +239,7 @@ def _keeper(parts: Parts, events: EventLog) -> Keeper | None:
         parts.clock,
         happenings=happenings_of(events),
         volume_limits=parts.volume_limits,
+        journal=parts.journal,
     )
 
 

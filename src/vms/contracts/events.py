@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from vms.domain.events import Event, EventAmendment
+from vms.domain.events import Event, EventAmendment, EventMark
 
 
 class _Value(BaseModel):
@@ -54,9 +54,10 @@ class RebuildReport(_Value):
 class EventLog(Protocol):
     """What the storage service offers: events that are kept, found and told of."""
 
-    def add(self, event: Event) -> tuple[Event, EventChange | None]:
+    def add(self, event: Event, *, fresh: bool = False) -> tuple[Event, EventChange | None]:
         """Keeps an event and returns when it is on the disk: the event as it is kept, and what changed (None for one
-        that was there already). The identifier of an open event with an end closes it.
+        that was there already). The identifier of an open event with an end closes it. `fresh`: the identifier was made
+        just now, so that nothing needs to be looked up.
 
         Raises FieldFailure for one that cannot be, Failure(conflict, event-exists) when the identifier stands for
         another event, Failure(unavailable, events-not-written) when the disk refuses.
@@ -74,6 +75,10 @@ class EventLog(Protocol):
 
     def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> Sequence[Event]:
         """At most `limit` events, newest start first, from the first one before `before`."""
+        ...
+
+    def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        """The newest `limit` events of a camera that go on within [start_us, end_us), newest start first."""
         ...
 
     def subscribe(self, callback: Callable[[EventChange], None]) -> Callable[[], None]:
@@ -206,4 +211,8 @@ class EventRepository(Protocol):
 
     def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> Sequence[Event]:
         """At most `limit` events, newest start first, from the first one before `before`."""
+        ...
+
+    def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        """The newest `limit` events of a camera that go on within [start_us, end_us), newest start first."""
         ...

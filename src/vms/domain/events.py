@@ -8,7 +8,7 @@ import math
 import re
 import unicodedata
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -64,6 +64,15 @@ class Event(BaseModel):
         if not start_us - LONGEST_EVENT_US <= self.start_us < end_us:
             return False
         return self.start_us >= start_us or self.end_us is None or self.end_us > start_us
+
+
+class EventMark(NamedTuple):
+    """As much of an event as a timeline shows."""
+
+    id: str
+    type: str
+    start_us: int
+    end_us: int | None
 
 
 class EventAmendment(BaseModel):

@@ -25,7 +25,7 @@ from vms.contracts.events import (
     RebuildReport,
 )
 from vms.domain.errors import Failure
-from vms.domain.events import Event, EventAmendment, check_amendment, check_event
+from vms.domain.events import Event, EventAmendment, EventMark, check_amendment, check_event
 from vms.domain.time import SECOND_US
 from vms.storage.chores import Chore
 from vms.storage.event_rules import second_posting, settled
@@ -102,11 +102,11 @@ class EventService:
         """What the storage service does for the event log now and then."""
         return [Chore("events", CHORE_PERIOD_S, self.tidy)]
 
-    def add(self, event: Event) -> tuple[Event, EventChange | None]:
+    def add(self, event: Event, *, fresh: bool = False) -> tuple[Event, EventChange | None]:
         check_event(event, self._clock.now_us())
         commit = self._claim(event.id)
         try:
-            known = self._find(event.id)
+            known = None if fresh else self._find(event.id)
             if known is None:
                 return self._keep(commit, NewEvent(event), event, "new")
             amendment = second_posting(known, event)
@@ -135,6 +135,9 @@ class EventService:
 
     def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> Sequence[Event]:
         return self._catalogue.page(query, before, limit)
+
+    def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        return self._catalogue.marks(camera_id, start_us, end_us, limit)
 
     def subscribe(self, callback: Callable[[EventChange], None]) -> Callable[[], None]:
         with self._lock:

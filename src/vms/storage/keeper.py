@@ -38,6 +38,7 @@ _AGAIN_AFTER_S = 60.0
 # How often it is written down up to when buffers were judged; less is judged again after a restart.
 _NOTE_EVERY_S = 600.0
 _TIDY_EVERY_S = 3600.0
+_SETTLED_AFTER_S = 15.0
 _REPORT_WAIT_S = 1.0
 _PAGE = 500
 
@@ -92,6 +93,8 @@ class Keeper:
         # Files that could not be removed, and when to try again.
         self._failed: dict[tuple[str, str], float] = {}
         self._removed: dict[str, Removed] = {}
+        # Per volume, what should be free after the last removals, and until when to count on it.
+        self._expected: dict[str, tuple[int, float]] = {}
         self._report = KeepingReport()
         # A turn and a report do not meet.
         self._lock = threading.Lock()
@@ -103,15 +106,17 @@ class Keeper:
             self._look()
             if self._by_age:
                 self._drop_unwanted(stopping)
+            volumes = self._settled(self._files.volumes())
             removals = plan_removals(
                 self._known,
                 self._rules,
-                self._files.volumes(),
+                volumes,
                 self._clock.now_us(),
                 by_age=self._by_age,
                 passed_over=self._failed.keys(),
             )
             self._carry_out(removals, stopping)
+            self._expect(volumes, removals)
             self._note_judged()
             self._tidy()
 
@@ -132,6 +137,31 @@ class Keeper:
             return self._report
         finally:
             self._lock.release()
+
+    def _settled(self, volumes: Sequence[VolumeStatus]) -> list[VolumeStatus]:
+        """The volumes with the space that the last turn freed: file systems take their time to say so, and until then
+        the same space must not be freed again with other recordings."""
+        now_s = self._clock.monotonic_s()
+        self._expected = {name: entry for name, entry in self._expected.items() if entry[1] > now_s}
+        return [
+            volume.model_copy(update={"free_bytes": max(volume.free_bytes, self._expected[volume.name][0])})
+            if volume.name in self._expected
+            else volume
+            for volume in volumes
+        ]
+
+    def _expect(self, volumes: Sequence[VolumeStatus], removals: Sequence[Removal]) -> None:
+        until_s = self._clock.monotonic_s() + _SETTLED_AFTER_S
+        for volume in volumes:
+            freed_bytes = sum(
+                removal.file.size_bytes
+                for removal in removals
+                if removal.file.volume == volume.name
+                and removal.file.object_key is None
+                and (removal.file.camera_id, removal.file.name) not in self._failed
+            )
+            if freed_bytes > 0:
+                self._expected[volume.name] = (volume.free_bytes + freed_bytes, until_s)
 
     def _look(self) -> None:
         self._known.apply(self._files.file_changes(self._known.revision))

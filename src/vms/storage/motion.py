@@ -93,7 +93,7 @@ class MotionService:
         if isinstance(report, MotionStarted):
             event = self._event(camera_id, report.start_us, report.score, report.box)
             try:
-                self._events.add(event)
+                self._events.add(event, fresh=True)
             except Failure as failure:
                 # Its end brings the whole event.
                 log.warning("motion is not kept yet", camera_id=camera_id, reason=failure.detail)

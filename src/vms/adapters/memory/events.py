@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from vms.contracts.events import EventHour, EventPosition, EventQuery, FilesChange, HourFiles
-from vms.domain.events import LONGEST_EVENT_US, Event, search_key
+from vms.domain.events import LONGEST_EVENT_US, Event, EventMark, search_key
 
 
 class MemoryEventRepository:
@@ -51,6 +51,11 @@ class MemoryEventRepository:
         if before is not None:
             found = [event for event in found if (event.start_us, event.id) < before]
         return found[:limit]
+
+    def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        query = EventQuery(camera_ids=(camera_id,), start_us=start_us, end_us=end_us)
+        found = self.page(query, None, limit)
+        return [EventMark(event.id, event.type, event.start_us, event.end_us) for event in found]
 
 
 def _matches(event: Event, query: EventQuery) -> bool:

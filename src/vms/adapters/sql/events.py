@@ -23,7 +23,7 @@ from sqlalchemy import (
 from vms.adapters.sql.database import reading, writing
 from vms.adapters.sql.schema import event_hours, events
 from vms.contracts.events import EventHour, EventPosition, EventQuery, FilesChange, HourFiles
-from vms.domain.events import HOUR_US, LONGEST_EVENT_US, Event, search_key
+from vms.domain.events import HOUR_US, LONGEST_EVENT_US, Event, EventMark, search_key
 
 # SQLite takes 32,766 variables a statement at most, PostgreSQL 65,535.
 _ROWS_AT_ONCE = 500
@@ -82,6 +82,17 @@ class SqlEventRepository:
             )
         with reading(self._engine) as connection:
             return [_event(row) for row in connection.execute(wanted).mappings()]
+
+    def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        # A timeline shows thousands: what it does not show is not read.
+        wanted = (
+            select(events.c.id, events.c.type, events.c.start_us, events.c.end_us)
+            .where(*_conditions(EventQuery(camera_ids=(camera_id,), start_us=start_us, end_us=end_us)))
+            .order_by(events.c.start_us.desc(), events.c.id.desc())
+            .limit(limit)
+        )
+        with reading(self._engine) as connection:
+            return [EventMark(*row) for row in connection.execute(wanted)]
 
 
 def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:

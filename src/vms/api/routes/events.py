@@ -49,7 +49,7 @@ def create_event(part: ServicesOf, principal: Writer, wanted: EventRequest, resp
         data=wanted.data,
         created_us=now_us,
     )
-    kept, change = part.events.add(event)
+    kept, change = part.events.add(event, fresh=wanted.id is None)
     if change is None or change.kind == "changed":
         response.status_code = 200
     response.headers["Location"] = f"/api/v1/events/{kept.id}"

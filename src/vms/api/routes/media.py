@@ -19,7 +19,6 @@ from vms.api.dependencies import (
 )
 from vms.api.models import LinkAnswer, LinkRequest, TimelineAnswer
 from vms.api.times import ApiTime
-from vms.contracts.events import EventQuery
 from vms.contracts.storage import Still
 from vms.domain import recordings
 from vms.domain.errors import Failure
@@ -65,8 +64,7 @@ def timeline(
     newest 10,000 are told; `events_cut` says that there are more."""
     camera = find_camera(part, camera_id)
     span = recordings.span(start, end, longest_us=LONGEST_TIMELINE_US)
-    query = EventQuery(camera_ids=(camera.id,), start_us=span.start_us, end_us=span.end_us)
-    newest = part.events.page(query, None, MOST_TIMELINE_EVENTS + 1)
+    newest = part.events.marks(camera.id, span.start_us, span.end_us, MOST_TIMELINE_EVENTS + 1)
     return TimelineAnswer.of(
         part.archive.timeline(camera.id, span),
         newest[:MOST_TIMELINE_EVENTS][::-1],

@@ -4,7 +4,7 @@ export type StreamName = "main" | "sub";
 /** A stream to watch: `auto` is whichever suits the network and the size of the picture. */
 export type StreamChoice = StreamName | "auto";
 export type Transport = "tcp" | "udp";
-export type RecordingMode = "continuous" | "motion" | "event" | "schedule" | "off";
+export type RecordingMode = "continuous" | "motion" | "event" | "schedule" | "manual" | "off";
 
 export interface StreamSource {
   url: string;

@@ -27,7 +27,7 @@ from vms.adapters.memory.keeping import (
     MemoryLockRepository,
     MemoryRecordingHistory,
 )
-from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills
+from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills, MemoryThumbnails
 from vms.adapters.memory.sealing import MemorySealer
 from vms.adapters.tokens import JwtSigner
 from vms.app.services import Parts, Rooms, build
@@ -100,7 +100,9 @@ class MemoryInstallation:
                 stills=MemoryStills(),
                 remuxer=MemoryRemuxer(),
                 clock=self.clock,
+                thumbnail_maker=MemoryThumbnails(),
                 export_dir=directory,
+                cameras_dir=directory / "cameras",
                 check_ready=self._check_ready,
                 files=self.files,
             ),

@@ -18,6 +18,7 @@ from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
 from vms.contracts.storage import Archive, EvidenceLocks, Groups, Keeping
 from vms.contracts.stream import Live
+from vms.contracts.thumbnails import Thumbnails
 from vms.domain.cameras import Camera
 from vms.domain.errors import Failure
 from vms.domain.ids import is_id
@@ -34,6 +35,7 @@ class Services:
 
     cameras: Cameras
     archive: Archive
+    thumbnails: Thumbnails
     live: Live
     groups: Groups
     locks: EvidenceLocks

@@ -17,6 +17,7 @@ from vms.domain.cameras import Camera, CameraStatus, StreamStatus
 from vms.domain.errors import FieldFailure
 from vms.domain.events import EventMark
 from vms.domain.ids import is_id
+from vms.domain.motion import MotionSettings
 from vms.domain.permissions import Role, UserName
 from vms.domain.recording_policy import RecordingPolicy, StreamRecording
 from vms.domain.recordings import Export, ExportFile, ExportFormat, ExportState, Timeline
@@ -102,6 +103,7 @@ class CameraAnswer(BaseModel):
     credentials: CredentialsAnswer | None
     recording: RecordingPolicy
     retention: Retention
+    motion: MotionSettings
     group_id: str | None
     created_at: ApiTime
     updated_at: ApiTime
@@ -119,6 +121,7 @@ class CameraAnswer(BaseModel):
             credentials=CredentialsAnswer(username=camera.credentials.username) if camera.credentials else None,
             recording=camera.recording,
             retention=camera.retention,
+            motion=camera.motion,
             group_id=camera.group_id,
             created_at=camera.created_us,
             updated_at=camera.updated_us,

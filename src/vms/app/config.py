@@ -119,11 +119,12 @@ class Cameras(_Section):
 
 
 class Recording(_Section):
-    """The recorder. Thumbnails and checksums are not available yet."""
+    """The recorder. Checksums are not available yet."""
 
     fragment_ms: Annotated[int, Field(ge=100, le=10_000)] = 500
     sync_ms: Annotated[int, Field(ge=100, le=60_000)] = 1000
-    thumbnails: bool | None = None
+    # Stills for scrubbing, beside the recordings.
+    thumbnails: bool = True
     checksums: bool | None = None
 
 
@@ -188,7 +189,6 @@ class Settings(BaseSettings):
     def not_available_yet(self) -> list[str]:
         """The keys that ask for what is not built yet."""
         asked = {
-            "recording.thumbnails": self.recording.thumbnails,
             "recording.checksums": self.recording.checksums,
             "ai.enabled": self.ai.enabled,
         }

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from vms.domain.cameras import Camera, Transport
 from vms.domain.ids import ID_PATTERN
+from vms.domain.motion import MotionSettings
 from vms.domain.recording_policy import RecordingPolicy, StreamName
 from vms.domain.retention import Retention
 
@@ -102,6 +103,7 @@ class CameraDraft(_Draft):
     credentials: CredentialsDraft | None = None
     recording: RecordingPolicy = RecordingPolicy()
     retention: Retention = Retention()
+    motion: MotionSettings = MotionSettings()
     group_id: Annotated[str, Field(pattern=ID_PATTERN)] | None = None
 
     @model_validator(mode="after")
@@ -147,5 +149,6 @@ def public_form(camera: Camera) -> dict[str, object]:
         "credentials": None if camera.credentials is None else {"username": camera.credentials.username},
         "recording": camera.recording.model_dump(mode="json", by_alias=True, exclude_none=True),
         "retention": camera.retention.model_dump(exclude_none=True),
+        "motion": camera.motion.model_dump(mode="json"),
         "group_id": camera.group_id,
     }

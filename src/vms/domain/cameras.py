@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from vms.domain.motion import MotionSettings
 from vms.domain.recording_policy import RecordingPolicy, StreamName
 from vms.domain.retention import Retention
 
@@ -39,6 +40,7 @@ class Camera(_Value):
     credentials: SealedCredentials | None = None
     recording: RecordingPolicy = RecordingPolicy()
     retention: Retention = Retention()
+    motion: MotionSettings = MotionSettings()
     group_id: str | None = None
     created_us: int
     updated_us: int

@@ -149,6 +149,11 @@ class Schedule(_Value):
         week: tuple[Slot, ...] = getattr(self.week, DAYS[day.weekday()])
         return week
 
+    def modes(self) -> set[SlotMode]:
+        """The modes of all slots."""
+        days = [*(getattr(self.week, day) for day in Week.model_fields), *(holiday.slots for holiday in self.holidays)]
+        return {slot.mode for slots in days for slot in slots}
+
     def mode_at(self, at_us: int) -> SlotMode:
         """What counts at an instant (µs since the Unix epoch)."""
         return self._mode_at(_instant(at_us))

@@ -84,6 +84,7 @@ class IngestService:
             credentials=self._seal(camera_id, draft, None),
             recording=draft.recording,
             retention=draft.retention,
+            motion=draft.motion,
             group_id=draft.group_id,
             created_us=now_us,
             updated_us=now_us,
@@ -121,6 +122,7 @@ class IngestService:
                     "credentials": self._seal(camera_id, draft, before.credentials if keeps_password else None),
                     "recording": draft.recording,
                     "retention": draft.retention,
+                    "motion": draft.motion,
                     "group_id": draft.group_id,
                     "updated_us": self._clock.now_us(),
                 }

@@ -14,6 +14,7 @@ from vms.adapters.sql.database import reading, writing
 from vms.adapters.sql.schema import cameras, exports
 from vms.domain.cameras import Camera, SealedCredentials
 from vms.domain.errors import Failure
+from vms.domain.motion import MotionSettings
 from vms.domain.recording_policy import RecordingMode, RecordingPolicy
 from vms.domain.recordings import FINAL_EXPORT_STATES, Export, Span
 from vms.domain.retention import Retention
@@ -126,6 +127,7 @@ def _camera_values(camera: Camera) -> dict[str, Any]:
         "sealed_password": credentials.sealed_password if credentials else None,
         "recording_mode": camera.recording.mode.value,
         "recording": camera.recording.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "motion": camera.motion.model_dump(mode="json"),
         "retention_days": camera.retention.days,
         "retention_max_bytes": camera.retention.max_bytes,
         "retention_min_days": camera.retention.min_days,
@@ -146,6 +148,7 @@ def _camera(row: RowMapping) -> Camera:
         streams=row["streams"],
         credentials=credentials,
         recording=_policy(row),
+        motion=_motion(row),
         retention=Retention(
             days=row["retention_days"],
             max_bytes=row["retention_max_bytes"],
@@ -168,6 +171,15 @@ def _policy(row: RowMapping) -> RecordingPolicy:
         log.error("recording policy not understood", camera_id=row["id"], reason=str(error).splitlines()[0])
         off = row["recording_mode"] == RecordingMode.OFF.value
         return RecordingPolicy(mode=RecordingMode.OFF if off else RecordingMode.CONTINUOUS)
+
+
+def _motion(row: RowMapping) -> MotionSettings:
+    try:
+        return MotionSettings.model_validate(row["motion"] or {})
+    except ValidationError as error:
+        # A newer version's: what is found without them is rather too much than too little.
+        log.error("motion settings not understood", camera_id=row["id"], reason=str(error).splitlines()[0])
+        return MotionSettings()
 
 
 def _export_values(export: Export) -> dict[str, Any]:

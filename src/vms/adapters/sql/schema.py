@@ -35,6 +35,8 @@ cameras = Table(
     Column("retention_max_bytes", BigInteger),
     # The whole policy; null: the mode of recording_mode alone.
     Column("recording", JSON(none_as_null=True)),
+    # Null: as every camera begins.
+    Column("motion", JSON(none_as_null=True)),
     Column("retention_min_days", Integer),
     Column("retention_main_days", Integer),
     Column("group_id", String(36)),

@@ -61,6 +61,23 @@ def test_a_row_that_begins_elsewhere_replaces_the_old_one(catalogue: RecordingsC
     assert list(catalogue.everything()) == [moved]
 
 
+def test_a_file_that_changes_keeps_what_is_known_of_it(catalogue: RecordingsCatalogue) -> None:
+    file = _row("a", "main", 3).file
+    begun = file.model_copy(update={"sealed": False, "size_bytes": 3})
+    catalogue.put_files([begun])
+    assert catalogue.update("a", file.name, verdict="whole", chain_number=4)
+    assert not catalogue.update("a", "never", verdict="whole")
+    catalogue.put_files([file.model_copy(update={"sha256": "a" * 64})])
+    catalogue.put_files([file])
+    row = catalogue.get("a", file.name)
+    assert row is not None
+    assert (row.seen_open, row.verdict, row.chain_number, row.file.sha256) == (True, "whole", 4, "a" * 64)
+    catalogue.put_files([file.model_copy(update={"size_bytes": 8})])
+    row = catalogue.get("a", file.name)
+    assert row is not None
+    assert row.file.sha256 is None
+
+
 def test_spans_find_the_files_that_touch_them(catalogue: RecordingsCatalogue) -> None:
     catalogue.put([_row(camera, stream, hour) for camera in "ab" for stream in ("sub", "main") for hour in range(9)])
 

@@ -26,11 +26,23 @@ class CatalogueRow(_Value):
     file: RecordedFile
     # Number of the line of the camera's chain that says the file was sealed.
     chain_number: int | None = None
+    # Number of the line that says it is removed by rule; the row goes with the file.
+    removal_number: int | None = None
     # When its bytes were last compared with their hash.
     verified_at_us: int | None = None
     verdict: Verdict | None = None
     # It was seen while it was being recorded.
     seen_open: bool = False
+
+
+def with_file(row: CatalogueRow | None, file: RecordedFile) -> CatalogueRow:
+    """What `RecordingsCatalogue.put_files` makes of a row, or of none."""
+    if row is None:
+        return CatalogueRow(file=file, seen_open=not file.sealed)
+    known = row.file
+    if file.sha256 is None and file.sealed and known.sealed and known.size_bytes == file.size_bytes:
+        file = file.model_copy(update={"sha256": known.sha256})
+    return row.model_copy(update={"file": file, "seen_open": row.seen_open or not file.sealed})
 
 
 class ChainHead(_Value):
@@ -95,6 +107,15 @@ class RecordingsCatalogue(Protocol):
 
     def put(self, rows: Iterable[CatalogueRow]) -> None:
         """Adds or replaces them, all or none."""
+        ...
+
+    def put_files(self, files: Iterable[RecordedFile]) -> None:
+        """The files as they are now; what else their rows hold stays, and so does a hash that was found out here as
+        long as the file is as long as it was."""
+        ...
+
+    def update(self, camera_id: str, name: str, **fields: object) -> bool:
+        """Changes fields of a row, if it is there: false when it is not."""
         ...
 
     def get(self, camera_id: str, name: str) -> CatalogueRow | None: ...

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 
-from vms.contracts.catalogue import CatalogueRow, ChainHead, Finding
+from vms.contracts.catalogue import CatalogueRow, ChainHead, Finding, with_file
+from vms.contracts.files import RecordedFile
 
 
 class MemoryCatalogue:
@@ -21,6 +22,19 @@ class MemoryCatalogue:
     def put(self, rows: Iterable[CatalogueRow]) -> None:
         with self._lock:
             self._rows.update({(row.file.camera_id, row.file.name): row for row in rows})
+
+    def put_files(self, files: Iterable[RecordedFile]) -> None:
+        with self._lock:
+            for file in files:
+                key = (file.camera_id, file.name)
+                self._rows[key] = with_file(self._rows.get(key), file)
+
+    def update(self, camera_id: str, name: str, **fields: object) -> bool:
+        with self._lock:
+            row = self._rows.get((camera_id, name))
+            if row is not None:
+                self._rows[camera_id, name] = row.model_copy(update=fields)
+            return row is not None
 
     def get(self, camera_id: str, name: str) -> CatalogueRow | None:
         return self._rows.get((camera_id, name))

@@ -14,7 +14,8 @@ import structlog
 from pydantic import BaseModel, ValidationError
 from rocksdict import DBCompressionType, Options, Rdict, WriteBatch, WriteOptions
 
-from vms.contracts.catalogue import CatalogueRow, ChainHead, Finding
+from vms.contracts.catalogue import CatalogueRow, ChainHead, Finding, with_file
+from vms.contracts.files import RecordedFile
 from vms.domain.errors import Failure
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,22 @@ class RocksCatalogue:
         self._synced.sync = True
 
     def put(self, rows: Iterable[CatalogueRow]) -> None:
-        with self._lock, _translated():
+        with self._lock:
+            self._put(rows)
+
+    def put_files(self, files: Iterable[RecordedFile]) -> None:
+        with self._lock:
+            self._put([with_file(self.get(file.camera_id, file.name), file) for file in files])
+
+    def update(self, camera_id: str, name: str, **fields: object) -> bool:
+        with self._lock:
+            row = self.get(camera_id, name)
+            if row is not None:
+                self._put([row.model_copy(update=fields)])
+            return row is not None
+
+    def _put(self, rows: Iterable[CatalogueRow]) -> None:
+        with _translated():
             batch = WriteBatch(raw_mode=True)
             # Of one batch the last row of a file counts.
             latest: dict[bytes, bytes] = {}

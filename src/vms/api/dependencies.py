@@ -12,6 +12,7 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from vms.contracts.access import Access
+from vms.contracts.catalogue import Integrity
 from vms.contracts.clock import Clock
 from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
@@ -36,6 +37,7 @@ class Services:
     access: Access
     clock: Clock
     check_ready: Callable[[], None]
+    integrity: Integrity | None = None
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
 
     @contextmanager

@@ -55,7 +55,12 @@ def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> list[
     return lines
 
 
-def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], usage: StorageUsage) -> str:
+def exposition(
+    cameras: Sequence[Camera],
+    statuses: Mapping[str, CameraStatus],
+    usage: StorageUsage,
+    damaged_files: int | None = None,
+) -> str:
     """The whole page. Labels of a camera: `camera` (identifier) and `name`."""
     each = [({"camera": camera.id, "name": camera.name}, statuses.get(camera.id, CameraStatus())) for camera in cameras]
     media = usage.media
@@ -89,6 +94,9 @@ def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], 
         ("vms_recorded_bytes", "gauge", "Bytes of recordings.", [({}, media.recorded_bytes)]),
         ("vms_http_requests_total", "counter", "Requests that the front saw.", [({}, media.http_requests_total)]),
     ]  # fmt: skip
+    if damaged_files is not None:
+        text = "Recordings and chains that verifying found damaged."
+        families.append(("vms_storage_damaged_files", "gauge", text, [({}, damaged_files)]))
     families += _webrtc(media.webrtc or WebRtcFigures())
     lines = [line for family in families for line in _family(*family)]
     return "\n".join(lines) + "\n"

@@ -21,6 +21,7 @@ from vms.contracts.stills import Remuxer, StillDecoder
 from vms.gateway.middleware import BodyLimit, Entry, RateLimit
 from vms.gateway.service import AccessService
 from vms.ingest.service import IngestService
+from vms.storage.integrity import IntegrityService
 from vms.storage.service import StorageService
 from vms.stream.ice_servers import Relays
 from vms.stream.service import StreamService
@@ -48,6 +49,8 @@ class Parts:
     clock: Clock
     export_dir: Path
     check_ready: Callable[[], None]
+    # None: an archive whose files nobody can list.
+    integrity: IntegrityService | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,13 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
     """Wires everything; nothing is started."""
     ingest = IngestService(parts.cameras, parts.ingest, parts.sealer, parts.clock, allow_loopback=allow_loopback)
     storage = StorageService(
-        parts.archive, parts.exports, parts.stills, parts.remuxer, parts.clock, export_dir=parts.export_dir
+        parts.archive,
+        parts.exports,
+        parts.stills,
+        parts.remuxer,
+        parts.clock,
+        export_dir=parts.export_dir,
+        chores=parts.integrity.chores() if parts.integrity is not None else (),
     )
     stream = StreamService(parts.live, parts.stills, parts.grants, parts.clock, relays)
     access = AccessService(
@@ -84,6 +93,7 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
             access=access,
             clock=parts.clock,
             check_ready=parts.check_ready,
+            integrity=parts.integrity,
         )
     )
     application = BodyLimit(application)

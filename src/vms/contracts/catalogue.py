@@ -64,6 +64,7 @@ FindingKind = Literal[
     "duplicate",  # the same file twice
     "orphan",  # an index or a checksum without its video, or a video without its index
     "foreign",  # nothing that the recorder writes
+    "index_damaged",  # the index beside it is not what was written; the video may be whole
     "link",  # a symbolic link, or something that is no file, in a recording's place
     "unreadable",  # the disk does not give it out
     "unreachable",  # its volume is not there, or it lies in the object storage
@@ -242,6 +243,7 @@ class Work(_Value):
     chain_lines: int = 0
     indexes_rebuilt: int = 0
     records_rebuilt: int = 0
+    events_read: int = 0
     error: str | None = None
     findings: list[Finding] = []
     # More were found than are listed.

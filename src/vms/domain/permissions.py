@@ -21,6 +21,7 @@ class Permission(StrEnum):
     EXPORT = "recordings:export"
     EDIT_USERS = "users:edit"
     READ_METRICS = "metrics:read"
+    MAINTAIN_STORAGE = "storage:maintain"
 
 
 class Role(StrEnum):

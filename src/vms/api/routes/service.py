@@ -41,7 +41,8 @@ def prometheus_metrics(part: ServicesOf, request: Request, token: BearerToken) -
     while page := part.cameras.page(after, _PAGE):
         cameras.extend(page)
         after = page[-1].id
-    text = metrics.exposition(cameras, part.cameras.statuses(), part.archive.usage())
+    damaged = part.integrity.damaged_files() if part.integrity is not None else None
+    text = metrics.exposition(cameras, part.cameras.statuses(), part.archive.usage(), damaged)
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -24,6 +24,7 @@ from vms.app.services import Parts, Rooms, build
 from vms.domain.cameras import CameraStatus
 from vms.domain.errors import Failure
 from vms.domain.recordings import RecordedRange
+from vms.storage.integrity import IntegrityService
 from vms.stream.ice_servers import Relays
 
 NO_RELAYS = Relays()
@@ -42,6 +43,7 @@ class MemoryInstallation:
         requests_per_minute: int = 0,
         allow_loopback: bool = False,
         relays: Relays = NO_RELAYS,
+        integrity: IntegrityService | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.media = MemoryMedia()
@@ -68,6 +70,7 @@ class MemoryInstallation:
                 clock=self.clock,
                 export_dir=directory,
                 check_ready=self._check_ready,
+                integrity=integrity,
             ),
             allow_loopback=allow_loopback,
             requests_per_minute=requests_per_minute,

@@ -49,17 +49,25 @@ def _table() -> NDArray[np.uint32]:
 _TABLE = _table()
 
 
-def first_bad_block(index: bytes) -> int | None:
-    """The first 64-byte block whose checksum does not hold, the header being 0; None: all hold. A rest that is no whole
-    block counts as one that does not."""
-    blocks, rest = divmod(len(index), BLOCK_BYTES)
+def checksums(index: bytes) -> NDArray[np.uint32]:
+    """The CRC-32C of the first 60 bytes of every whole block."""
+    blocks = len(index) // BLOCK_BYTES
     columns = np.frombuffer(index, dtype=np.uint8, count=blocks * BLOCK_BYTES).reshape(blocks, BLOCK_BYTES).T
     crc = np.full(blocks, 0xFFFFFFFF, dtype=np.uint32)
     # All blocks side by side, a byte at a time: an index of an hour in milliseconds.
     for column in columns[:_CHECKED_BYTES]:
         crc = _TABLE[(crc ^ column) & 0xFF] ^ (crc >> 8)
-    written = np.ascontiguousarray(columns[_CHECKED_BYTES:].T).view("<u4").reshape(blocks)
-    bad = np.flatnonzero(written != (crc ^ np.uint32(0xFFFFFFFF)))
+    return crc ^ np.uint32(0xFFFFFFFF)
+
+
+def first_bad_block(index: bytes) -> int | None:
+    """The first 64-byte block whose checksum does not hold, the header being 0; None: all hold. A rest that is no whole
+    block counts as one that does not."""
+    blocks, rest = divmod(len(index), BLOCK_BYTES)
+    written = np.frombuffer(index, dtype="<u4", count=blocks * BLOCK_BYTES // 4).reshape(blocks, BLOCK_BYTES // 4)[
+        :, -1
+    ]
+    bad = np.flatnonzero(written != checksums(index))
     if bad.size:
         return int(bad[0])
     return blocks if rest or not blocks else None

@@ -175,6 +175,22 @@ def test_a_damaged_catalogue_is_set_aside_at_every_file_of_it(tmp_path: Path) ->
         opened.close()
 
 
+def test_a_byte_of_the_rows_that_the_disk_changed_is_noticed_at_the_start(tmp_path: Path) -> None:
+    directory = tmp_path / "catalogue"
+    made = RocksCatalogue(directory)
+    made.put(_row("a", "main", hour) for hour in range(3000))
+    made._database.flush()
+    made.close()
+    (table,) = (path for path in directory.glob("*.sst") if b"video" in path.read_bytes())
+    content = bytearray(table.read_bytes())
+    content[len(content) // 2] ^= 1
+    table.write_bytes(content)
+    opened = RocksCatalogue(directory)
+    assert opened.is_new
+    assert list(opened.everything()) == []
+    opened.close()
+
+
 def test_a_row_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     made = RocksCatalogue(tmp_path / "catalogue")
     made.put([_row("a", "main", 1), _row("a", "main", 2)])

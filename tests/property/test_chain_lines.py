@@ -15,15 +15,15 @@ KEY = "0123456789abcdef"
 Days = list[tuple[str, bytes]]
 
 
-def _sign(data: bytes) -> str:
-    return sha256(b"secret" + data).hexdigest() * 2
+def _sign(data: bytes, secret: bytes = b"secret") -> str:
+    return sha256(secret + data).hexdigest() * 2
 
 
 def _holds(key: str, data: bytes, signature: bytes) -> bool | None:
     return signature.hex() == _sign(data) if key == KEY else None
 
 
-def _chain(counts: list[int], *, camera_id: str = CAMERA) -> tuple[Days, ChainHead]:
+def _chain(counts: list[int], *, camera_id: str = CAMERA, secret: bytes = b"secret") -> tuple[Days, ChainHead]:
     """A chain with so many files on each day, all days but the last closed."""
     days: Days = []
     number, previous = 0, BEGINNING
@@ -49,7 +49,7 @@ def _chain(counts: list[int], *, camera_id: str = CAMERA) -> tuple[Days, ChainHe
                 {"camera_id": camera_id, "day": day, "number": number, "previous": previous, "at_us": 5, "key": KEY}
                 | fields
             )
-            raw = draft.model_copy(update={"signature": _sign(draft.signed_bytes())}).to_bytes()
+            raw = draft.model_copy(update={"signature": _sign(draft.signed_bytes(), secret)}).to_bytes()
             previous = hash_of(raw)
             content += raw + b"\n"
         days.append((day, content))
@@ -140,6 +140,12 @@ def test_a_tail_cut_off_with_its_memory_is_the_limit_of_what_shows() -> None:
     cut = _with(days, 1, lines[:-1])
     assert [found.kind for found in check(CAMERA, cut, _holds, head).findings] == ["chain_cut"]
     assert check(CAMERA, cut, _holds, None).findings == []
+
+
+def test_a_chain_forged_as_a_whole_lacks_the_signatures() -> None:
+    forged, _ = _chain([2, 1], secret=b"guessed")
+    found = check(CAMERA, forged, _holds, None).findings
+    assert [(finding.kind, finding.line) for finding in found] == [("chain_altered", line) for line in (1, 2, 3, 4)]
 
 
 def test_a_key_that_is_not_ours_is_named() -> None:

@@ -15,10 +15,12 @@ import pytest
 from tests.memory_installation import MemoryInstallation, problem_code
 from tests.recorded_site import CAMERA, DAY, GOLDEN, RecordedSite, index_of
 from vms.adapters.tokens import JwtSigner
+from vms.app import integrity as app_integrity
 from vms.app.cli import main
 from vms.app.cli.client import Server
 from vms.app.cli.connection import Connection
 from vms.app.data_dir import DataDir
+from vms.domain.errors import Failure
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -163,7 +165,9 @@ def test_the_commands_while_no_server_runs(run: Run, data_dir: Path) -> None:
     assert run("storage", "verify", *offline, "--camera", "Gate")[0] == 1
 
 
-def test_a_catalogue_that_cannot_be_opened_costs_no_start(run: Run, data_dir: Path) -> None:
+def test_a_catalogue_that_cannot_be_opened_costs_no_start(
+    run: Run, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     offline = ("--data-dir", str(data_dir))
     assert run("storage", "rebuild", *offline)[0] == 0
     for part in (data_dir / "catalogue").iterdir():
@@ -172,4 +176,10 @@ def test_a_catalogue_that_cannot_be_opened_costs_no_start(run: Run, data_dir: Pa
     assert (status, "no damage" in out) == (0, True)
     shutil.rmtree(data_dir / "catalogue")
     (data_dir / "catalogue").write_text("a file in its place")
+    assert run("storage", "verify", *offline)[0] == 0
+
+    def refused(_: Path) -> None:
+        raise Failure("unavailable", "the disk refuses")
+
+    monkeypatch.setattr(app_integrity, "RocksCatalogue", refused)
     assert run("storage", "verify", *offline)[0] == 0

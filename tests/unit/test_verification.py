@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import struct
 import threading
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pytest
 from tests.recorded_site import CAMERA, DAY, GOLDEN, OTHER, RecordedSite, index_of
 from vms.adapters.memory.catalogue import MemoryCatalogue
 from vms.contracts.catalogue import CheckOrder, RebuildOrder
+from vms.contracts.files import FileChanges
 from vms.domain.errors import Failure
 from vms.storage.chain import FILE_NAME
-from vms.storage.index_reading import first_bad_block, fragments
+from vms.storage.index_reading import checksums, first_bad_block, fragments
 from vms.storage.pace import Pace
 from vms.storage.verification import Progress
 
@@ -80,12 +82,29 @@ def test_the_second_of_a_damaged_fragment_is_named(site: RecordedSite) -> None:
             site.path(name).write_bytes(content)
             (finding,) = site.verify().findings
             assert (finding.kind, finding.at_us) == ("altered", fragment.start_us), at
-        site.path(name).write_bytes(whole[: fragment.offset + 5])
-        (finding,) = site.verify().findings
-        assert finding.at_us == fragment.start_us
+        for cut in (5, fragment.moof_bytes + 1):
+            site.path(name).write_bytes(whole[: fragment.offset + cut])
+            (finding,) = site.verify().findings
+            assert finding.at_us == fragment.start_us
     site.path(name).write_bytes(b"\0" * 100 + whole[100:])
     (finding,) = site.verify().findings
     assert "head of the file" in finding.detail
+
+
+def test_an_index_that_lies_about_heads_breaks_nothing(site: RecordedSite) -> None:
+    name = site.record(8)
+    site.catalogue_now()
+    path = site.path(name).with_name(index_of("video_08.mp4"))
+    index = bytearray(path.read_bytes())
+    (first, *_) = fragments(bytes(index))
+    struct.pack_into("<I", index, 64 + 44, 10)
+    struct.pack_into("<I", index, 64 + 60, int(checksums(bytes(index))[1]))
+    path.write_bytes(index)
+    with site.path(name).open("ab") as file:
+        file.write(b"x")
+    (finding,) = site.verify().findings
+    assert (finding.kind, finding.at_us) == ("altered", first.start_us)
+    assert "cut off" in finding.detail
 
 
 def test_missing_put_in_swapped_and_replaced_files_are_named(site: RecordedSite) -> None:
@@ -377,3 +396,34 @@ def test_a_file_without_a_hash_is_hashed_later_and_chained(site: RecordedSite, m
     assert site.chain.check(CAMERA).files[name].sha256 == "ab" * 32
     site.catalogue_now()
     assert site.chain.check(CAMERA).lines == 1
+
+
+def test_what_could_not_be_chained_is_chained_when_the_disk_lets_it(
+    site: RecordedSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.record(8)
+    site.record(9, OTHER)
+    chains = [site.root / "cameras" / camera / "2026-11-23" / FILE_NAME for camera in (CAMERA, OTHER)]
+    site.clock.advance(-site.clock.now_us() / 1e6 + 1_795_428_780)
+    asked: list[int] = []
+    really = site.files.file_changes
+
+    def changes(after_revision: int) -> FileChanges:
+        asked.append(after_revision)
+        return really(after_revision).model_copy(update={"revision": 5})
+
+    monkeypatch.setattr(site.files, "file_changes", changes)
+    for chain in chains:
+        chain.symlink_to(tmp_path / "elsewhere")
+    site.catalogue_now()
+    chains[1].unlink()
+    site.catalogue_now()
+    # One camera's trouble is its own.
+    assert site.chain.check(OTHER).lines == 1
+    chains[0].unlink()
+    site.catalogue_now()
+    site.catalogue_now()
+    # Everything is asked for until all of it is chained.
+    assert asked == [0, 0, 0, 5]
+    assert site.chain.check(CAMERA).lines == 1
+    assert not (tmp_path / "elsewhere").exists()

@@ -203,17 +203,21 @@ class RocksCatalogue:
     def _check(self, database: Rdict, *, existed: bool) -> None:
         """Reads everything, so that a block that is damaged shows now and not in some chore."""
         written = database.get(_FORMAT_KEY)
-        if written is None and existed and next(iter(database.keys()), None) is not None:
+        if written is None and existed and database.latest_sequence_number() > 0:
             raise _UnusableError("it does not say its version")
         if written is None:
             database.put(_FORMAT_KEY, FORMAT.encode())
         elif written != FORMAT.encode():
             raise _UnusableError(f"it is of another version: {written[:40]!r}, and this is {FORMAT}")
         iterator = database.iter()
-        iterator.seek_to_first()
-        while iterator.valid():
-            iterator.next()
-        iterator.status()
+        try:
+            iterator.seek_to_first()
+            while iterator.valid():
+                iterator.next()
+            iterator.status()
+        finally:
+            # Alive in a traceback, it would keep the database open past its close.
+            del iterator
 
     def _scan(self, first: bytes, head: bytes) -> Iterator[tuple[bytes, bytes]]:
         with _translated():

@@ -103,7 +103,7 @@ def test_bench_lists_its_benches() -> None:
         [sys.executable, "-m", "vms", "bench", "--help"], capture_output=True, text=True, timeout=60, check=False
     )
     assert listing.returncode == 0, listing.stderr
-    assert "seek" in listing.stdout and "kills" in listing.stdout
+    assert "seek" in listing.stdout and "torture" in listing.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -41,7 +41,6 @@ from vms.app.services import Parts, Rooms, build
 from vms.contracts.ingest import Cameras
 from vms.contracts.media import EngineSettings, FrontSettings, TlsMaterial, WebRtcSettings
 from vms.domain.errors import Failure
-from vms.storage.integrity import IntegrityService
 from vms.stream.ice_servers import Relays
 
 if TYPE_CHECKING:
@@ -83,7 +82,6 @@ class _Machinery:
     tls: TlsMaterial | None
     media: MediaEngine
     stills: WorkerStills
-    integrity: IntegrityService
 
     @classmethod
     def open(cls, settings: Settings, directory: DataDir, as_json: bool) -> _Machinery:
@@ -97,30 +95,28 @@ class _Machinery:
 
         vms_media.log_to_stderr(settings.log.level, as_json)
         clock = SystemClock()
-        media = MediaEngine(
-            directory.path,
-            EngineSettings(
-                fragment_ms=settings.recording.fragment_ms,
-                sync_ms=settings.recording.sync_ms,
-                worker_threads=settings.media.worker_threads,
-                allow_local_cameras=settings.cameras.allow_loopback,
-                webrtc=WebRtcSettings(
-                    udp_port=settings.webrtc.udp_port,
-                    tcp_port=settings.webrtc.tcp_port,
-                    public_addresses=settings.webrtc.public_addresses,
-                    max_viewers=settings.webrtc.max_viewers,
-                    audio_worker=OPUS_WORKER,
-                ),
-            ),
-        )
         return cls(
             clock=clock,
             database=open_database(directory.database_url),
             grant_key=load_or_make_key(directory.keys / "grant.key"),
             tls=_tls(settings.http, directory, clock.now_us()),
-            media=media,
+            media=MediaEngine(
+                directory.path,
+                EngineSettings(
+                    fragment_ms=settings.recording.fragment_ms,
+                    sync_ms=settings.recording.sync_ms,
+                    worker_threads=settings.media.worker_threads,
+                    allow_local_cameras=settings.cameras.allow_loopback,
+                    webrtc=WebRtcSettings(
+                        udp_port=settings.webrtc.udp_port,
+                        tcp_port=settings.webrtc.tcp_port,
+                        public_addresses=settings.webrtc.public_addresses,
+                        max_viewers=settings.webrtc.max_viewers,
+                        audio_worker=OPUS_WORKER,
+                    ),
+                ),
+            ),
             stills=WorkerStills(),
-            integrity=integrity_of(directory, media, clock),
         )
 
     def wire(self, settings: Settings, directory: DataDir, stopping: threading.Event) -> Rooms:
@@ -149,7 +145,7 @@ class _Machinery:
             clock=self.clock,
             export_dir=directory.exports,
             check_ready=check_ready,
-            integrity=self.integrity,
+            integrity=integrity_of(directory, self.media, self.clock),
         )
         return build(
             parts,
@@ -226,10 +222,12 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
         machinery.media.close(CLOSE_S)
     except Failure as failure:
         log.warning("the media core did not close cleanly", reason=failure.detail)
-    machinery.integrity.stop(0.2)
     if rooms is not None:
+        if rooms.integrity is not None:
+            rooms.integrity.stop(0.2)
         rooms.storage.stop(0.3)
-    machinery.integrity.catalogue.close()
+        if rooms.integrity is not None:
+            rooms.integrity.catalogue.close()
     if server is not None:
         server.join(0.5)
     machinery.database.dispose()

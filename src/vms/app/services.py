@@ -62,6 +62,7 @@ class Rooms:
     stream: StreamService
     access: AccessService
     application: ASGIApp
+    integrity: IntegrityService | None = None
 
 
 def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relays: Relays) -> Rooms:
@@ -104,4 +105,11 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
     application = CORSMiddleware(
         application, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
     )
-    return Rooms(ingest=ingest, storage=storage, stream=stream, access=access, application=Entry(application))
+    return Rooms(
+        ingest=ingest,
+        storage=storage,
+        stream=stream,
+        access=access,
+        application=Entry(application),
+        integrity=parts.integrity,
+    )

@@ -385,6 +385,28 @@ def test_a_rebuild_makes_rows_and_indexes_anew_and_reports(site: RecordedSite) -
     assert [head.number for head in site.catalogue.heads()] == [2]
 
 
+def test_a_rebuild_chains_nothing_twice(site: RecordedSite) -> None:
+    names = [site.record(8), site.record(9)]
+    site.catalogue_now()
+    for rebuild in (True, False):
+        if rebuild:
+            site.rebuild()
+        else:
+            # Killed between forgetting the rows and making them anew.
+            site.catalogue.clear()
+            site.start()
+            site.catalogue_now()
+        row = site.catalogue.get(CAMERA, names[1])
+        assert row is not None
+        assert row.chain_number == 2
+        assert site.chain.check(CAMERA).lines == 2
+    assert row is not None
+    site.chain.removed(row.file, "space", "retention")
+    site.rebuild()
+    site.chain.removed(row.file, "space", "retention")
+    assert site.chain.check(CAMERA).lines == 3
+
+
 def test_a_file_without_a_hash_is_hashed_later_and_chained(site: RecordedSite, monkeypatch: pytest.MonkeyPatch) -> None:
     name = site.record(8)
     site.path(f"{DAY}/checksum_08.sha256").unlink()

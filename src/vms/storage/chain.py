@@ -79,13 +79,31 @@ class Chain:
             with self._lock_of(camera_id):
                 self._tail(camera_id)
                 fields = []
-                for file in sorted(theirs, key=lambda file: (file.start_us, file.name)):
-                    row = self._catalogue.get(camera_id, file.name)
-                    if row is None or (row.chain_number is None and row.removal_number is None):
-                        fields.append(sealed_fields(file, adopted=row is not None and not row.seen_open))
+                for file, adopted in self._unchained(camera_id, theirs):
+                    fields.append(sealed_fields(file, adopted=adopted))
                 self._append(camera_id, fields)
                 written += len(fields)
         return written
+
+    def _unchained(self, camera_id: str, files: Iterable[RecordedFile]) -> list[tuple[RecordedFile, bool]]:
+        """Those that the chain does not know, each with whether nobody saw it being recorded."""
+        found = []
+        for file in sorted(files, key=lambda file: (file.start_us, file.name)):
+            row = self._catalogue.get(camera_id, file.name)
+            if row is None or (row.chain_number is None and row.removal_number is None):
+                found.append((file, row is not None and not row.seen_open))
+        if not any(adopted for _, adopted in found):
+            return found
+        # Either they are new to all of us, or the catalogue has forgotten: then the chain knows.
+        known = {file.name for file, _ in found}
+        last = {
+            line.name: line
+            for _, content in self.days(camera_id)
+            for line in map(read_line, content.split(b"\n"))
+            if line is not None and line.name in known
+        }
+        self._take(last.values())
+        return [(file, adopted) for file, adopted in found if file.name not in last]
 
     def removed(self, file: RecordedFile, reason: str, by: str) -> None:
         """A file goes by rule; call it before the file is gone. Saying it again is no fault."""

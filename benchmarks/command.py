@@ -12,6 +12,7 @@ import typer
 from benchmarks import (
     archive,
     cameras,
+    events,
     exporting,
     ingest,
     instructions,
@@ -89,6 +90,16 @@ def verify_command(
 ) -> None:
     """Verifying recordings that are in memory already (warm)."""
     _publish(output, "verify", integrity.measure_verify(gigabytes, jobs))
+
+
+@bench.command("events")
+def events_command(
+    posters: Annotated[int, typer.Option(min=1, max=200)] = 32,
+    window_s: Annotated[float, typer.Option(min=1)] = 10,
+    output: Output = RESULTS,
+) -> None:
+    """Events acknowledged a second, and how long a post takes."""
+    _publish(output, f"events-{posters}", events.measure(posters, window_s))
 
 
 @bench.command("live")
@@ -194,6 +205,7 @@ def all_command(output: Output = RESULTS) -> None:
         ("seek-30-days", lambda: seeking.measure(30)),
         ("seek-30-days-20-cameras", lambda: seeking.measure(30, cameras=20)),
         ("export", exporting.measure),
+        ("events-32", events.measure),
         ("live", live.measure),
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),

@@ -79,7 +79,8 @@ def test_the_golden_chain_is_what_the_code_writes(tmp_path: Path) -> None:
     golden_chain.write(tmp_path)
     written = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     golden = golden_chain.GOLDEN
-    assert written == {path.relative_to(golden): path.read_bytes() for path in golden.rglob("*") if path.is_file()}
+    kept = [*(golden / "chain").rglob("*.jsonl"), golden / "integrity.pub.pem"]
+    assert written == {path.relative_to(golden): path.read_bytes() for path in kept}
 
 
 def test_the_golden_chain(camera: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.recorded_site import CAMERA, DAY, GOLDEN, OTHER, RecordedSite, index_of
 from vms.adapters.memory.catalogue import MemoryCatalogue
 from vms.contracts.catalogue import CheckOrder, RebuildOrder
+from vms.contracts.events import RebuildReport
 from vms.contracts.files import FileChanges
 from vms.domain.errors import Failure
 from vms.storage.chain import FILE_NAME
@@ -383,6 +384,13 @@ def test_a_rebuild_makes_rows_and_indexes_anew_and_reports(site: RecordedSite) -
     assert row is not None
     assert row.chain_number == 1
     assert [head.number for head in site.catalogue.heads()] == [2]
+
+
+def test_a_rebuild_reads_the_events_anew_and_names_what_it_cannot_read(site: RecordedSite) -> None:
+    site.service.rebuild_events_with(lambda: RebuildReport(hours=2, events=7, problems=["events_08.parquet is none"]))
+    work = site.rebuild()
+    assert (work.events_read, work.is_damaged) == (7, True)
+    assert [finding.detail for finding in work.findings] == ["events_08.parquet is none"]
 
 
 def test_a_rebuild_chains_nothing_twice(site: RecordedSite) -> None:

@@ -14,6 +14,7 @@ from vms.api.dependencies import Services
 from vms.contracts.accounts import PasswordHasher, SessionRepository, TokenSigner, UserRepository
 from vms.contracts.catalog import CameraRepository, ExportRepository
 from vms.contracts.clock import Clock
+from vms.contracts.events import EventFiles, EventRepository
 from vms.contracts.grants import GrantSigner
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.secrets import Sealer
@@ -21,6 +22,7 @@ from vms.contracts.stills import Remuxer, StillDecoder
 from vms.gateway.middleware import BodyLimit, Entry, RateLimit
 from vms.gateway.service import AccessService
 from vms.ingest.service import IngestService
+from vms.storage.events import EventService
 from vms.storage.integrity import IntegrityService
 from vms.storage.service import StorageService
 from vms.stream.ice_servers import Relays
@@ -35,6 +37,8 @@ class Parts:
 
     cameras: CameraRepository
     exports: ExportRepository
+    events: EventRepository
+    event_files: EventFiles
     users: UserRepository
     sessions: SessionRepository
     hasher: PasswordHasher
@@ -59,6 +63,7 @@ class Rooms:
 
     ingest: IngestService
     storage: StorageService
+    events: EventService
     stream: StreamService
     access: AccessService
     application: ASGIApp
@@ -68,6 +73,7 @@ class Rooms:
 def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relays: Relays) -> Rooms:
     """Wires everything; nothing is started."""
     ingest = IngestService(parts.cameras, parts.ingest, parts.sealer, parts.clock, allow_loopback=allow_loopback)
+    events = EventService(parts.event_files, parts.events, parts.clock)
     storage = StorageService(
         parts.archive,
         parts.exports,
@@ -75,8 +81,10 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
         parts.remuxer,
         parts.clock,
         export_dir=parts.export_dir,
-        chores=parts.integrity.chores() if parts.integrity is not None else (),
+        chores=[*events.chores(), *(parts.integrity.chores() if parts.integrity is not None else ())],
     )
+    if parts.integrity is not None:
+        parts.integrity.rebuild_events_with(events.rebuild_events)
     stream = StreamService(parts.live, parts.stills, parts.grants, parts.clock, relays)
     access = AccessService(
         users=parts.users,
@@ -91,6 +99,7 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
             cameras=ingest,
             archive=storage,
             live=stream,
+            events=events,
             access=access,
             clock=parts.clock,
             check_ready=parts.check_ready,
@@ -108,6 +117,7 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
     return Rooms(
         ingest=ingest,
         storage=storage,
+        events=events,
         stream=stream,
         access=access,
         application=Entry(application),

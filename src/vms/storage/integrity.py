@@ -18,6 +18,7 @@ from vms.contracts.catalogue import (
     Work,
 )
 from vms.contracts.clock import Clock
+from vms.contracts.events import RebuildReport
 from vms.domain.errors import Failure
 from vms.domain.ids import make_id
 from vms.storage.cataloguing import Cataloguing
@@ -74,6 +75,10 @@ class IntegrityService:
     def catalogue(self) -> RecordingsCatalogue:
         """The rows of all recordings."""
         return self._catalogue
+
+    def rebuild_events_with(self, rebuild: Callable[[], RebuildReport]) -> None:
+        """What a rebuild makes the cache of events anew with."""
+        self._rebuilding.rebuild_events = rebuild
 
     def chores(self) -> list[Chore]:
         """What the storage service does for it in the background."""

@@ -9,6 +9,7 @@ import structlog
 
 from vms.contracts.catalogue import Finding, RebuildOrder, RecordingsCatalogue
 from vms.contracts.clock import Clock
+from vms.contracts.events import RebuildReport
 from vms.contracts.files import FileReport
 from vms.domain.errors import Failure
 from vms.storage.cataloguing import Cataloguing
@@ -27,7 +28,7 @@ class IndexMaker(Protocol):
 class Rebuilding:
     """Rebuilds, while recording goes on. `indexes` is None where there is no media core to make them.
 
-    `rebuild_events` makes the cache of events anew from the journals and gives the events it read; while it is None
+    `rebuild_events` makes the cache of events anew from their files; while it is None
     events are not rebuilt, and `skips_events` says so.
     """
 
@@ -38,19 +39,19 @@ class Rebuilding:
         verification: Verification,
         clock: Clock,
         indexes: IndexMaker | None,
-        rebuild_events: Callable[[], int] | None = None,
+        rebuild_events: Callable[[], RebuildReport] | None = None,
     ) -> None:
         self._cataloguing = cataloguing
         self._catalogue = catalogue
         self._verification = verification
         self._clock = clock
         self._indexes = indexes
-        self._rebuild_events = rebuild_events
+        self.rebuild_events = rebuild_events
 
     @property
     def skips_events(self) -> bool:
         """Whether the cache of events is left as it is."""
-        return self._rebuild_events is None
+        return self.rebuild_events is None
 
     def run(self, order: RebuildOrder, progress: Progress) -> None:
         """Rebuilds what is ordered, then reports what the files show. Raises Failure."""
@@ -60,8 +61,11 @@ class Rebuilding:
         progress.count(files_total=rows, files_done=0 if order.indexes else rows)
         if order.indexes:
             self._rebuild_indexes(order, progress)
-        if self._rebuild_events is not None and not progress.cancelled.is_set():
-            progress.count(events_read=self._rebuild_events())
+        if self.rebuild_events is not None and not progress.cancelled.is_set():
+            report = self.rebuild_events()
+            progress.count(events_read=report.events)
+            for problem in report.problems:
+                progress.find(Finding(kind="unreadable", detail=problem))
         if not progress.cancelled.is_set():
             self._verification.inspect(progress)
 

@@ -264,6 +264,8 @@ def _report(work: dict[str, Any]) -> None:
     ]
     if work["files_skipped"]:
         counted.insert(1, f"{work['files_skipped']} skipped")
+    if work["events_read"]:
+        counted.insert(1, f"{work['events_read']} events")
     if work["indexes_rebuilt"]:
         counted.insert(1, f"{work['indexes_rebuilt']} indexes, {work['records_rebuilt']} records anew")
     print(f"{work['what']} {work['state']}: " + ", ".join(counted))

@@ -121,6 +121,7 @@ def measure_verify(gigabytes: float, jobs: int) -> list[Figure]:
                     output.write(piece)
             path.with_name(path.name.replace("video_", "index_").replace(".mp4", ".vms-idx")).write_bytes(index)
             file = file.model_copy(update={"sha256": digest.hexdigest(), "size_bytes": _FILE_BYTES})
+            catalogue.put_files([file.model_copy(update={"sealed": False})])
             catalogue.put_files([file])
             chain.sealed(file)
         verification = Verification(chain, catalogue, lambda: {"main": root}, clock)

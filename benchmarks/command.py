@@ -16,6 +16,7 @@ from benchmarks import (
     exporting,
     ingest,
     instructions,
+    integrity,
     live,
     live_viewers,
     motion,
@@ -73,6 +74,24 @@ def seek_command(
 def export_command(output: Output = RESULTS) -> None:
     """Export of an hour."""
     _publish(output, "export", exporting.measure())
+
+
+@bench.command("catalogue")
+def catalogue_command(
+    rows: Annotated[int, typer.Option(min=100, help="Files of an hour each.")] = 14_400, output: Output = RESULTS
+) -> None:
+    """Making the catalogue of recordings anew from the files and their chains."""
+    _publish(output, "catalogue", integrity.measure_catalogue(rows))
+
+
+@bench.command("verify")
+def verify_command(
+    gigabytes: Annotated[float, typer.Option(min=0.1)] = 4,
+    jobs: Annotated[int, typer.Option(min=1, max=16)] = 2,
+    output: Output = RESULTS,
+) -> None:
+    """Verifying recordings that are in memory already (warm)."""
+    _publish(output, "verify", integrity.measure_verify(gigabytes, jobs))
 
 
 @bench.command("events")

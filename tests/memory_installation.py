@@ -35,6 +35,7 @@ from vms.contracts.files import VolumeStatus
 from vms.domain.cameras import CameraStatus
 from vms.domain.errors import Failure
 from vms.domain.recordings import RecordedRange
+from vms.storage.integrity import IntegrityService
 from vms.stream.ice_servers import Relays
 
 NO_RELAYS = Relays()
@@ -63,6 +64,7 @@ class MemoryInstallation:
         requests_per_minute: int = 0,
         allow_loopback: bool = False,
         relays: Relays = NO_RELAYS,
+        integrity: IntegrityService | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.media = MemoryMedia()
@@ -105,6 +107,7 @@ class MemoryInstallation:
                 cameras_dir=directory / "cameras",
                 check_ready=self._check_ready,
                 files=self.files,
+                integrity=integrity,
             ),
             allow_loopback=allow_loopback,
             requests_per_minute=requests_per_minute,

@@ -15,6 +15,7 @@ from vms.api.routes import (
     event_push,
     events,
     exports,
+    integrity,
     live,
     media,
     not_yet,
@@ -23,6 +24,20 @@ from vms.api.routes import (
     thumbnails,
 )
 
+_ROUTES = (
+    auth,
+    cameras,
+    live,
+    media,
+    thumbnails,
+    events,
+    event_push,
+    exports,
+    storage,
+    integrity,
+    service,
+    not_yet,
+)
 _DESCRIPTION = (
     "Times are RFC 3339 with microseconds and Z. Lists are pages: {items, next_cursor}. Errors are problem documents "
     "(RFC 9457) whose type is urn:vms:problem:CODE. Unknown fields are refused with 422. Log in at /api/v1/auth/token "
@@ -42,7 +57,20 @@ def create_application(services: Services) -> FastAPI:
     )
     app.state.services = services
     problem_handlers.install(app)
-    for module in (auth, cameras, live, media, thumbnails, events, event_push, exports, storage, service, not_yet):
+    for module in (
+        auth,
+        cameras,
+        live,
+        media,
+        thumbnails,
+        events,
+        event_push,
+        exports,
+        integrity,
+        storage,
+        service,
+        not_yet,
+    ):
         app.include_router(module.router)
 
     @app.get("/docs", include_in_schema=False)

@@ -12,6 +12,7 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from vms.contracts.access import Access
+from vms.contracts.catalogue import Integrity
 from vms.contracts.clock import Clock
 from vms.contracts.events import EventLog
 from vms.contracts.grants import GrantAction
@@ -45,6 +46,7 @@ class Services:
     check_ready: Callable[[], None]
     # None: an archive whose files nobody can list.
     keeping: Keeping | None = None
+    integrity: Integrity | None = None
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
     # Who is pushed events.
     event_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(EVENT_VIEWERS))

@@ -68,6 +68,7 @@ def exposition(
     usage: StorageUsage,
     *,
     keeping: KeepingReport | None = None,
+    damaged_files: int | None = None,
 ) -> str:
     """The whole page. Labels of a camera: `camera` (identifier) and `name`."""
     each = [({"camera": camera.id, "name": camera.name}, statuses.get(camera.id, CameraStatus())) for camera in cameras]
@@ -104,6 +105,9 @@ def exposition(
     ]  # fmt: skip
     if keeping is not None:
         families += _keeping(keeping)
+    if damaged_files is not None:
+        text = "Recordings and chains that verifying found damaged."
+        families.append(("vms_storage_damaged_files", "gauge", text, [({}, damaged_files)]))
     families += _webrtc(media.webrtc or WebRtcFigures())
     lines = [line for family in families for line in _family(*family)]
     return "\n".join(lines) + "\n"

@@ -44,6 +44,7 @@ from vms.app import logging as app_logging
 from vms.app.application_server import ApplicationServer
 from vms.app.config import Http, Settings
 from vms.app.data_dir import DataDir
+from vms.app.integrity import integrity_of
 from vms.app.services import Parts, Rooms, build
 from vms.contracts.ingest import Cameras
 from vms.contracts.media import EngineSettings, FrontSettings, TlsMaterial, WebRtcSettings
@@ -164,6 +165,7 @@ class _Machinery:
             check_ready=check_ready,
             volume_limits=settings.retention.volumes,
             motion_watcher=WorkerMotion(self.media, self.clock),
+            integrity=integrity_of(directory, self.media, self.clock),
         )
         return build(
             parts,
@@ -249,7 +251,11 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
         if rooms.motion is not None:
             rooms.motion.stop()
         rooms.events.stop(0.3)
+        if rooms.integrity is not None:
+            rooms.integrity.stop(0.2)
         rooms.storage.stop(0.3)
+        if rooms.integrity is not None:
+            rooms.integrity.catalogue.close()
     if server is not None:
         server.join(0.5)
     machinery.database.dispose()

@@ -22,7 +22,6 @@ from vms.contracts.keeping import (
     GroupRepository,
     LockRepository,
     RecordingHistory,
-    RemovalJournal,
 )
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.motion import MotionWatcher
@@ -39,6 +38,7 @@ from vms.ingest.service import IngestService
 from vms.storage.chores import Chore
 from vms.storage.events import EventService
 from vms.storage.happenings import happenings_of
+from vms.storage.integrity import IntegrityService
 from vms.storage.keeper import Keeper
 from vms.storage.locks import LockService
 from vms.storage.motion import PERIOD_S as MOTION_PERIOD_S
@@ -90,8 +90,8 @@ class Parts:
     volume_limits: Mapping[str, Limits] = field(default_factory=dict)
     # None: the server looks for no motion itself.
     motion_watcher: MotionWatcher | None = None
-    # Where it is written down, before, that a file goes by rule.
-    journal: RemovalJournal | None = None
+    # None: an archive whose files nobody can list.
+    integrity: IntegrityService | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ class Rooms:
     stream: StreamService
     access: AccessService
     application: ASGIApp
+    integrity: IntegrityService | None = None
 
 
 def build(
@@ -144,6 +145,8 @@ def build(
         Chore("recording plans", PLAN_S, lambda _: _replan(ingest)),
         Chore("thumbnails", THUMBNAILS_PERIOD_S, thumbnails.run),
     ]
+    if parts.integrity is not None:
+        chores += parts.integrity.chores()
     if keeper is not None:
         chores.append(Chore("keeper", KEEP_S, keeper.turn))
     if motion is not None:
@@ -157,6 +160,8 @@ def build(
         export_dir=parts.export_dir,
         chores=chores,
     )
+    if parts.integrity is not None:
+        parts.integrity.rebuild_events_with(events.rebuild_events)
     stream = StreamService(parts.live, parts.stills, parts.grants, parts.clock, relays)
     access = AccessService(
         users=parts.users,
@@ -179,6 +184,7 @@ def build(
             clock=parts.clock,
             keeping=keeper,
             check_ready=parts.check_ready,
+            integrity=parts.integrity,
         )
     )
     application = BodyLimit(application)
@@ -199,6 +205,7 @@ def build(
         stream=stream,
         access=access,
         application=Entry(application),
+        integrity=parts.integrity,
     )
 
 
@@ -239,7 +246,7 @@ def _keeper(parts: Parts, events: EventLog) -> Keeper | None:
         parts.clock,
         happenings=happenings_of(events),
         volume_limits=parts.volume_limits,
-        journal=parts.journal,
+        journal=parts.integrity.journal if parts.integrity is not None else None,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from vms.contracts.files import RecordedFile
 from vms.domain.recording_policy import Wanted
 from vms.domain.retention import CameraGroup, EvidenceLock, FormerCamera
 
@@ -132,12 +131,4 @@ class FormerCameraRepository(Protocol):
 
     def remove(self, camera_id: str) -> None:
         """Does nothing when it is not there."""
-        ...
-
-
-class RemovalJournal(Protocol):
-    """Who writes down that files go by rule."""
-
-    def on_removed(self, file: RecordedFile, reason: str, by: str) -> None:
-        """Called before a file is removed; when it raises Failure, the file stays. Saying it twice is no fault."""
         ...

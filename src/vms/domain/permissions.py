@@ -24,6 +24,7 @@ class Permission(StrEnum):
     WRITE_EVENTS = "events:write"
     EDIT_USERS = "users:edit"
     READ_METRICS = "metrics:read"
+    MAINTAIN_STORAGE = "storage:maintain"
 
 
 class Role(StrEnum):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import structlog
 
 from vms.contracts.catalog import CameraRepository
+from vms.contracts.catalogue import FileJournal
 from vms.contracts.clock import Clock
 from vms.contracts.files import ArchiveFiles, RecordedFile, VolumeStatus
 from vms.contracts.keeping import (
@@ -18,7 +19,6 @@ from vms.contracts.keeping import (
     ManualRecording,
     RecordingHistory,
     RecordingSpan,
-    RemovalJournal,
 )
 from vms.contracts.storage import CameraReport, KeepingReport, Removed, VolumeReport
 from vms.domain.errors import Failure
@@ -69,7 +69,7 @@ class Keeper:
         *,
         happenings: Happenings = nothing_happens,
         volume_limits: Mapping[str, Limits] | None = None,
-        journal: RemovalJournal | None = None,
+        journal: FileJournal | None = None,
     ) -> None:
         self._files = files
         self._cameras = cameras

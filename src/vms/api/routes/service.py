@@ -42,7 +42,10 @@ def prometheus_metrics(part: ServicesOf, request: Request, token: BearerToken) -
         cameras.extend(page)
         after = page[-1].id
     report = part.keeping.report() if part.keeping is not None else None
-    text = metrics.exposition(cameras, part.cameras.statuses(), part.archive.usage(), keeping=report)
+    damaged = part.integrity.damaged_files() if part.integrity is not None else None
+    text = metrics.exposition(
+        cameras, part.cameras.statuses(), part.archive.usage(), keeping=report, damaged_files=damaged
+    )
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from vms.adapters.memory.accounts import ManualClock
-from vms.contracts.events import EventChange, EventMark, EventPosition, EventQuery, RebuildReport
+from vms.contracts.events import EventChange, EventPosition, EventQuery, RebuildReport
 from vms.contracts.motion import MotionFigures, MotionListener
 from vms.domain.errors import Failure
-from vms.domain.events import Event, EventAmendment, check_event
+from vms.domain.events import Event, EventAmendment, EventMark, check_event
 from vms.domain.motion import Box, MotionEnded, MotionSettings, MotionStarted
 from vms.storage.motion import LEFT_OPEN_US, MotionService
 

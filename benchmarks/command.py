@@ -16,12 +16,15 @@ from benchmarks import (
     exporting,
     ingest,
     instructions,
+    integrity,
     live,
     live_viewers,
+    motion,
     repair,
     report,
     seam,
     seeking,
+    thumbnails,
     torture,
 )
 
@@ -80,6 +83,24 @@ def export_command(output: Output = RESULTS) -> None:
     _publish(output, "export", exporting.measure())
 
 
+@bench.command("catalogue")
+def catalogue_command(
+    rows: Annotated[int, typer.Option(min=100, help="Files of an hour each.")] = 14_400, output: Output = RESULTS
+) -> None:
+    """Making the catalogue of recordings anew from the files and their chains."""
+    _publish(output, "catalogue", integrity.measure_catalogue(rows))
+
+
+@bench.command("verify")
+def verify_command(
+    gigabytes: Annotated[float, typer.Option(min=0.1)] = 4,
+    jobs: Annotated[int, typer.Option(min=1, max=16)] = 2,
+    output: Output = RESULTS,
+) -> None:
+    """Verifying recordings that are in memory already (warm)."""
+    _publish(output, "verify", integrity.measure_verify(gigabytes, jobs))
+
+
 @bench.command("events")
 def events_command(
     posters: Annotated[int, typer.Option(min=1, max=200)] = 32,
@@ -130,6 +151,20 @@ def live_command(
         client_core=client_core,
     )
     _publish(output, f"live-{protocol}-{viewers}", live_viewers.measure(load))
+
+
+@bench.command("motion")
+def motion_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=64)] = 8, output: Output = RESULTS
+) -> None:
+    """What looking for motion costs a camera."""
+    _publish(output, "motion", motion.measure(count))
+
+
+@bench.command("thumbnails")
+def thumbnails_command(output: Output = RESULTS) -> None:
+    """What stills for scrubbing cost a camera."""
+    _publish(output, "thumbnails", thumbnails.measure())
 
 
 @bench.command("kills")
@@ -198,6 +233,8 @@ def all_command(output: Output = RESULTS) -> None:
         ("live", live.measure),
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),
+        ("motion", motion.measure),
+        ("thumbnails", thumbnails.measure),
         ("kills", lambda: torture.kills(50, servers=1)),
         ("repair", repair.measure),
     ]

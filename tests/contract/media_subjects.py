@@ -17,6 +17,7 @@ from vms.adapters.memory.media import MemoryMedia
 from vms.contracts.files import ArchiveFiles, RecordedFile, VolumeStatus
 from vms.contracts.media import EngineSettings, MediaArchive, MediaIngest, MediaLive, WebRtcSettings
 from vms.contracts.playback import MediaPlayback
+from vms.domain.errors import Failure
 from vms.domain.ids import make_id
 from vms.domain.recordings import RecordedRange
 
@@ -75,9 +76,11 @@ def _engine(directory: Path) -> Iterator[Subject]:
     make_sparse_archive(str(directory), CAMERA, START_US, END_US)
     settings = EngineSettings(allow_local_cameras=True, webrtc=WebRtcSettings(udp_port=0))
     media = MediaEngine(directory, settings)
-    # The engine offers its files when it has all of the contract.
-    offered: object = media
-    files = offered if isinstance(offered, ArchiveFiles) else None
+    files: ArchiveFiles | None = media
+    try:
+        media.volumes()
+    except Failure:
+        files = None  # Not available yet.
     try:
         yield Subject(media, media, media, media, files)
     finally:

@@ -169,8 +169,8 @@ def test_security_that_is_not_there_is_not_pretended(monkeypatch: pytest.MonkeyP
 
 
 def test_other_wishes_are_named() -> None:
-    settings = load(None, recording={"thumbnails": True, "checksums": False}, ai={"enabled": True})
-    assert settings.not_available_yet() == ["recording.thumbnails", "ai.enabled"]
+    settings = load(None, recording={"thumbnails": True, "checksums": True}, ai={"enabled": True})
+    assert settings.not_available_yet() == ["recording.checksums", "ai.enabled"]
 
 
 def test_an_empty_password_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,3 +200,13 @@ def test_beyond_this_machine_there_is_tls(host: str, tls: str, expected: bool) -
 def test_nothing_of_one_load_stays_for_the_next(tmp_path: Path) -> None:
     load(_file(tmp_path, "[http]\nport = 5\n"))
     assert Settings().http.port == 8080
+
+
+def test_limits_of_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMS_RETENTION__VOLUMES", '{"main": {"days": 30}, "slow": {"max_bytes": 5}}')
+    limits = load(None).retention.volumes
+    assert (limits["main"].days, limits["slow"].max_bytes) == (30, 5)
+    for wrong in ('{"main": {"days": 0}}', '{"main": {"weeks": 1}}', '{"../x": {"days": 1}}', "[]"):
+        monkeypatch.setenv("VMS_RETENTION__VOLUMES", wrong)
+        with pytest.raises(Failure, match="retention"):
+            load(None)

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from vms.domain import retention as retention_limits
 from vms.domain.errors import Failure
 
+VOLUME_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
@@ -172,12 +174,19 @@ class Cameras(_Section):
 
 
 class Recording(_Section):
-    """The recorder. Thumbnails and checksums are not available yet."""
+    """The recorder. Checksums are not available yet."""
 
     fragment_ms: Annotated[int, Field(ge=100, le=10_000)] = 500
     sync_ms: Annotated[int, Field(ge=100, le=60_000)] = 1000
-    thumbnails: bool | None = None
+    # Stills for scrubbing, beside the recordings.
+    thumbnails: bool = True
     checksums: bool | None = None
+
+
+class Retention(_Section):
+    """Limits of whole volumes, by their names; those of cameras and groups are set where these are."""
+
+    volumes: dict[Annotated[str, Field(pattern=VOLUME_NAME)], retention_limits.Limits] = {}
 
 
 class Ai(_Section):
@@ -217,6 +226,7 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
     cameras: Cameras = Cameras()
     recording: Recording = Recording()
+    retention: Retention = Retention()
     ai: Ai = Ai()
     media: Media = Media()
     log: Log = Log()
@@ -235,7 +245,6 @@ class Settings(BaseSettings):
     def not_available_yet(self) -> list[str]:
         """The keys that ask for what is not built yet."""
         asked = {
-            "recording.thumbnails": self.recording.thumbnails,
             "recording.checksums": self.recording.checksums,
             "ai.enabled": self.ai.enabled,
         }

@@ -11,7 +11,16 @@ from vms.adapters.audio import OPUS_WORKER
 from vms.adapters.sealing import load_token
 from vms.app.config import Settings
 from vms.app.config import Storage as StorageSection
-from vms.contracts.media import EngineSettings, MediaArchive, MediaFront, MediaIngest, MediaLive, WebRtcSettings
+from vms.contracts.files import ArchiveFiles
+from vms.contracts.media import (
+    EngineSettings,
+    MediaArchive,
+    MediaFront,
+    MediaIngest,
+    MediaLive,
+    MediaTap,
+    WebRtcSettings,
+)
 from vms.contracts.playback import MediaPlayback
 from vms.domain.errors import Failure
 from vms.ingest.service import IngestService
@@ -31,6 +40,9 @@ class MediaParts(Protocol):
     live: MediaLive
     playback: MediaPlayback
     front: MediaFront
+    # None: pictures are looked at, and files kept, where the archive is.
+    tap: MediaTap | None
+    files: ArchiveFiles | None
 
     def start(self, cameras: IngestService) -> None:
         """Connects the cameras, now or as soon as that can be done."""
@@ -69,6 +81,8 @@ class LocalMedia:
         self.live: MediaLive = engine
         self.playback: MediaPlayback = engine
         self.front: MediaFront = engine
+        self.tap: MediaTap | None = engine
+        self.files: ArchiveFiles | None = engine
 
     def start(self, cameras: IngestService) -> None:
         log.info("archive opened", **self.archive.repair_report().model_dump())
@@ -94,6 +108,8 @@ class RemoteMedia:
         self.archive: MediaArchive = self._node.archive
         self.live: MediaLive = self._node.live
         self.playback: MediaPlayback = self._node.playback
+        self.tap: MediaTap | None = None
+        self.files: ArchiveFiles | None = None
 
     def start(self, cameras: IngestService) -> None:
         self._node.start(cameras.reconnect)

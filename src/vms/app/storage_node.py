@@ -67,7 +67,8 @@ def _run_in(settings: Settings, directory: DataDir, as_json: bool, stopping: thr
         ingest = RememberedIngest(media, sealer, directory.path / "cameras")
         cameras = ingest.start()
         server = StorageServer(
-            Served(ingest=ingest, archive=media, live=media, playback=media, export_dir=export_dir), address
+            Served(ingest=ingest, archive=media, live=media, playback=media, export_dir=export_dir, files=media),
+            address,
         )
         port = server.start()
         shown = f"[{address.host}]" if ":" in address.host else address.host

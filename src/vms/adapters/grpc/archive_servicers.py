@@ -46,6 +46,16 @@ class ArchiveServicer(archive_pb2_grpc.MediaArchiveServicer):
         )
         return fill(picture_pb2.Picture(), picture)
 
+    async def GetKeyPictureAt(
+        self, request: archive_pb2.GetPictureAtRequest, context: Context
+    ) -> picture_pb2.Picture:
+        picture = await answer(
+            context,
+            self._threads,
+            lambda: self._archive.key_picture_at(request.camera_id, request.at_us, request.stream),
+        )
+        return fill(picture_pb2.Picture(), picture)
+
     async def StartExport(
         self, request: archive_pb2.StartExportRequest, context: Context
     ) -> archive_pb2.StartExportReply:

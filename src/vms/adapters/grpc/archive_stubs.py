@@ -46,6 +46,10 @@ class NodeArchive:
         request = archive_pb2.GetPictureAtRequest(camera_id=camera_id, at_us=at_us, stream=stream)
         return read(self._connection.call(self._stub.GetPictureAt, request), Picture)
 
+    def key_picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        request = archive_pb2.GetPictureAtRequest(camera_id=camera_id, at_us=at_us, stream=stream)
+        return read(self._connection.call(self._stub.GetKeyPictureAt, request), Picture)
+
     def export_start(self, export_id: str, order: ExportOrder) -> None:
         request = fill(archive_pb2.StartExportRequest(export_id=export_id), order)
         self._connection.call(self._stub.StartExport, request, within_s=60.0)

@@ -45,6 +45,11 @@ class MediaArchiveStub:
                 request_serializer=vms_dot_v1_dot_archive__pb2.GetPictureAtRequest.SerializeToString,
                 response_deserializer=vms_dot_v1_dot_picture__pb2.Picture.FromString,
                 _registered_method=True)
+        self.GetKeyPictureAt = channel.unary_unary(
+                '/vms.v1.MediaArchive/GetKeyPictureAt',
+                request_serializer=vms_dot_v1_dot_archive__pb2.GetPictureAtRequest.SerializeToString,
+                response_deserializer=vms_dot_v1_dot_picture__pb2.Picture.FromString,
+                _registered_method=True)
         self.StartExport = channel.unary_unary(
                 '/vms.v1.MediaArchive/StartExport',
                 request_serializer=vms_dot_v1_dot_archive__pb2.StartExportRequest.SerializeToString,
@@ -94,6 +99,13 @@ class MediaArchiveServicer:
 
     def GetPictureAt(self, request, context):
         """NOT_FOUND when nothing is recorded there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetKeyPictureAt(self, request, context):
+        """The newest key frame not after the instant, as a picture of one unit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +166,11 @@ def add_MediaArchiveServicer_to_server(servicer, server):
             ),
             'GetPictureAt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPictureAt,
+                    request_deserializer=vms_dot_v1_dot_archive__pb2.GetPictureAtRequest.FromString,
+                    response_serializer=vms_dot_v1_dot_picture__pb2.Picture.SerializeToString,
+            ),
+            'GetKeyPictureAt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetKeyPictureAt,
                     request_deserializer=vms_dot_v1_dot_archive__pb2.GetPictureAtRequest.FromString,
                     response_serializer=vms_dot_v1_dot_picture__pb2.Picture.SerializeToString,
             ),
@@ -245,6 +262,33 @@ class MediaArchive:
             request,
             target,
             '/vms.v1.MediaArchive/GetPictureAt',
+            vms_dot_v1_dot_archive__pb2.GetPictureAtRequest.SerializeToString,
+            vms_dot_v1_dot_picture__pb2.Picture.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetKeyPictureAt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/vms.v1.MediaArchive/GetKeyPictureAt',
             vms_dot_v1_dot_archive__pb2.GetPictureAtRequest.SerializeToString,
             vms_dot_v1_dot_picture__pb2.Picture.FromString,
             options,

@@ -36,6 +36,8 @@ class MediaArchiveStub:
     """Empty when nothing is recorded."""
     GetPictureAt: _grpc.UnaryUnaryMultiCallable[_archive_pb2.GetPictureAtRequest, _picture_pb2.Picture]
     """NOT_FOUND when nothing is recorded there."""
+    GetKeyPictureAt: _grpc.UnaryUnaryMultiCallable[_archive_pb2.GetPictureAtRequest, _picture_pb2.Picture]
+    """The newest key frame not after the instant, as a picture of one unit."""
     StartExport: _grpc.UnaryUnaryMultiCallable[_archive_pb2.StartExportRequest, _archive_pb2.StartExportReply]
     """Begins an export in a directory of the node's own. NOT_FOUND when nothing is recorded in the span."""
     GetExportProgress: _grpc.UnaryUnaryMultiCallable[_archive_pb2.GetExportProgressRequest, _archive_pb2.ExportProgress]
@@ -54,6 +56,8 @@ class MediaArchiveAsyncStub(MediaArchiveStub):
     """Empty when nothing is recorded."""
     GetPictureAt: _aio.UnaryUnaryMultiCallable[_archive_pb2.GetPictureAtRequest, _picture_pb2.Picture]  # type: ignore[assignment]
     """NOT_FOUND when nothing is recorded there."""
+    GetKeyPictureAt: _aio.UnaryUnaryMultiCallable[_archive_pb2.GetPictureAtRequest, _picture_pb2.Picture]  # type: ignore[assignment]
+    """The newest key frame not after the instant, as a picture of one unit."""
     StartExport: _aio.UnaryUnaryMultiCallable[_archive_pb2.StartExportRequest, _archive_pb2.StartExportReply]  # type: ignore[assignment]
     """Begins an export in a directory of the node's own. NOT_FOUND when nothing is recorded in the span."""
     GetExportProgress: _aio.UnaryUnaryMultiCallable[_archive_pb2.GetExportProgressRequest, _archive_pb2.ExportProgress]  # type: ignore[assignment]
@@ -81,6 +85,14 @@ class MediaArchiveServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_picture_pb2.Picture, _abc.Awaitable[_picture_pb2.Picture]]:
         """NOT_FOUND when nothing is recorded there."""
+
+    @_abc_1.abstractmethod
+    def GetKeyPictureAt(
+        self,
+        request: _archive_pb2.GetPictureAtRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_picture_pb2.Picture, _abc.Awaitable[_picture_pb2.Picture]]:
+        """The newest key frame not after the instant, as a picture of one unit."""
 
     @_abc_1.abstractmethod
     def StartExport(

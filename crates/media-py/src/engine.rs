@@ -227,6 +227,21 @@ impl Engine {
         .map_err(raise)
     }
 
+    fn file_changes(&self, py: Python<'_>, after_revision: u64) -> PyResult<String> {
+        py.detach(|| document(&self.archive.file_changes(after_revision)))
+            .map_err(raise)
+    }
+
+    fn remove_file(&self, py: Python<'_>, camera_id: &str, name: &str) -> PyResult<u64> {
+        py.detach(|| self.archive.remove_file(camera_id, name)).map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, name, max_bytes_per_s = None))]
+    fn hash_file(&self, py: Python<'_>, camera_id: &str, name: &str, max_bytes_per_s: Option<u64>) -> PyResult<String> {
+        py.detach(|| self.archive.hash_file(camera_id, name, max_bytes_per_s))
+            .map_err(raise)
+    }
+
     fn export_cancel(&self, py: Python<'_>, export_id: &str) -> PyResult<()> {
         py.detach(|| self.archive.export_cancel(export_id)).map_err(raise)
     }

@@ -1,6 +1,7 @@
 //! What the archive holds, in memory: per camera and stream the files in order of their first instant. The files are
 //! the truth; this is read from their indexes at start-up and kept current by the recorder.
 
+use super::changes::Changes;
 use media_core::index::Gap;
 use media_core::recording::file_name::FileSlot;
 use parking_lot::RwLock;
@@ -23,6 +24,12 @@ pub(crate) struct FileState {
     pub sealed: bool,
     /// Closed by start-up repair: why recording ended is not known.
     pub repaired: bool,
+    /// A recorder writes it.
+    pub recording: bool,
+    /// It is no longer part of the archive.
+    pub removed: bool,
+    /// SHA-256 of the whole `.mp4`, from its checksum file or as it was written.
+    pub sha256: Option<[u8; 32]>,
 }
 
 /// One `.mp4` and its index.
@@ -70,14 +77,36 @@ pub(crate) struct StreamFiles {
     pub directory: PathBuf,
     /// By `start_us`.
     files: RwLock<Vec<Arc<FileEntry>>>,
+    changes: Arc<Changes>,
 }
 
 impl StreamFiles {
     /// Adds a file at its place.
-    pub fn insert(&self, entry: Arc<FileEntry>) {
-        let mut files = self.files.write();
-        let place = files.partition_point(|f| f.start_us <= entry.start_us);
-        files.insert(place, entry);
+    pub fn insert(self: &Arc<Self>, entry: Arc<FileEntry>) {
+        {
+            let mut files = self.files.write();
+            let place = files.partition_point(|f| f.start_us <= entry.start_us);
+            files.insert(place, entry.clone());
+        }
+        self.changed(&entry);
+    }
+
+    /// Tells those who follow the changes that a file's state is another now.
+    pub fn changed(self: &Arc<Self>, entry: &Arc<FileEntry>) {
+        self.changes.note(self, entry);
+    }
+
+    /// Takes a file out; false when it is out already.
+    pub fn remove(&self, entry: &Arc<FileEntry>) -> bool {
+        {
+            let mut files = self.files.write();
+            let Some(place) = files.iter().position(|f| Arc::ptr_eq(f, entry)) else {
+                return false;
+            };
+            files.remove(place);
+        }
+        self.changes.note_removed(self, entry);
+        true
     }
 
     /// The files that may hold something of `start_us..end_us`, and one file more on either side, in order.
@@ -115,6 +144,13 @@ impl StreamFiles {
             .join(slot.video_name(&self.name.stream))
     }
 
+    /// The path of a file's checksum.
+    pub fn checksum_path(&self, slot: FileSlot) -> PathBuf {
+        self.directory
+            .join(slot.directory())
+            .join(slot.checksum_name(&self.name.stream))
+    }
+
     /// The path of a file's index.
     pub fn index_path(&self, slot: FileSlot) -> PathBuf {
         self.directory
@@ -127,15 +163,22 @@ impl StreamFiles {
 pub(crate) struct Catalogue {
     cameras_directory: PathBuf,
     streams: RwLock<BTreeMap<StreamName, Arc<StreamFiles>>>,
+    changes: Arc<Changes>,
 }
 
 impl Catalogue {
-    /// An empty catalogue of `{storage}/cameras`.
-    pub fn new(storage: &Path) -> Self {
+    /// An empty catalogue of `{storage}/cameras`, opened at `now_us`.
+    pub fn new(storage: &Path, now_us: i64) -> Self {
         Self {
             cameras_directory: storage.join("cameras"),
             streams: RwLock::default(),
+            changes: Arc::new(Changes::since(now_us)),
         }
+    }
+
+    /// What became of the files.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     pub fn cameras_directory(&self) -> &Path {
@@ -153,6 +196,7 @@ impl Catalogue {
                 name: name.clone(),
                 directory: self.cameras_directory.join(&name.camera_id),
                 files: RwLock::default(),
+                changes: self.changes.clone(),
             })
         };
         streams.entry(name.clone()).or_insert_with(fresh).clone()

@@ -3,17 +3,22 @@
 //! `Recorder`s put fragments in; the timeline, playback, pictures and exports read what is durable.
 
 mod catalogue;
+mod changes;
+mod checksum;
 mod disk;
 mod exports;
 mod hls;
 mod lane;
+mod listing;
 mod lock;
 mod open_file;
+mod pace;
 mod picture;
 mod plan;
 mod playback;
 mod reader;
 mod recorder;
+mod removal;
 mod sparse;
 mod start;
 mod timeline;
@@ -21,9 +26,11 @@ mod walk;
 mod writer;
 mod zip;
 
+pub use changes::RemovedFile;
 pub use disk::DiskSpace;
 pub use exports::{ExportFormat, ExportProgress, ExportRequest, ExportState, ExportedFile};
 pub use lane::{RecorderCounters, RecordingState};
+pub use listing::{FileChanges, RecordedFile};
 pub use picture::Picture;
 pub use playback::Playback;
 pub use recorder::Recorder;
@@ -45,6 +52,7 @@ use parking_lot::Mutex;
 use reader::Reader;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use writer::Writer;
 
@@ -80,6 +88,10 @@ pub struct Archive {
     exports: Exports,
     recorders: Mutex<HashMap<StreamName, Weak<Recorder>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    /// Held while what lies on the disk beside a closed file is changed.
+    removals: Mutex<()>,
+    /// `close` was called: long reading of whole files ends.
+    closing: AtomicBool,
     _lock: Lock,
 }
 
@@ -91,7 +103,7 @@ impl Archive {
         let cameras = storage.join("cameras");
         std::fs::create_dir_all(&cameras).map_err(|e| disk::storage_error(&e, cameras.display()))?;
         let lock = Lock::take(storage)?;
-        let catalogue = Arc::new(Catalogue::new(storage));
+        let catalogue = Arc::new(Catalogue::new(storage, clock.utc_us()));
         let mut report = start::fill(&catalogue)?;
         report.duration_us = clock.monotonic_us().saturating_sub(began_us);
         let writer = Writer::new(clock.clone(), options.sync_ms, options.queue_max_bytes);
@@ -113,6 +125,8 @@ impl Archive {
             exports: Exports::default(),
             recorders: Mutex::default(),
             threads: Mutex::new(threads),
+            removals: Mutex::default(),
+            closing: AtomicBool::new(false),
             _lock: lock,
         };
         Ok((Arc::new(archive), report))
@@ -167,6 +181,7 @@ impl Archive {
 
     /// Stops every recorder, seals every file and ends the threads. The archive can still be read. May block.
     pub fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
         self.exports.close();
         let recorders: Vec<_> = self.recorders.lock().drain().filter_map(|(_, r)| r.upgrade()).collect();
         for recorder in recorders {

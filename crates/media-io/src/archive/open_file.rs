@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// Most files of one stream in one hour.
 const MAX_FILES_PER_HOUR: u32 = 9_999;
 
+/// How often the day's directory is made again when it goes while a file is made in it.
+const MAX_ATTEMPTS: u32 = 3;
+
 /// The index itself is made durable this often, µs; what it lacks after a power cut is rebuilt from the `.mp4`.
 const INDEX_SYNC_US: u64 = 10_000_000;
 
@@ -99,9 +102,15 @@ impl OpenFile {
         let mut slot = FileSlot::of(new.start_us);
         let directory = stream.directory.join(slot.directory());
         make_directory(&directory)?;
+        let mut attempts = 0;
         let (mp4, index) = loop {
             match create_pair(stream, slot) {
                 Ok(files) => break files,
+                // The day was empty, and went between the two steps.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && attempts < MAX_ATTEMPTS => {
+                    attempts += 1;
+                    make_directory(&directory)?;
+                }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && slot.number < MAX_FILES_PER_HOUR => {
                     slot.number += 1
                 }
@@ -117,6 +126,7 @@ impl OpenFile {
         let state = FileState {
             end_us: new.start_us,
             size_bytes: head.len() as u64,
+            recording: true,
             ..FileState::default()
         };
         Ok(Self {
@@ -320,6 +330,7 @@ impl OpenFile {
             state.records = durable.records;
             state.size_bytes = durable.size_bytes;
             state.sealed = sealed;
+            state.recording = !sealed;
             let known = state
                 .gaps
                 .len()
@@ -334,6 +345,8 @@ impl OpenFile {
         if !durable.in_catalogue {
             durable.in_catalogue = true;
             self.stream.insert(self.entry.clone());
+        } else if sealed {
+            self.stream.changed(&self.entry);
         }
     }
 
@@ -378,6 +391,13 @@ impl OpenFile {
             "file closed"
         );
         Ok(())
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        // One that could not be sealed is nobody's now: the next start repairs it, unless it is removed before.
+        self.entry.state.write().recording = false;
     }
 }
 

@@ -108,9 +108,18 @@ impl Reader {
         Ok(read)
     }
 
+    /// Lets go of a file that was removed or replaced; whoever reads it goes on.
+    pub fn forget(&self, entry: &Arc<FileEntry>) {
+        self.kept.lock().retain(|f| !Arc::ptr_eq(&f.entry, entry));
+    }
+
     fn keep(&self, file: &Arc<ReadFile>) {
         let mut kept = self.kept.lock();
         kept.retain(|f| !Arc::ptr_eq(&f.entry, &file.entry));
+        // Removed while it was being opened: kept at hand it would keep its room on the disk.
+        if file.entry.state.read().removed {
+            return;
+        }
         kept.insert(0, file.clone());
         kept.truncate(KEPT_FILES);
     }

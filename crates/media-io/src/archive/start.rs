@@ -2,11 +2,12 @@
 //! index's header and tail are read.
 
 use super::catalogue::{Catalogue, FileEntry, FileState, StreamName};
+use super::checksum;
 use super::disk::{read_exactly, read_up_to, storage_error, sync_directory};
 use media_core::fmp4::{Init, read_init};
 use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
 use media_core::recording::file_name::{
-    FileSlot, check_camera_id, parse_day_directory, parse_index_name, parse_video_name,
+    FileSlot, check_camera_id, parse_checksum_name, parse_day_directory, parse_index_name, parse_video_name,
 };
 use media_core::recording::repair::{Repaired, SealedTail, read_sealed_tail, repair};
 use media_core::{Error, ErrorKind, Result};
@@ -130,17 +131,23 @@ fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairRep
 fn day_of(catalogue: &Catalogue, directory: &Path, camera_id: &str, day: i64, report: &mut RepairReport) -> Result<()> {
     let mut indexes = Vec::new();
     let mut videos = HashSet::new();
-    for (path, name) in entries(directory)? {
-        if let Some((slot, stream)) = parse_video_name(day, &name) {
+    let entries = entries(directory)?;
+    let checksums: HashSet<_> = entries
+        .iter()
+        .filter_map(|(_, name)| parse_checksum_name(day, name))
+        .collect();
+    for (path, name) in &entries {
+        if let Some((slot, stream)) = parse_video_name(day, name) {
             videos.insert((slot, stream.to_owned()));
             report.files_checked += 1;
-            if let Err(e) = file(catalogue, camera_id, stream, slot, report) {
-                report.problem(&path, e);
+            let has_checksum = checksums.contains(&(slot, stream));
+            if let Err(e) = file(catalogue, camera_id, stream, slot, has_checksum, report) {
+                report.problem(path, e);
             }
-        } else if let Some((slot, stream)) = parse_index_name(day, &name) {
+        } else if let Some((slot, stream)) = parse_index_name(day, name) {
             indexes.push((path, (slot, stream.to_owned())));
-        } else if !is_companion(&name) {
-            report.problem(&path, "does not belong to the archive and was left alone");
+        } else if !is_companion(name) {
+            report.problem(path, "does not belong to the archive and was left alone");
         }
     }
     for (path, key) in indexes.iter().filter(|(_, key)| !videos.contains(key)) {
@@ -156,7 +163,14 @@ fn is_companion(name: &str) -> bool {
         .any(|prefix| name.starts_with(prefix))
 }
 
-fn file(catalogue: &Catalogue, camera_id: &str, stream: &str, slot: FileSlot, report: &mut RepairReport) -> Result<()> {
+fn file(
+    catalogue: &Catalogue,
+    camera_id: &str,
+    stream: &str,
+    slot: FileSlot,
+    has_checksum: bool,
+    report: &mut RepairReport,
+) -> Result<()> {
     let name = StreamName::new(camera_id, stream);
     let directory = catalogue.cameras_directory().join(camera_id).join(slot.directory());
     let (video_path, index_path) = (
@@ -178,8 +192,8 @@ fn file(catalogue: &Catalogue, camera_id: &str, stream: &str, slot: FileSlot, re
                 records,
                 size_bytes: video_size,
                 sealed: true,
-                repaired: false,
                 gaps: tail.gaps,
+                ..FileState::default()
             }),
         },
         None => match repair_file(&video_path, &index_path, index, video_size, report)? {
@@ -191,7 +205,12 @@ fn file(catalogue: &Catalogue, camera_id: &str, stream: &str, slot: FileSlot, re
             None => return Ok(()),
         },
     };
-    catalogue.stream(&name).insert(Arc::new(entry));
+    let stream = catalogue.stream(&name);
+    if has_checksum {
+        let path = stream.checksum_path(slot);
+        entry.state.write().sha256 = checksum::read(&path, &slot.video_name(&name.stream));
+    }
+    stream.insert(Arc::new(entry));
     Ok(())
 }
 
@@ -270,6 +289,7 @@ fn repair_file(
         size_bytes: repaired.file_size_bytes,
         sealed: true,
         repaired: true,
+        ..FileState::default()
     };
     match write_back(&video, index_path, &index_bytes, &repaired) {
         Ok(()) => {

@@ -7,6 +7,7 @@ mod camera_dump;
 mod disk;
 mod exports;
 mod feed;
+mod files;
 mod golden;
 mod hls;
 mod killed;

@@ -52,6 +52,19 @@ class Engine:
     def timeline(self, camera_id: str, start_us: int, end_us: int) -> str:
         """{"ranges":[{"start_us","end_us","stream"}],"gaps":[{"start_us","end_us","cause"}]}"""
 
+    def file_changes(self, after_revision: int) -> str:
+        """{"revision":int,"whole":bool,"files":[{"camera_id","stream","name","volume","start_us","end_us","size_bytes",
+        "sealed":bool,"sha256":hex|null,"object_key":str|null}],"removed":[{"camera_id","name"}]}: what became of the
+        files after a revision, in order; 0, and a revision that is too old, get all there is (whole)."""
+
+    def remove_file(self, camera_id: str, name: str) -> int:
+        """Removes "2026-11-23/video_10.mp4", its index and its checksum; the bytes freed. not_found; conflict while it
+        is being recorded."""
+
+    def hash_file(self, camera_id: str, name: str, max_bytes_per_s: int | None = None) -> str:
+        """The SHA-256 of the .mp4 in hexadecimal; a sealed file without a checksum file gets one. not_found;
+        unavailable when the engine is closed meanwhile."""
+
     def picture_at(self, camera_id: str, at_us: int, stream: str = "main") -> Picture:
         """not_found when nothing is recorded there."""
 

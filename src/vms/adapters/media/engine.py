@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from vms_media import Engine
 
 from vms.adapters.media.failures import translated
+from vms.adapters.media.files import MediaFiles
 from vms.contracts.media import (
     CameraSource,
     EngineSettings,
@@ -26,8 +27,8 @@ from vms.domain.recordings import Timeline
 _STATUSES = TypeAdapter(dict[str, CameraStatus])
 
 
-class MediaEngine:
-    """Satisfies the four Protocols of `vms.contracts.media`.
+class MediaEngine(MediaFiles):
+    """Satisfies the four Protocols of `vms.contracts.media` and, as `MediaFiles`, `vms.contracts.files.ArchiveFiles`.
 
     Making one takes the archive's lock; raises Failure(conflict) when another process holds it.
     """

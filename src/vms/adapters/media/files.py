@@ -1,0 +1,46 @@
+"""The archive's files, as the media core keeps them."""
+
+from __future__ import annotations
+
+from vms_media import Engine
+
+from vms.adapters.media.failures import translated
+from vms.contracts.files import FileChanges, FileReport, ObjectReader, VolumeStatus
+from vms.domain.errors import Failure
+
+
+class MediaFiles:
+    """Satisfies `vms.contracts.files.ArchiveFiles`."""
+
+    _engine: Engine
+
+    def file_changes(self, after_revision: int) -> FileChanges:
+        with translated():
+            return FileChanges.model_validate_json(self._engine.file_changes(after_revision))
+
+    def remove_file(self, camera_id: str, name: str) -> int:
+        with translated():
+            return self._engine.remove_file(camera_id, name)
+
+    def hash_file(self, camera_id: str, name: str, max_bytes_per_s: int | None) -> str:
+        with translated():
+            return self._engine.hash_file(camera_id, name, max_bytes_per_s)
+
+    def rebuild_index(self, camera_id: str, name: str) -> FileReport:  # noqa: ARG002
+        raise _not_yet("an index cannot be made anew")
+
+    def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None) -> None:  # noqa: ARG002
+        raise _not_yet("files cannot be moved between volumes")
+
+    def use_object(self, camera_id: str, name: str, object_key: str) -> int:  # noqa: ARG002
+        raise _not_yet("recordings cannot lie in an object storage")
+
+    def read_objects_with(self, reader: ObjectReader) -> None:  # noqa: ARG002
+        raise _not_yet("recordings cannot lie in an object storage")
+
+    def volumes(self) -> list[VolumeStatus]:
+        raise _not_yet("there is one volume")
+
+
+def _not_yet(what: str) -> Failure:
+    return Failure("not_available_yet", f"{what} yet")

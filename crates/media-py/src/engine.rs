@@ -276,7 +276,7 @@ impl Engine {
     fn media_metrics(&self, py: Python<'_>) -> PyResult<String> {
         py.detach(|| {
             let written = self.archive.write_counters();
-            let disk = self.archive.disk_space()?;
+            let disk = self.archive.disk_space();
             let live = self.whep.as_ref().map(|whep| whep.stats());
             document(&serde_json::json!({
                 "bytes_written_total": written.bytes_written,

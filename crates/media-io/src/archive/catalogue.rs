@@ -2,11 +2,12 @@
 //! the truth; this is read from their indexes at start-up and kept current by the recorder.
 
 use super::changes::Changes;
+use super::volumes::Volume;
 use media_core::index::Gap;
 use media_core::recording::file_name::FileSlot;
-use parking_lot::RwLock;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What is known of a file and changes while it is recorded.
@@ -39,9 +40,31 @@ pub(crate) struct FileEntry {
     /// Server time of the first video sample, µs.
     pub start_us: i64,
     pub state: RwLock<FileState>,
+    /// Where it lies; another when it was moved.
+    volume: RwLock<Arc<Volume>>,
 }
 
 impl FileEntry {
+    /// A file on a volume.
+    pub fn new(volume: &Arc<Volume>, slot: FileSlot, start_us: i64, state: FileState) -> Self {
+        Self {
+            slot,
+            start_us,
+            state: RwLock::new(state),
+            volume: RwLock::new(volume.clone()),
+        }
+    }
+
+    /// Where it lies.
+    pub fn volume(&self) -> Arc<Volume> {
+        self.volume.read().clone()
+    }
+
+    /// It lies elsewhere now.
+    pub fn move_to(&self, volume: &Arc<Volume>) {
+        *self.volume.write() = volume.clone();
+    }
+
     pub fn end_us(&self) -> i64 {
         self.state.read().end_us
     }
@@ -73,14 +96,24 @@ impl std::fmt::Display for StreamName {
 #[derive(Debug)]
 pub(crate) struct StreamFiles {
     pub name: StreamName,
-    /// `{storage}/cameras/{camera_id}`.
-    pub directory: PathBuf,
     /// By `start_us`.
     files: RwLock<Vec<Arc<FileEntry>>>,
+    /// Names of files that are being made and not in `files` yet.
+    begun: Mutex<HashSet<FileSlot>>,
     changes: Arc<Changes>,
 }
 
 impl StreamFiles {
+    /// Takes a name for a new file; false when a file has it, on whatever volume.
+    pub fn take_name(&self, slot: FileSlot) -> bool {
+        self.in_slot(slot).is_none() && self.begun.lock().insert(slot)
+    }
+
+    /// The file of a name that was taken is in the catalogue now, or was not made.
+    pub fn give_name_back(&self, slot: FileSlot) {
+        self.begun.lock().remove(&slot);
+    }
+
     /// Adds a file at its place.
     pub fn insert(self: &Arc<Self>, entry: Arc<FileEntry>) {
         {
@@ -137,40 +170,52 @@ impl StreamFiles {
         self.files.read().last().cloned()
     }
 
-    /// The path of a file's `.mp4`.
-    pub fn video_path(&self, slot: FileSlot) -> PathBuf {
-        self.directory
+    /// The directory of a camera's day on a volume.
+    pub fn day_directory(&self, volume: &Volume, slot: FileSlot) -> PathBuf {
+        volume
+            .cameras_directory()
+            .join(&self.name.camera_id)
             .join(slot.directory())
-            .join(slot.video_name(&self.name.stream))
     }
 
-    /// The path of a file's checksum.
-    pub fn checksum_path(&self, slot: FileSlot) -> PathBuf {
-        self.directory
-            .join(slot.directory())
-            .join(slot.checksum_name(&self.name.stream))
+    /// Paths of a file on a volume.
+    pub fn paths_on(&self, volume: &Volume, slot: FileSlot) -> FilePaths {
+        let directory = self.day_directory(volume, slot);
+        let stream = &self.name.stream;
+        FilePaths {
+            video: directory.join(slot.video_name(stream)),
+            index: directory.join(slot.index_name(stream)),
+            checksum: directory.join(slot.checksum_name(stream)),
+            directory,
+        }
     }
 
-    /// The path of a file's index.
-    pub fn index_path(&self, slot: FileSlot) -> PathBuf {
-        self.directory
-            .join(slot.directory())
-            .join(slot.index_name(&self.name.stream))
+    /// Paths of a file where it lies now.
+    pub fn paths(&self, entry: &FileEntry) -> FilePaths {
+        self.paths_on(&entry.volume(), entry.slot)
     }
+}
+
+/// The files of a recording.
+#[derive(Debug, Clone)]
+pub(crate) struct FilePaths {
+    /// Of the day.
+    pub directory: PathBuf,
+    pub video: PathBuf,
+    pub index: PathBuf,
+    pub checksum: PathBuf,
 }
 
 /// Every stream that was ever recorded here.
 pub(crate) struct Catalogue {
-    cameras_directory: PathBuf,
     streams: RwLock<BTreeMap<StreamName, Arc<StreamFiles>>>,
     changes: Arc<Changes>,
 }
 
 impl Catalogue {
-    /// An empty catalogue of `{storage}/cameras`, opened at `now_us`.
-    pub fn new(storage: &Path, now_us: i64) -> Self {
+    /// An empty catalogue, opened at `now_us`.
+    pub fn new(now_us: i64) -> Self {
         Self {
-            cameras_directory: storage.join("cameras"),
             streams: RwLock::default(),
             changes: Arc::new(Changes::since(now_us)),
         }
@@ -179,10 +224,6 @@ impl Catalogue {
     /// What became of the files.
     pub fn changes(&self) -> &Changes {
         &self.changes
-    }
-
-    pub fn cameras_directory(&self) -> &Path {
-        &self.cameras_directory
     }
 
     /// The files of a stream, made known if they are not.
@@ -194,8 +235,8 @@ impl Catalogue {
         let fresh = || {
             Arc::new(StreamFiles {
                 name: name.clone(),
-                directory: self.cameras_directory.join(&name.camera_id),
                 files: RwLock::default(),
+                begun: Mutex::default(),
                 changes: self.changes.clone(),
             })
         };
@@ -216,6 +257,16 @@ impl Catalogue {
             .take_while(|(n, _)| n.camera_id == camera_id)
             .map(|(_, s)| s.clone())
             .collect()
+    }
+
+    /// Takes out every file of a volume that went, to be read again when it is back.
+    pub fn remove_volume(&self, number: usize) {
+        for stream in self.all() {
+            for entry in stream.all().iter().filter(|f| f.volume().number == number) {
+                entry.state.write().removed = true;
+                stream.remove(entry);
+            }
+        }
     }
 
     /// Every stream.

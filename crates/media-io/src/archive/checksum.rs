@@ -47,7 +47,7 @@ pub(crate) fn read_line(content: &[u8], video_name: &str) -> Option<Sha256> {
 
 /// Writes a checksum file, durably. What stood there before was torn.
 pub(crate) fn write(stream: &StreamFiles, entry: &FileEntry, sum: &Sha256) -> io::Result<()> {
-    let path = stream.checksum_path(entry.slot);
+    let path = stream.paths(entry).checksum;
     let mut file = File::create(&path)?;
     file.write_all(line(sum, &entry.slot.video_name(&stream.name.stream)).as_bytes())?;
     file.sync_all()?;
@@ -72,7 +72,7 @@ impl Archive {
             let state = entry.state.read();
             (state.sealed, state.size_bytes, state.sha256.is_some())
         };
-        let path = stream.video_path(entry.slot);
+        let path = stream.paths(&entry).video;
         let failed = |e: io::Error| match e.kind() {
             io::ErrorKind::NotFound => media_core::Error::from(e),
             _ => storage_error(&e, path.display()),
@@ -109,7 +109,7 @@ impl Archive {
             return;
         }
         if let Err(e) = write(stream, entry, &sum) {
-            tracing::warn!(path = %stream.checksum_path(entry.slot).display(), error = %e, "no checksum");
+            tracing::warn!(path = %stream.paths(entry).checksum.display(), error = %e, "no checksum");
             return;
         }
         entry.state.write().sha256 = Some(sum);

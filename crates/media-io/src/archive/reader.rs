@@ -103,7 +103,7 @@ impl Reader {
             return Ok(known.clone());
         }
         let read = read_file(stream, entry, records, known.as_deref());
-        let read = Arc::new(read.map_err(|e| e.within(stream.video_path(entry.slot).display()))?);
+        let read = Arc::new(read.map_err(|e| e.within(stream.paths(entry).video.display()))?);
         self.keep(&read);
         Ok(read)
     }
@@ -134,7 +134,7 @@ fn open(path: &Path) -> Result<File> {
 
 /// Reads the index of `entry` up to `records`, or what `known` lacks of it.
 fn read_file(stream: &StreamFiles, entry: &Arc<FileEntry>, records: u64, known: Option<&ReadFile>) -> Result<ReadFile> {
-    let index = open(&stream.index_path(entry.slot))?;
+    let index = open(&stream.paths(entry).index)?;
     let mut file = match known {
         Some(known) => ReadFile {
             entry: entry.clone(),
@@ -150,7 +150,7 @@ fn read_file(stream: &StreamFiles, entry: &Arc<FileEntry>, records: u64, known: 
             header: Header::decode(&read_exactly(&index, 0, HEADER_BYTES)?)?,
             video: Vec::new(),
             audio: Vec::new(),
-            mp4: Arc::new(open(&stream.video_path(entry.slot))?),
+            mp4: Arc::new(open(&stream.paths(entry).video)?),
             parameters: Arc::default(),
             records: 0,
         },

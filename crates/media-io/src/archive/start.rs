@@ -1,9 +1,10 @@
 //! Start-up: finds every file, repairs those that were not closed, and fills the catalogue. Of a closed file only the
 //! index's header and tail are read.
 
-use super::catalogue::{Catalogue, FileEntry, FileState, StreamName};
+use super::catalogue::{Catalogue, FileEntry, FilePaths, FileState, StreamFiles, StreamName};
 use super::checksum;
 use super::disk::{read_exactly, read_up_to, storage_error, sync_directory};
+use super::volumes::Volume;
 use media_core::fmp4::{Init, read_init};
 use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
 use media_core::recording::file_name::{
@@ -11,7 +12,7 @@ use media_core::recording::file_name::{
 };
 use media_core::recording::repair::{Repaired, SealedTail, read_sealed_tail, repair};
 use media_core::{Error, ErrorKind, Result};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::HashSet;
 use std::fs::File;
@@ -50,14 +51,14 @@ pub struct RepairReport {
 }
 
 impl RepairReport {
-    fn problem(&mut self, path: &Path, what: impl std::fmt::Display) {
+    pub(super) fn problem(&mut self, path: &Path, what: impl std::fmt::Display) {
         tracing::warn!(path = %path.display(), "{what}");
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(format!("{}: {what}", path.display()));
         }
     }
 
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.files_checked += other.files_checked;
         self.files_repaired += other.files_repaired;
         self.bytes_cut += other.bytes_cut;
@@ -67,9 +68,23 @@ impl RepairReport {
     }
 }
 
-/// Looks through all cameras, on two threads.
-pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
-    let directory = catalogue.cameras_directory();
+/// Whether there is any recording below `cameras`.
+pub(super) fn has_recordings(cameras: &Path) -> bool {
+    let below = |path: &Path| entries(path).unwrap_or_default();
+    below(cameras).iter().any(|(camera, _)| {
+        below(camera).iter().any(|(directory, name)| {
+            parse_day_directory(name).is_some_and(|day| {
+                below(directory)
+                    .iter()
+                    .any(|(_, name)| parse_video_name(day, name).is_some())
+            })
+        })
+    })
+}
+
+/// Looks through all cameras of a volume, on two threads.
+pub(super) fn fill(catalogue: &Catalogue, volume: &Arc<Volume>) -> Result<RepairReport> {
+    let directory = volume.cameras_directory();
     let mut report = RepairReport::default();
     let mut cameras = Vec::new();
     for (path, name) in entries(directory)? {
@@ -85,7 +100,7 @@ pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
         for _ in 0..THREADS.min(cameras.len()) {
             scope.spawn(|| {
                 while let Some((path, name)) = cameras.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = camera(catalogue, path, name);
+                    let found = camera(catalogue, volume, path, name);
                     reports.lock().add(found);
                 }
             });
@@ -106,7 +121,7 @@ fn entries(directory: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(found)
 }
 
-fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairReport {
+fn camera(catalogue: &Catalogue, volume: &Arc<Volume>, directory: &Path, camera_id: &str) -> RepairReport {
     let mut report = RepairReport::default();
     let days = match entries(directory) {
         Ok(days) => days,
@@ -118,7 +133,7 @@ fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairRep
     for (path, name) in days {
         match parse_day_directory(&name).filter(|_| path.is_dir()) {
             Some(day) => {
-                if let Err(e) = day_of(catalogue, &path, camera_id, day, &mut report) {
+                if let Err(e) = day_of(catalogue, volume, (&path, camera_id, day), &mut report) {
                     report.problem(&path, e);
                 }
             }
@@ -128,7 +143,12 @@ fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairRep
     report
 }
 
-fn day_of(catalogue: &Catalogue, directory: &Path, camera_id: &str, day: i64, report: &mut RepairReport) -> Result<()> {
+fn day_of(
+    catalogue: &Catalogue,
+    volume: &Arc<Volume>,
+    (directory, camera_id, day): (&Path, &str, i64),
+    report: &mut RepairReport,
+) -> Result<()> {
     let mut indexes = Vec::new();
     let mut videos = HashSet::new();
     let entries = entries(directory)?;
@@ -141,7 +161,8 @@ fn day_of(catalogue: &Catalogue, directory: &Path, camera_id: &str, day: i64, re
             videos.insert((slot, stream.to_owned()));
             report.files_checked += 1;
             let has_checksum = checksums.contains(&(slot, stream));
-            if let Err(e) = file(catalogue, camera_id, stream, slot, has_checksum, report) {
+            let stream = catalogue.stream(&StreamName::new(camera_id, stream));
+            if let Err(e) = file(volume, &stream, slot, has_checksum, report) {
                 report.problem(path, e);
             }
         } else if let Some((slot, stream)) = parse_index_name(day, name) {
@@ -164,19 +185,18 @@ fn is_companion(name: &str) -> bool {
 }
 
 fn file(
-    catalogue: &Catalogue,
-    camera_id: &str,
-    stream: &str,
+    volume: &Arc<Volume>,
+    stream: &Arc<StreamFiles>,
     slot: FileSlot,
     has_checksum: bool,
     report: &mut RepairReport,
 ) -> Result<()> {
-    let name = StreamName::new(camera_id, stream);
-    let directory = catalogue.cameras_directory().join(camera_id).join(slot.directory());
-    let (video_path, index_path) = (
-        directory.join(slot.video_name(stream)),
-        directory.join(slot.index_name(stream)),
-    );
+    let FilePaths {
+        video: video_path,
+        index: index_path,
+        checksum: checksum_path,
+        ..
+    } = stream.paths_on(volume, slot);
     let video_size = std::fs::metadata(&video_path)?.len();
     let index = open_existing(&index_path, false)?;
     let found = match &index {
@@ -184,31 +204,24 @@ fn file(
         None => None,
     };
     let entry = match found {
-        Some((tail, records)) => FileEntry {
-            slot,
-            start_us: tail.seal.start_us,
-            state: RwLock::new(FileState {
+        Some((tail, records)) => {
+            let state = FileState {
                 end_us: tail.seal.end_us,
                 records,
                 size_bytes: video_size,
                 sealed: true,
                 gaps: tail.gaps,
                 ..FileState::default()
-            }),
-        },
+            };
+            FileEntry::new(volume, slot, tail.seal.start_us, state)
+        }
         None => match repair_file(&video_path, &index_path, index, video_size, report)? {
-            Some(state) => FileEntry {
-                slot,
-                start_us: state.0,
-                state: RwLock::new(state.1),
-            },
+            Some((start_us, state)) => FileEntry::new(volume, slot, start_us, state),
             None => return Ok(()),
         },
     };
-    let stream = catalogue.stream(&name);
     if has_checksum {
-        let path = stream.checksum_path(slot);
-        entry.state.write().sha256 = checksum::read(&path, &slot.video_name(&name.stream));
+        entry.state.write().sha256 = checksum::read(&checksum_path, &slot.video_name(&stream.name.stream));
     }
     stream.insert(Arc::new(entry));
     Ok(())

@@ -24,6 +24,9 @@ mod sparse;
 mod start;
 mod timeline;
 mod volumes;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod volumes_tests;
 mod walk;
 mod writer;
 mod zip;
@@ -118,8 +121,7 @@ impl Archive {
     /// starts the writers. Without volumes, and for recordings that were made before volumes were named, `storage`
     /// itself is one (`main`). A volume that is missing is reported, and looked for from then on.
     ///
-    /// `Invalid` for volumes that contradict each other; `Conflict` when another process has the archive or a volume
-    /// open; `Forbidden` or `Exhausted` when the disk refuses.
+    /// `Invalid` for volumes that contradict each other; `Conflict` when another process has the archive open; `Forbidden` or `Exhausted` when the disk refuses.
     pub fn open_on(
         storage: &Path,
         mut volumes: Vec<VolumeOptions>,
@@ -377,5 +379,6 @@ impl Presence {
 impl Drop for Archive {
     fn drop(&mut self) {
         self.close();
+        self.volumes.iter().for_each(|v| v.release());
     }
 }

@@ -273,6 +273,11 @@ impl Volume {
         self.look_at_space();
     }
 
+    /// Nobody writes to it any more.
+    pub fn release(&self) {
+        *self.lock.lock() = None;
+    }
+
     /// It is not there (any more).
     pub fn went(&self, reason: &str) {
         self.present.store(false, Ordering::Release);
@@ -458,12 +463,17 @@ impl Volume {
         self.write_errors.load(Ordering::Relaxed)
     }
 
+    /// A file is begun here, or about to be.
     pub fn begun_file(&self) {
         self.begun_files.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// It is closed, or not begun after all.
     pub fn ended_file(&self) {
-        self.begun_files.fetch_sub(1, Ordering::Relaxed);
+        let fewer = |count: u64| Some(count.saturating_sub(1));
+        let _ = self
+            .begun_files
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
     }
 
     /// Bytes per weight, by which the next file's volume is chosen.

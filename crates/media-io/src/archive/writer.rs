@@ -343,10 +343,11 @@ impl Writer {
                     untried: true,
                 }),
                 Some(LaneJob::Close(file)) => {
-                    if let Some(place) = files.files.iter().position(|f| f.start.file == file)
-                        && let Some(open) = files.files.remove(place).open
-                    {
-                        open.close();
+                    if let Some(place) = files.files.iter().position(|f| f.start.file == file) {
+                        match files.files.remove(place) {
+                            LaneFile { open: Some(open), .. } => open.close(),
+                            LaneFile { volume, .. } => self.choose_again(volume),
+                        }
                     }
                 }
                 Some(LaneJob::Fragment(fragment, bytes)) => match self.course(here, lane, &mut files, &fragment) {
@@ -411,7 +412,14 @@ impl Writer {
         let number = match (&file.open, file.volume.filter(still_good)) {
             (Some(open), _) => Some(open.volume().number),
             (None, Some(number)) => Some(number),
-            (None, None) => self.any_volume(refused),
+            (None, None) => {
+                self.choose_again(file.volume);
+                let number = self.any_volume(refused);
+                if let Some(number) = number {
+                    self.desks[number].volume.begun_file();
+                }
+                number
+            }
         };
         file.volume = number;
         match number {
@@ -429,13 +437,20 @@ impl Writer {
         }
     }
 
+    /// A file that was to be begun on a volume is not.
+    fn choose_again(&self, volume: Option<usize>) {
+        if let Some(number) = volume {
+            self.desks[number].volume.ended_file();
+        }
+    }
+
     /// Writes a fragment, with no lock held: this may take any time. None: it cannot be placed.
     fn write(&self, here: &Desk, lane: &Arc<Lane>, task: Task, fragment: &Fragment, turn: u64) -> Result<Option<u64>> {
         let open = match task.open {
             Some(open) => open,
             None => {
-                let open = Arc::new(OpenFile::create(&lane.stream, &here.volume, &task.new_file())?);
-                here.volume.begun_file();
+                let made = OpenFile::create(&lane.stream, &here.volume, &task.new_file());
+                let open = Arc::new(made.inspect_err(|_| here.volume.ended_file())?);
                 here.open_files.lock().push((open.clone(), lane.clone()));
                 let mut files = lane.files.lock();
                 let own = files.turn == turn;
@@ -513,6 +528,7 @@ impl Writer {
                 if let Some(file) = files.files.iter_mut().find(|f| f.start.file == fragment.file) {
                     // The file begins with what comes next.
                     file.untried = false;
+                    file.volume = file.open.as_ref().and(file.volume);
                 }
                 lane.count_dropped();
                 fail(lane, &e);

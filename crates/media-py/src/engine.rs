@@ -3,7 +3,7 @@
 use crate::error::{bad_document, raise};
 use crate::grants::key_from_hex;
 use media_core::{Error, ErrorKind};
-use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest};
+use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest, VolumeOptions};
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
 use media_io::front::{Front, FrontConfig, FrontHandle, FrontLimits, TlsIdentity};
@@ -25,6 +25,8 @@ struct EngineDocument {
     worker_threads: usize,
     allow_local_cameras: bool,
     webrtc: WebRtcDocument,
+    #[serde(default)]
+    volumes: Vec<VolumeOptions>,
 }
 
 #[derive(Deserialize)]
@@ -242,6 +244,10 @@ impl Engine {
             .map_err(raise)
     }
 
+    fn volumes(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| document(&self.archive.volumes())).map_err(raise)
+    }
+
     fn export_cancel(&self, py: Python<'_>, export_id: &str) -> PyResult<()> {
         py.detach(|| self.archive.export_cancel(export_id)).map_err(raise)
     }
@@ -286,6 +292,7 @@ impl Engine {
                 "disk_free_bytes": disk.free_bytes,
                 "disk_total_bytes": disk.total_bytes,
                 "recorded_bytes": self.archive.recorded_bytes(),
+                "volumes": self.archive.volumes(),
                 "webrtc": live,
                 "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
             }))
@@ -326,7 +333,8 @@ impl Engine {
             sync_ms: config.sync_ms,
             ..ArchiveOptions::default()
         };
-        let (archive, report) = Archive::open(&data_dir.join("storage"), options, clock.clone())?;
+        let volumes = config.volumes.clone();
+        let (archive, report) = Archive::open_on(&data_dir.join("storage"), volumes, options, clock.clone())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.worker_threads.clamp(1, 64))
             .thread_name("vms-media")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
+from vms.contracts.files import VolumeState, VolumeStatus
 from vms.contracts.media import WebRtcFigures
 from vms.contracts.storage import StorageUsage
 from vms.domain.cameras import Camera, CameraState, CameraStatus
 
 _STATES: tuple[str, ...] = get_args(CameraState)
+_VOLUME_STATES: tuple[str, ...] = get_args(VolumeState)
 Sample = tuple[Mapping[str, str], float]
 Family = tuple[str, str, str, list[Sample]]
 # Fields of WebRtcFigures that only grow, and what they count.
@@ -89,9 +91,30 @@ def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], 
         ("vms_recorded_bytes", "gauge", "Bytes of recordings.", [({}, media.recorded_bytes)]),
         ("vms_http_requests_total", "counter", "Requests that the front saw.", [({}, media.http_requests_total)]),
     ]  # fmt: skip
+    families += _volumes(media.volumes)
     families += _webrtc(media.webrtc or WebRtcFigures())
     lines = [line for family in families for line in _family(*family)]
     return "\n".join(lines) + "\n"
+
+
+def _volumes(volumes: Sequence[VolumeStatus]) -> list[Family]:
+    each: list[tuple[Mapping[str, str], VolumeStatus]] = [({"volume": volume.name}, volume) for volume in volumes]
+    states: list[Sample] = [
+        ({**labels, "state": state}, volume.state == state) for labels, volume in each for state in _VOLUME_STATES
+    ]
+    return [
+        ("vms_volume_free_bytes", "gauge", "Bytes free on the volume's file system.",
+         [(labels, volume.free_bytes) for labels, volume in each]),
+        ("vms_volume_total_bytes", "gauge", "Size of the volume's file system.",
+         [(labels, volume.total_bytes) for labels, volume in each]),
+        ("vms_volume_recorded_bytes", "gauge", "Bytes of recordings on the volume.",
+         [(labels, volume.recorded_bytes) for labels, volume in each]),
+        ("vms_volume_state", "gauge", "1 for the state that the volume is in, 0 for the others.", states),
+        ("vms_volume_written_bytes_total", "counter", "Bytes written to recordings on the volume.",
+         [(labels, volume.bytes_written_total) for labels, volume in each]),
+        ("vms_volume_write_errors_total", "counter", "Writes and syncs that failed on the volume.",
+         [(labels, volume.write_errors_total) for labels, volume in each]),
+    ]  # fmt: skip
 
 
 def _webrtc(figures: WebRtcFigures) -> list[Family]:

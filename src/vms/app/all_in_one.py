@@ -113,6 +113,7 @@ class _Machinery:
                         max_viewers=settings.webrtc.max_viewers,
                         audio_worker=OPUS_WORKER,
                     ),
+                    volumes=settings.storage.volumes,
                 ),
             ),
             stills=WorkerStills(),

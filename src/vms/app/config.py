@@ -11,9 +11,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from vms.contracts.files import Volume
 from vms.domain.errors import Failure
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+# Each has two threads of its own.
+MAX_VOLUMES = 16
 
 
 class _Section(BaseModel):
@@ -125,6 +129,41 @@ class Recording(_Section):
     checksums: bool | None = None
 
 
+class Storage(_Section):
+    """Where recordings lie."""
+
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=MAX_VOLUMES)] = ()
+
+    @field_validator("volumes", mode="before")
+    @classmethod
+    def _no_unknown_keys(cls, value: Any) -> Any:
+        for position, volume in enumerate(value if isinstance(value, list | tuple) else [], start=1):
+            unknown = sorted(set(volume) - set(Volume.model_fields)) if isinstance(volume, dict) else []
+            if unknown:
+                raise ValueError(f"entry {position} has a key that no volume has: {unknown[0]}")
+        return value
+
+    @field_validator("volumes")
+    @classmethod
+    def _places_of_their_own(cls, value: tuple[Volume, ...]) -> tuple[Volume, ...]:
+        places: dict[str, Path] = {}
+        for volume in value:
+            place = Path(volume.path)
+            if not place.is_absolute() or ".." in place.parts:
+                raise ValueError(f"the path of volume {volume.name} is not absolute: write it from / on, without ..")
+            if volume.name in places:
+                raise ValueError(f"two volumes are called {volume.name}")
+            for name, other in places.items():
+                if place == other:
+                    raise ValueError(f"the volumes {name} and {volume.name} have the same path")
+                if place.is_relative_to(other) or other.is_relative_to(place):
+                    raise ValueError(f"of the volumes {name} and {volume.name} one lies in the other")
+            places[volume.name] = place
+        if value and not any(volume.weight for volume in value):
+            raise ValueError("every volume has weight 0: nothing would be recorded by choice")
+        return value
+
+
 class Ai(_Section):
     """Analysis, not available yet."""
 
@@ -161,6 +200,7 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
     cameras: Cameras = Cameras()
     recording: Recording = Recording()
+    storage: Storage = Storage()
     ai: Ai = Ai()
     media: Media = Media()
     log: Log = Log()

@@ -66,7 +66,7 @@ class Volume(_Value):
     # New files go to the volumes of the fast tier in proportion to their weights; 0: none by choice.
     weight: int = Field(default=1, ge=0, le=1000)
     tier: Tier = "fast"
-    # Nothing is recorded here while less is free; retention frees twice as much.
+    # New files go elsewhere while less is free, if another volume takes them; retention frees twice as much.
     reserve_bytes: int = Field(default=1 << 30, ge=0)
 
 

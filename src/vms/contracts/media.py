@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from vms.contracts.files import Volume, VolumeStatus
 from vms.domain.cameras import CameraStatus, StreamName, StreamSource
 from vms.domain.recordings import ExportFile, Timeline
 
@@ -111,7 +112,7 @@ class WebRtcFigures(_Value):
 
 
 class MediaMetrics(_Value):
-    """Counters since the start, and the state of the disk."""
+    """Counters since the start, and the state of the disks."""
 
     bytes_written_total: int = 0
     fragments_written_total: int = 0
@@ -120,6 +121,8 @@ class MediaMetrics(_Value):
     disk_free_bytes: int = 0
     disk_total_bytes: int = 0
     recorded_bytes: int = 0
+    # The disk figures count a file system once that several of these share.
+    volumes: tuple[VolumeStatus, ...] = ()
     http_requests_total: int = 0
     webrtc: WebRtcFigures | None = None
 
@@ -162,6 +165,8 @@ class EngineSettings(_Value):
     worker_threads: int = 2
     allow_local_cameras: bool = False
     webrtc: WebRtcSettings = WebRtcSettings()
+    # None: {data_dir}/storage is one, called `main`.
+    volumes: tuple[Volume, ...] = ()
 
 
 class FrontSettings(_Value):

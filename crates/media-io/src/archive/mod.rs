@@ -133,7 +133,7 @@ impl Archive {
         std::fs::create_dir_all(&cameras).map_err(|e| disk::storage_error(&e, cameras.display()))?;
         let lock = Lock::take(storage)?;
         let named = !volumes.is_empty();
-        volumes::check(&volumes)?;
+        volumes::check(storage, &volumes)?;
         if !named || !volumes.iter().any(|v| v.path == storage) && start::has_recordings(&cameras) {
             let weight = u32::from(!named);
             volumes.push(VolumeOptions {

@@ -540,7 +540,7 @@ pub(crate) fn check_names(volumes: &[VolumeOptions]) -> Result<()> {
 }
 
 /// Checks names and paths. `Invalid` names what is wrong.
-pub(crate) fn check(volumes: &[VolumeOptions]) -> Result<()> {
+pub(crate) fn check(storage: &Path, volumes: &[VolumeOptions]) -> Result<()> {
     check_names(volumes)?;
     for (place, volume) in volumes.iter().enumerate() {
         if !marker::is_volume_name(&volume.name) {
@@ -551,6 +551,9 @@ pub(crate) fn check(volumes: &[VolumeOptions]) -> Result<()> {
         }
         if !volume.path.is_absolute() {
             return invalid(format!("volume {}: its path must be absolute", volume.name));
+        }
+        if volume.path != storage && volume.path.starts_with(storage) {
+            return invalid(format!("volume {}: lies in the archive's own directory", volume.name));
         }
         for other in &volumes[..place] {
             if volume.path.starts_with(&other.path) || other.path.starts_with(&volume.path) {

@@ -628,6 +628,7 @@ fn volumes_that_contradict_each_other_are_refused() {
         with(&|v| v.path = one.path.clone()),
         with(&|v| v.path = one.path.join("below")),
         with(&|v| v.path = one.path.parent().unwrap().to_owned()),
+        with(&|v| v.path = installation.path("storage/cameras")),
         with(&|v| v.path = "two".into()),
         with(&|v| v.name = "Two".into()),
         with(&|v| v.name = "../two".into()),

@@ -29,8 +29,9 @@ class Engine:
         """Takes the lock of `data_dir/storage` (kind conflict when another process holds it), repairs torn tails,
         binds the WebRTC ports (udp_port 0 = off) and starts the media threads. config: {"fragment_ms","sync_ms",
         "worker_threads","allow_local_cameras":bool,"webrtc":{"udp_port","tcp_port" (0 = off),
-        "public_addresses":["IP"|"IP:port"|"[IPv6]:port"],"max_viewers","audio_worker":[str]|null}}. audio_worker is the
-        program that makes Opus of AAC, with its arguments. Unless allow_local_cameras, a camera whose name resolves to
+        "public_addresses":["IP"|"IP:port"|"[IPv6]:port"],"max_viewers","audio_worker":[str]|null},
+        "volumes":[{"name","path","weight":int,"tier":"fast|slow","reserve_bytes":int}] (none: `data_dir/storage` is
+        one, `main`)}. audio_worker is the program that makes Opus of AAC, with its arguments. Unless allow_local_cameras, a camera whose name resolves to
         this machine or its link is not connected to."""
 
     def repair_report(self) -> str:
@@ -65,6 +66,10 @@ class Engine:
         """The SHA-256 of the .mp4 in hexadecimal; a sealed file without a checksum file gets one. not_found;
         unavailable when the engine is closed meanwhile."""
 
+    def volumes(self) -> str:
+        """[{"name","path","weight","tier","reserve_bytes","state":"ok|full|failing|missing","reason":str|null,
+        "free_bytes","total_bytes","recorded_bytes","bytes_written_total","write_errors_total"}]"""
+
     def picture_at(self, camera_id: str, at_us: int, stream: str = "main") -> Picture:
         """not_found when nothing is recorded there."""
 
@@ -98,7 +103,7 @@ class Engine:
 
     def media_metrics(self) -> str:
         """{"bytes_written_total","fragments_written_total","syncs_total","write_errors_total","disk_free_bytes",
-        "disk_total_bytes","recorded_bytes","http_requests_total","webrtc":null or what `media_io::whep::WhepStats` holds:
+        "disk_total_bytes","recorded_bytes","volumes":[as `volumes`],"http_requests_total","webrtc":null or what `media_io::whep::WhepStats` holds:
         counters, "send_method":"segmented|batched|single", "delay":{"count","p50_us","p95_us","p99_us","max_us"}}"""
 
     def close(self, timeout_s: float = 4.0) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pydantic import TypeAdapter
 from vms_media import Engine
 
 from vms.adapters.media.failures import translated
 from vms.contracts.files import FileChanges, FileReport, ObjectReader, VolumeStatus
 from vms.domain.errors import Failure
+
+_VOLUMES = TypeAdapter(list[VolumeStatus])
 
 
 class MediaFiles:
@@ -39,7 +42,8 @@ class MediaFiles:
         raise _not_yet("recordings cannot lie in an object storage")
 
     def volumes(self) -> list[VolumeStatus]:
-        raise _not_yet("there is one volume")
+        with translated():
+            return _VOLUMES.validate_json(self._engine.volumes())
 
 
 def _not_yet(what: str) -> Failure:

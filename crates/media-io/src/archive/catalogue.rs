@@ -4,10 +4,14 @@
 use super::changes::Changes;
 use media_core::index::Gap;
 use media_core::recording::file_name::FileSlot;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Hours of which the numbers of removed files are remembered: those that may still be recorded into, even by a clock
+/// that is set back.
+const REMEMBERED_HOURS: usize = 48;
 
 /// What is known of a file and changes while it is recorded.
 #[derive(Debug, Clone, Default)]
@@ -77,6 +81,8 @@ pub(crate) struct StreamFiles {
     pub directory: PathBuf,
     /// By `start_us`.
     files: RwLock<Vec<Arc<FileEntry>>>,
+    /// The highest number of a file that was removed, by hour: a name means one file as long as we run.
+    removed_numbers: Mutex<BTreeMap<i64, u32>>,
     changes: Arc<Changes>,
 }
 
@@ -105,6 +111,14 @@ impl StreamFiles {
             };
             files.remove(place);
         }
+        {
+            let mut numbers = self.removed_numbers.lock();
+            let highest = numbers.entry(entry.slot.hour).or_default();
+            *highest = entry.slot.number.max(*highest);
+            while numbers.len() > REMEMBERED_HOURS {
+                numbers.pop_first();
+            }
+        }
         self.changes.note_removed(self, entry);
         true
     }
@@ -130,6 +144,16 @@ impl StreamFiles {
     /// The file in a slot.
     pub fn in_slot(&self, slot: FileSlot) -> Option<Arc<FileEntry>> {
         self.files.read().iter().find(|f| f.slot == slot).cloned()
+    }
+
+    /// A slot of the hour of `utc_us` that no removed file had; it may be taken on the disk.
+    pub fn next_slot(&self, utc_us: i64) -> FileSlot {
+        let first = FileSlot::of(utc_us);
+        let removed = self.removed_numbers.lock().get(&first.hour).copied();
+        FileSlot {
+            number: removed.map_or(first.number, |number| number.saturating_add(1)),
+            ..first
+        }
     }
 
     /// The file that begins last.
@@ -196,6 +220,7 @@ impl Catalogue {
                 name: name.clone(),
                 directory: self.cameras_directory.join(&name.camera_id),
                 files: RwLock::default(),
+                removed_numbers: Mutex::default(),
                 changes: self.changes.clone(),
             })
         };

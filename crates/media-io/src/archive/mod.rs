@@ -65,6 +65,8 @@ pub struct ArchiveOptions {
     pub sync_ms: u32,
     /// Fragments waiting for the writer, at most; what comes on top is dropped and counted.
     pub queue_max_bytes: usize,
+    /// Length of the files of buffered streams, ms; each ends at the first key frame after it.
+    pub buffered_file_ms: u32,
 }
 
 impl Default for ArchiveOptions {
@@ -73,6 +75,7 @@ impl Default for ArchiveOptions {
             fragment_ms: 500,
             sync_ms: 1000,
             queue_max_bytes: 256 << 20,
+            buffered_file_ms: 60_000,
         }
     }
 }
@@ -169,7 +172,15 @@ impl Archive {
         };
         let lane = Lane::new(files, cause, last_end_us);
         let now_us = self.clock.monotonic_us();
-        let recorder = Recorder::new(lane, self.writer.clone(), fragmenter, now_us, last_end_us);
+        let buffered_file_us = i64::from(self.options.buffered_file_ms) * 1_000;
+        let recorder = Recorder::new(
+            lane,
+            self.writer.clone(),
+            fragmenter,
+            buffered_file_us,
+            now_us,
+            last_end_us,
+        );
         recorders.insert(name, Arc::downgrade(&recorder));
         Ok(recorder)
     }

@@ -99,7 +99,7 @@ impl OpenFile {
             init_size_bytes: head.len() as u64,
         };
         head.extend_from_slice(&clock_box(new.start_us));
-        let mut slot = FileSlot::of(new.start_us);
+        let mut slot = stream.next_slot(new.start_us);
         let directory = stream.directory.join(slot.directory());
         make_directory(&directory)?;
         let mut attempts = 0;

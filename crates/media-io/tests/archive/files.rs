@@ -186,15 +186,22 @@ fn a_file_that_is_being_recorded_is_not_removed_and_unknown_names_are_not_found(
 }
 
 #[test]
-fn recording_goes_on_in_a_day_whose_last_file_was_removed() {
+fn recording_goes_on_in_a_day_whose_last_file_was_removed_and_its_name_does_not_come_again() {
     let directory = tempfile::tempdir().unwrap();
     let (archive, _) = open(directory.path());
-    for turn in 0..5 {
+    record(&archive, T0_US, 25);
+    archive.remove_file("1", FIRST).unwrap();
+    for turn in 2..6 {
         record(&archive, T0_US + turn * 10 * SECOND_US, 25);
-        archive.remove_file("1", FIRST).unwrap();
+        archive
+            .remove_file("1", &format!("2026-11-23/video_10_{turn}.mp4"))
+            .unwrap();
     }
     record(&archive, T0_US + 100 * SECOND_US, 25);
-    assert_eq!(numbers_in(&path_of(directory.path(), FIRST)).len(), 25);
+    assert_eq!(
+        numbers_in(&path_of(directory.path(), "2026-11-23/video_10_6.mp4")).len(),
+        25
+    );
 }
 
 #[test]

@@ -38,7 +38,9 @@ class Engine:
 
     def set_camera(self, camera_id: str, config: str) -> None:
         """Adds or replaces a camera: {"streams": {"main": {"url","transport":"tcp|udp"}, "sub": …},
-        "username": str|null, "password": str|null, "recording": bool}. Unchanged streams keep their connection."""
+        "username": str|null, "password": str|null, "recording": {"main":"off|continuous|buffered", …}}. Streams that
+        `recording` does not name are not recorded; buffered: in files of a minute, each beginning with a key frame.
+        Unchanged streams keep their connection; a change between continuous and buffered loses no picture."""
 
     def remove_camera(self, camera_id: str) -> None: ...
     def camera_status(self, camera_id: str) -> str:

@@ -12,7 +12,7 @@ from benchmarks.archive import make_archive
 from vms.adapters.media import MediaEngine
 from vms.contracts.files import ArchiveFiles
 from vms.contracts.media import CameraSource, EngineSettings, WebRtcSettings
-from vms.domain.cameras import StreamSource
+from vms.domain.cameras import StreamName, StreamSource
 from vms.domain.errors import Failure
 
 
@@ -67,7 +67,7 @@ def test_a_file_is_hashed_as_it_lies(engine: MediaEngine, data_dir: Path) -> Non
 
 def test_each_stream_is_recorded_in_its_own_way(engine: MediaEngine) -> None:
     source = StreamSource(url="rtsp://127.0.0.1:1/")
-    streams = {"main": source, "sub": source}
+    streams: dict[StreamName, StreamSource] = {"main": source, "sub": source}
     engine.set_camera("gate", CameraSource(streams=streams, recording={"main": "continuous", "sub": "buffered"}))
     engine.set_camera("gate", CameraSource(streams=streams, recording={"main": "off"}))
     assert engine.camera_status("gate").recording is False

@@ -24,6 +24,7 @@ struct EngineDocument {
     sync_ms: u32,
     worker_threads: usize,
     allow_local_cameras: bool,
+    checksums: bool,
     webrtc: WebRtcDocument,
 }
 
@@ -324,6 +325,7 @@ impl Engine {
         let options = ArchiveOptions {
             fragment_ms: config.fragment_ms,
             sync_ms: config.sync_ms,
+            checksums: config.checksums,
             ..ArchiveOptions::default()
         };
         let (archive, report) = Archive::open(&data_dir.join("storage"), options, clock.clone())?;

@@ -6,6 +6,7 @@ use super::disk::{read_up_to, storage_error, sync_directory};
 use super::pace::{Pace, STEP_BYTES};
 use aws_lc_rs::digest::{Context, SHA256};
 use media_core::Result;
+use media_core::recording::file_name::FileSlot;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
@@ -46,10 +47,10 @@ pub(crate) fn read_line(content: &[u8], video_name: &str) -> Option<Sha256> {
 }
 
 /// Writes a checksum file, durably. What stood there before was torn.
-pub(crate) fn write(stream: &StreamFiles, entry: &FileEntry, sum: &Sha256) -> io::Result<()> {
-    let path = stream.checksum_path(entry.slot);
+pub(crate) fn write(stream: &StreamFiles, slot: FileSlot, sum: &Sha256) -> io::Result<()> {
+    let path = stream.checksum_path(slot);
     let mut file = File::create(&path)?;
-    file.write_all(line(sum, &entry.slot.video_name(&stream.name.stream)).as_bytes())?;
+    file.write_all(line(sum, &slot.video_name(&stream.name.stream)).as_bytes())?;
     file.sync_all()?;
     path.parent().map_or(Ok(()), sync_directory)
 }
@@ -108,7 +109,7 @@ impl Archive {
         if entry.state.read().removed {
             return;
         }
-        if let Err(e) = write(stream, entry, &sum) {
+        if let Err(e) = write(stream, entry.slot, &sum) {
             tracing::warn!(path = %stream.checksum_path(entry.slot).display(), error = %e, "no checksum");
             return;
         }

@@ -67,6 +67,8 @@ pub struct ArchiveOptions {
     pub queue_max_bytes: usize,
     /// Length of the files of buffered streams, ms; each ends at the first key frame after it.
     pub buffered_file_ms: u32,
+    /// Every file gets its SHA-256 as it is written.
+    pub checksums: bool,
 }
 
 impl Default for ArchiveOptions {
@@ -76,6 +78,7 @@ impl Default for ArchiveOptions {
             sync_ms: 1000,
             queue_max_bytes: 256 << 20,
             buffered_file_ms: 60_000,
+            checksums: true,
         }
     }
 }
@@ -170,7 +173,7 @@ impl Archive {
             fragment_us: i64::from(self.options.fragment_ms.max(50)) * 1_000,
             ..Default::default()
         };
-        let lane = Lane::new(files, cause, last_end_us);
+        let lane = Lane::new(files, cause, last_end_us, self.options.checksums);
         let now_us = self.clock.monotonic_us();
         let buffered_file_us = i64::from(self.options.buffered_file_ms) * 1_000;
         let recorder = Recorder::new(

@@ -2,7 +2,9 @@
 //! their index records, then lets the catalogue know: a record never names bytes that could still be lost.
 
 use super::catalogue::{FileEntry, FileState, StreamFiles};
+use super::checksum::{self, Sha256};
 use super::disk::{storage_error, sync_directory, write_all_at};
+use aws_lc_rs::digest::{Context, SHA256};
 use media_core::fmp4::{MAX_FRAGMENT_BYTES, Sample, fragment_header, init_segment};
 use media_core::index::{
     FLAG_DISCONTINUITY, FLAG_PACKETS_LOST, Fragment as FragmentRecord, Gap, GapCause, HEADER_BYTES, Header, MAX_TRACKS,
@@ -33,6 +35,8 @@ const INDEX_SYNC_US: u64 = 10_000_000;
 struct Append {
     length: u64,
     sequence: u32,
+    /// Of all that was appended; None without checksums.
+    hash: Option<Context>,
     /// Written, not yet durable.
     unsynced: Vec<(FragmentRecord, GapCause)>,
     /// Nothing more comes.
@@ -85,6 +89,8 @@ pub(crate) struct NewFile<'a> {
     pub tracks: &'a [Arc<TrackParameters>],
     /// Time before the file that is known to be missing, and why.
     pub leading_gap: Option<Gap>,
+    /// Whether the file gets a checksum.
+    pub checksum: bool,
 }
 
 impl OpenFile {
@@ -123,6 +129,11 @@ impl OpenFile {
             remove_pair(stream, slot);
             return Err(storage_error(&e, stream.video_path(slot).display()));
         }
+        let hash = new.checksum.then(|| {
+            let mut hash = Context::new(&SHA256);
+            hash.update(&head);
+            hash
+        });
         let state = FileState {
             end_us: new.start_us,
             size_bytes: head.len() as u64,
@@ -142,6 +153,7 @@ impl OpenFile {
             append: Mutex::new(Append {
                 length: head.len() as u64,
                 sequence: 0,
+                hash,
                 unsynced: Vec::new(),
                 closing: false,
                 damaged: false,
@@ -205,6 +217,11 @@ impl OpenFile {
             append.damaged = self.mp4.set_len(append.length).is_err();
             return Err(storage_error(&e, self.path()));
         }
+        // Only now: of a write that failed nothing stays in the file.
+        if let Some(hash) = &mut append.hash {
+            hash.update(&head);
+            fragment.units.iter().for_each(|unit| hash.update(&unit.data));
+        }
         let lost_packets = fragment
             .units
             .iter()
@@ -243,13 +260,14 @@ impl OpenFile {
     /// was durable before: what can be tried again will be, and a damaged file answers `Done` at the next call.
     pub fn sync(&self, now_us: u64) -> Result<Synced> {
         let mut durable = self.durable.lock();
-        let (batch, closing, damaged, length) = {
+        let (batch, closing, damaged, length, hash) = {
             let mut append = self.append.lock();
             (
                 std::mem::take(&mut append.unsynced),
                 append.closing,
                 append.damaged,
                 append.length,
+                append.hash.clone().filter(|_| append.closing),
             )
         };
         if damaged && batch.is_empty() {
@@ -279,7 +297,7 @@ impl OpenFile {
             }
         }
         if closing && !damaged {
-            self.seal(&mut durable, length)?;
+            self.seal(&mut durable, length, hash.map(checksum::finish))?;
             return Ok(Synced::Done);
         }
         Ok(answer)
@@ -350,11 +368,15 @@ impl OpenFile {
         }
     }
 
-    fn seal(&self, durable: &mut Durable, length: u64) -> Result<()> {
+    /// The checksum comes first: a file that is closed has it.
+    fn seal(&self, durable: &mut Durable, length: u64, sum: Option<Sha256>) -> Result<()> {
         if durable.records == 0 {
             // Nothing was recorded: an empty file would only be in the way.
             remove_pair(&self.stream, self.entry.slot);
             return Ok(());
+        }
+        if let Some(sum) = &sum {
+            checksum::write(&self.stream, self.entry.slot, sum).map_err(|e| storage_error(&e, self.path()))?;
         }
         let gaps: Vec<Gap> = durable
             .leading_gap
@@ -381,6 +403,7 @@ impl OpenFile {
             let _ = self.index.set_len(durable.index_length);
             return Err(storage_error(&e, self.path()));
         }
+        self.entry.state.write().sha256 = sum;
         self.publish(durable, true);
         tracing::debug!(
             path = self.path(),

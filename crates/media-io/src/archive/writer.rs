@@ -279,6 +279,7 @@ impl Writer {
                         rescale(fragment.first_dts(), video_rate, 90_000)
                     },
                     tracks: &file.start.tracks,
+                    checksum: lane.checksums,
                     leading_gap: gap.map(|end| {
                         let first = lane.fragments_written.load(Ordering::Relaxed) == 0;
                         let cause = if first && cause != GapCause::Disk {

@@ -28,7 +28,7 @@ class Engine:
     def __init__(self, data_dir: str, config: str) -> None:
         """Takes the lock of `data_dir/storage` (kind conflict when another process holds it), repairs torn tails,
         binds the WebRTC ports (udp_port 0 = off) and starts the media threads. config: {"fragment_ms","sync_ms",
-        "worker_threads","allow_local_cameras":bool,"webrtc":{"udp_port","tcp_port" (0 = off),
+        "worker_threads","allow_local_cameras":bool,"checksums":bool,"webrtc":{"udp_port","tcp_port" (0 = off),
         "public_addresses":["IP"|"IP:port"|"[IPv6]:port"],"max_viewers","audio_worker":[str]|null}}. audio_worker is the
         program that makes Opus of AAC, with its arguments. Unless allow_local_cameras, a camera whose name resolves to
         this machine or its link is not connected to."""

@@ -169,7 +169,7 @@ def test_security_that_is_not_there_is_not_pretended(monkeypatch: pytest.MonkeyP
 
 
 def test_other_wishes_are_named() -> None:
-    settings = load(None, recording={"thumbnails": True, "checksums": False}, ai={"enabled": True})
+    settings = load(None, recording={"thumbnails": True, "checksums": True}, ai={"enabled": True})
     assert settings.not_available_yet() == ["recording.thumbnails", "ai.enabled"]
 
 

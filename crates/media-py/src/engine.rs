@@ -24,6 +24,7 @@ struct EngineDocument {
     sync_ms: u32,
     worker_threads: usize,
     allow_local_cameras: bool,
+    checksums: bool,
     webrtc: WebRtcDocument,
     #[serde(default)]
     volumes: Vec<VolumeOptions>,
@@ -331,6 +332,7 @@ impl Engine {
         let options = ArchiveOptions {
             fragment_ms: config.fragment_ms,
             sync_ms: config.sync_ms,
+            checksums: config.checksums,
             ..ArchiveOptions::default()
         };
         let volumes = config.volumes.clone();

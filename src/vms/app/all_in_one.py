@@ -106,6 +106,7 @@ class _Machinery:
                     sync_ms=settings.recording.sync_ms,
                     worker_threads=settings.media.worker_threads,
                     allow_local_cameras=settings.cameras.allow_loopback,
+                    checksums=settings.recording.checksums,
                     webrtc=WebRtcSettings(
                         udp_port=settings.webrtc.udp_port,
                         tcp_port=settings.webrtc.tcp_port,

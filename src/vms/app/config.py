@@ -121,12 +121,12 @@ class Cameras(_Section):
 
 
 class Recording(_Section):
-    """The recorder. Thumbnails and checksums are not available yet."""
+    """The recorder. Thumbnails are not available yet."""
 
     fragment_ms: Annotated[int, Field(ge=100, le=10_000)] = 500
     sync_ms: Annotated[int, Field(ge=100, le=60_000)] = 1000
     thumbnails: bool | None = None
-    checksums: bool | None = None
+    checksums: bool = True
 
 
 class Storage(_Section):
@@ -220,7 +220,6 @@ class Settings(BaseSettings):
         """The keys that ask for what is not built yet."""
         asked = {
             "recording.thumbnails": self.recording.thumbnails,
-            "recording.checksums": self.recording.checksums,
             "ai.enabled": self.ai.enabled,
         }
         return [key for key, wanted in asked.items() if wanted]

@@ -164,6 +164,8 @@ class EngineSettings(_Value):
     sync_ms: int = 1000
     worker_threads: int = 2
     allow_local_cameras: bool = False
+    # Every recording gets its SHA-256 as it is written.
+    checksums: bool = True
     webrtc: WebRtcSettings = WebRtcSettings()
     # None: {data_dir}/storage is one, called `main`.
     volumes: tuple[Volume, ...] = ()

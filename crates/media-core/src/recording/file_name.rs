@@ -304,8 +304,9 @@ mod tests {
             let (video, index) = (slot.video_name(stream), slot.index_name(stream));
             prop_assert_eq!(parse_video_name(day, &video), Some((slot, stream)));
             prop_assert_eq!(parse_index_name(day, &index), Some((slot, stream)));
-            prop_assert_eq!(parse_checksum_name(day, &slot.checksum_name(stream)), Some((slot, stream)));
-            prop_assert_eq!(parse_recording_name(&slot.recording_name(stream)), Some((slot, stream)));
+            let (checksum, recording) = (slot.checksum_name(stream), slot.recording_name(stream));
+            prop_assert_eq!(parse_checksum_name(day, &checksum), Some((slot, stream)));
+            prop_assert_eq!(parse_recording_name(&recording), Some((slot, stream)));
         }
 
         #[test]

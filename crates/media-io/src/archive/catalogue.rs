@@ -2,13 +2,18 @@
 //! the truth; this is read from their indexes at start-up and kept current by the recorder.
 
 use super::changes::Changes;
+use super::objects::{OBJECT, StoredObject};
 use super::volumes::Volume;
 use media_core::index::Gap;
 use media_core::recording::file_name::FileSlot;
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Hours of which the numbers of removed files are remembered: those that may still be recorded into, even by a clock
+/// that is set back.
+const REMEMBERED_HOURS: usize = 48;
 
 /// What is known of a file and changes while it is recorded.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +38,13 @@ pub(crate) struct FileState {
     pub sha256: Option<[u8; 32]>,
 }
 
+/// Where a file lies: another volume when it was moved.
+#[derive(Debug)]
+struct Place {
+    volume: Arc<Volume>,
+    object: Option<Arc<StoredObject>>,
+}
+
 /// One `.mp4` and its index.
 #[derive(Debug)]
 pub(crate) struct FileEntry {
@@ -40,8 +52,7 @@ pub(crate) struct FileEntry {
     /// Server time of the first video sample, µs.
     pub start_us: i64,
     pub state: RwLock<FileState>,
-    /// Where it lies; another when it was moved.
-    volume: RwLock<Arc<Volume>>,
+    place: RwLock<Place>,
 }
 
 impl FileEntry {
@@ -51,18 +62,37 @@ impl FileEntry {
             slot,
             start_us,
             state: RwLock::new(state),
-            volume: RwLock::new(volume.clone()),
+            place: RwLock::new(Place {
+                volume: volume.clone(),
+                object: None,
+            }),
         }
     }
 
     /// Where it lies.
     pub fn volume(&self) -> Arc<Volume> {
-        self.volume.read().clone()
+        self.place.read().volume.clone()
     }
 
     /// It lies elsewhere now.
     pub fn move_to(&self, volume: &Arc<Volume>) {
-        *self.volume.write() = volume.clone();
+        self.place.write().volume = volume.clone();
+    }
+
+    /// The object that its video is, if it is in the object storage.
+    pub fn object(&self) -> Option<Arc<StoredObject>> {
+        self.place.read().object.clone()
+    }
+
+    /// Its video is an object now.
+    pub fn store_as(&self, object: StoredObject) {
+        self.place.write().object = Some(Arc::new(object));
+    }
+
+    /// Where it lies, to see whether that changed.
+    pub fn place(&self) -> (usize, bool) {
+        let place = self.place.read();
+        (place.volume.number, place.object.is_some())
     }
 
     pub fn end_us(&self) -> i64 {
@@ -98,8 +128,11 @@ pub(crate) struct StreamFiles {
     pub name: StreamName,
     /// By `start_us`.
     files: RwLock<Vec<Arc<FileEntry>>>,
+    by_slot: RwLock<HashMap<FileSlot, Arc<FileEntry>>>,
     /// Names of files that are being made and not in `files` yet.
     begun: Mutex<HashSet<FileSlot>>,
+    /// The highest number of a file that was removed, by hour: a name means one file as long as we run.
+    removed_numbers: Mutex<BTreeMap<i64, u32>>,
     changes: Arc<Changes>,
 }
 
@@ -120,6 +153,7 @@ impl StreamFiles {
             let mut files = self.files.write();
             let place = files.partition_point(|f| f.start_us <= entry.start_us);
             files.insert(place, entry.clone());
+            self.by_slot.write().insert(entry.slot, entry.clone());
         }
         self.changed(&entry);
     }
@@ -137,6 +171,15 @@ impl StreamFiles {
                 return false;
             };
             files.remove(place);
+            self.by_slot.write().remove(&entry.slot);
+        }
+        {
+            let mut numbers = self.removed_numbers.lock();
+            let highest = numbers.entry(entry.slot.hour).or_default();
+            *highest = entry.slot.number.max(*highest);
+            while numbers.len() > REMEMBERED_HOURS {
+                numbers.pop_first();
+            }
         }
         self.changes.note_removed(self, entry);
         true
@@ -162,7 +205,17 @@ impl StreamFiles {
 
     /// The file in a slot.
     pub fn in_slot(&self, slot: FileSlot) -> Option<Arc<FileEntry>> {
-        self.files.read().iter().find(|f| f.slot == slot).cloned()
+        self.by_slot.read().get(&slot).cloned()
+    }
+
+    /// A slot of the hour of `utc_us` that no removed file had; it may be taken on the disk.
+    pub fn next_slot(&self, utc_us: i64) -> FileSlot {
+        let first = FileSlot::of(utc_us);
+        let removed = self.removed_numbers.lock().get(&first.hour).copied();
+        FileSlot {
+            number: removed.map_or(first.number, |number| number.saturating_add(1)),
+            ..first
+        }
     }
 
     /// The file that begins last.
@@ -172,22 +225,12 @@ impl StreamFiles {
 
     /// The directory of a camera's day on a volume.
     pub fn day_directory(&self, volume: &Volume, slot: FileSlot) -> PathBuf {
-        volume
-            .cameras_directory()
-            .join(&self.name.camera_id)
-            .join(slot.directory())
+        FilePaths::of(&self.name, volume, slot).directory
     }
 
     /// Paths of a file on a volume.
     pub fn paths_on(&self, volume: &Volume, slot: FileSlot) -> FilePaths {
-        let directory = self.day_directory(volume, slot);
-        let stream = &self.name.stream;
-        FilePaths {
-            video: directory.join(slot.video_name(stream)),
-            index: directory.join(slot.index_name(stream)),
-            checksum: directory.join(slot.checksum_name(stream)),
-            directory,
-        }
+        FilePaths::of(&self.name, volume, slot)
     }
 
     /// Paths of a file where it lies now.
@@ -204,6 +247,23 @@ pub(crate) struct FilePaths {
     pub video: PathBuf,
     pub index: PathBuf,
     pub checksum: PathBuf,
+    /// In place of the video, when that is in the object storage.
+    pub object: PathBuf,
+}
+
+impl FilePaths {
+    /// Of a file of a stream on a volume.
+    pub fn of(name: &StreamName, volume: &Volume, slot: FileSlot) -> Self {
+        let camera = volume.cameras_directory().join(&name.camera_id);
+        let directory = camera.join(slot.directory());
+        Self {
+            video: directory.join(slot.video_name(&name.stream)),
+            index: directory.join(slot.index_name(&name.stream)),
+            checksum: directory.join(slot.checksum_name(&name.stream)),
+            object: directory.join(slot.video_name(&name.stream) + OBJECT),
+            directory,
+        }
+    }
 }
 
 /// Every stream that was ever recorded here.
@@ -236,7 +296,9 @@ impl Catalogue {
             Arc::new(StreamFiles {
                 name: name.clone(),
                 files: RwLock::default(),
+                by_slot: RwLock::default(),
                 begun: Mutex::default(),
+                removed_numbers: Mutex::default(),
                 changes: self.changes.clone(),
             })
         };

@@ -85,6 +85,8 @@ pub(crate) struct Lane {
     pub(super) idle: Condvar,
     /// Why video is missing between the newest file there is and the first one that this lane makes.
     pub cause_before: GapCause,
+    /// Whether its files get checksums.
+    pub checksums: bool,
     pub bytes_written: AtomicU64,
     pub fragments_written: AtomicU64,
     pub fragments_dropped: AtomicU64,
@@ -93,7 +95,12 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    pub fn new(stream: Arc<StreamFiles>, cause_before: GapCause, last_end_us: Option<i64>) -> Arc<Self> {
+    pub fn new(
+        stream: Arc<StreamFiles>,
+        cause_before: GapCause,
+        last_end_us: Option<i64>,
+        checksums: bool,
+    ) -> Arc<Self> {
         Arc::new(Self {
             stream,
             state: Mutex::new(RecordingState::Waiting),
@@ -103,6 +110,7 @@ impl Lane {
             }),
             idle: Condvar::new(),
             cause_before,
+            checksums,
             bytes_written: AtomicU64::new(0),
             fragments_written: AtomicU64::new(0),
             fragments_dropped: AtomicU64::new(0),

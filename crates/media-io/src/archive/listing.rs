@@ -60,7 +60,7 @@ impl RecordedFile {
             size_bytes: state.size_bytes,
             sealed: state.sealed,
             sha256: state.sha256.filter(|_| state.sealed).map(|sum| hex(&sum)),
-            object_key: None,
+            object_key: entry.object().map(|object| object.key.clone()),
         }
     }
 }

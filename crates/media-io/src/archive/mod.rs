@@ -12,6 +12,11 @@ mod lane;
 mod listing;
 mod lock;
 mod marker;
+mod moving;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod moving_tests;
+mod objects;
 mod open_file;
 mod pace;
 mod picture;
@@ -36,6 +41,7 @@ pub use disk::DiskSpace;
 pub use exports::{ExportFormat, ExportProgress, ExportRequest, ExportState, ExportedFile};
 pub use lane::{RecorderCounters, RecordingState};
 pub use listing::{FileChanges, RecordedFile};
+pub use objects::ObjectReader;
 pub use picture::Picture;
 pub use playback::Playback;
 pub use recorder::Recorder;
@@ -55,8 +61,11 @@ use media_core::index::GapCause;
 use media_core::recording::file_name::{check_camera_id, check_stream_name};
 use media_core::recording::fragmenter::FragmenterOptions;
 use media_core::{Error, ErrorKind, Result};
+use moving::Moves;
+use objects::Objects;
 use parking_lot::Mutex;
 use reader::Reader;
+use start::Orphan;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,6 +88,10 @@ pub struct ArchiveOptions {
     pub queue_max_bytes: usize,
     /// A missing volume is looked for this often, and a failing one first tried again after this long, ms.
     pub volume_retry_ms: u32,
+    /// Length of the files of buffered streams, ms; each ends at the first key frame after it.
+    pub buffered_file_ms: u32,
+    /// Every file gets its SHA-256 as it is written.
+    pub checksums: bool,
 }
 
 impl Default for ArchiveOptions {
@@ -88,6 +101,8 @@ impl Default for ArchiveOptions {
             sync_ms: 1000,
             queue_max_bytes: 256 << 20,
             volume_retry_ms: 10_000,
+            buffered_file_ms: 60_000,
+            checksums: true,
         }
     }
 }
@@ -100,12 +115,14 @@ pub struct Archive {
     catalogue: Arc<Catalogue>,
     volumes: Vec<Arc<Volume>>,
     writer: Arc<Writer>,
+    objects: Arc<Objects>,
     reader: Reader,
     exports: Exports,
     recorders: Mutex<HashMap<StreamName, Weak<Recorder>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     /// Held while what lies on the disk beside a closed file is changed.
     removals: Mutex<()>,
+    moves: Moves,
     /// `close` was called: long reading of whole files ends.
     closing: AtomicBool,
     _lock: Lock,
@@ -156,8 +173,9 @@ impl Archive {
             .collect::<Result<_>>()?;
         let catalogue = Arc::new(Catalogue::new(clock.utc_us()));
         let mut report = RepairReport::default();
+        let mut orphans = Vec::new();
         for volume in &volumes {
-            match attach(&catalogue, volume) {
+            match attach(&catalogue, volume, &mut orphans) {
                 Ok(found) => report.add(found),
                 // The archive's own directory is no disk that may be back later.
                 Err(e) if volume.options.path == storage => return Err(e),
@@ -170,6 +188,7 @@ impl Archive {
                 }
             }
         }
+        start::sort_out(&catalogue, orphans, &mut report);
         report.duration_us = clock.monotonic_us().saturating_sub(began_us);
         let writer = Writer::new(
             clock.clone(),
@@ -191,6 +210,7 @@ impl Archive {
             ms = report.duration_us / 1_000,
             "archive open"
         );
+        let objects = Arc::default();
         let archive = Self {
             storage: storage.to_owned(),
             options,
@@ -198,11 +218,13 @@ impl Archive {
             catalogue,
             volumes,
             writer,
-            reader: Reader::default(),
+            reader: Reader::new(&objects),
+            objects,
             exports: Exports::default(),
             recorders: Mutex::default(),
             threads: Mutex::new(threads),
             removals: Mutex::default(),
+            moves: Moves::default(),
             closing: AtomicBool::new(false),
             _lock: lock,
         };
@@ -244,10 +266,18 @@ impl Archive {
             fragment_us: i64::from(self.options.fragment_ms.max(50)) * 1_000,
             ..Default::default()
         };
-        let lane = Lane::new(files, cause, last_end_us);
+        let lane = Lane::new(files, cause, last_end_us, self.options.checksums);
         self.writer.know(&lane);
         let now_us = self.clock.monotonic_us();
-        let recorder = Recorder::new(lane, self.writer.clone(), fragmenter, now_us, last_end_us);
+        let buffered_file_us = i64::from(self.options.buffered_file_ms) * 1_000;
+        let recorder = Recorder::new(
+            lane,
+            self.writer.clone(),
+            fragmenter,
+            buffered_file_us,
+            now_us,
+            last_end_us,
+        );
         recorders.insert(name, Arc::downgrade(&recorder));
         Ok(recorder)
     }
@@ -337,9 +367,9 @@ impl Archive {
 }
 
 /// Finds a volume and reads its recordings.
-fn attach(catalogue: &Catalogue, volume: &Arc<Volume>) -> Result<RepairReport> {
+fn attach(catalogue: &Catalogue, volume: &Arc<Volume>, orphans: &mut Vec<Orphan>) -> Result<RepairReport> {
     volume.find()?;
-    let report = start::fill(catalogue, volume)?;
+    let report = start::fill(catalogue, volume, orphans)?;
     volume.came();
     Ok(report)
 }
@@ -360,8 +390,10 @@ impl Presence {
 
     /// Looks for a missing volume; its recordings are there again when it is back.
     pub fn look_for(&self, volume: &Arc<Volume>) {
-        match attach(&self.catalogue, volume) {
-            Ok(report) => {
+        let mut orphans = Vec::new();
+        match attach(&self.catalogue, volume, &mut orphans) {
+            Ok(mut report) => {
+                start::sort_out(&self.catalogue, orphans, &mut report);
                 tracing::info!(volume = volume.name(), files = report.files_checked, "volume is back");
             }
             Err(e) => volume.went(e.message()),

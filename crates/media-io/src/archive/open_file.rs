@@ -2,8 +2,10 @@
 //! their index records, then lets the catalogue know: a record never names bytes that could still be lost.
 
 use super::catalogue::{FileEntry, FileState, StreamFiles};
+use super::checksum::{self, Sha256};
 use super::disk::{sync_directory, write_all_at};
 use super::volumes::{Operation, Volume};
+use aws_lc_rs::digest::{Context, SHA256};
 use media_core::fmp4::{MAX_FRAGMENT_BYTES, Sample, fragment_header, init_segment};
 use media_core::index::{
     FLAG_DISCONTINUITY, FLAG_PACKETS_LOST, Fragment as FragmentRecord, Gap, GapCause, HEADER_BYTES, Header, MAX_TRACKS,
@@ -34,6 +36,8 @@ const INDEX_SYNC_US: u64 = 10_000_000;
 struct Append {
     length: u64,
     sequence: u32,
+    /// Of all that was appended; None without checksums.
+    hash: Option<Context>,
     /// Written, not yet durable.
     unsynced: Vec<(FragmentRecord, GapCause)>,
     /// Nothing more comes.
@@ -87,6 +91,8 @@ pub(crate) struct NewFile<'a> {
     pub tracks: &'a [Arc<TrackParameters>],
     /// Time before the file that is known to be missing, and why.
     pub leading_gap: Option<Gap>,
+    /// Whether the file gets a checksum.
+    pub checksum: bool,
 }
 
 impl OpenFile {
@@ -101,8 +107,8 @@ impl OpenFile {
             init_size_bytes: head.len() as u64,
         };
         head.extend_from_slice(&clock_box(new.start_us));
-        let mut slot = FileSlot::of(new.start_us);
-        slot.number = volume.first_number();
+        let mut slot = stream.next_slot(new.start_us);
+        slot.number = slot.number.max(volume.first_number());
         let directory = stream.day_directory(volume, slot);
         volume
             .before(Operation::Create)
@@ -129,6 +135,11 @@ impl OpenFile {
             remove_pair(stream, volume, slot);
             return Err(volume.failed(&e, stream.paths_on(volume, slot).video.display()));
         }
+        let hash = new.checksum.then(|| {
+            let mut hash = Context::new(&SHA256);
+            hash.update(&head);
+            hash
+        });
         let state = FileState {
             end_us: new.start_us,
             size_bytes: head.len() as u64,
@@ -145,6 +156,7 @@ impl OpenFile {
             append: Mutex::new(Append {
                 length: head.len() as u64,
                 sequence: 0,
+                hash,
                 unsynced: Vec::new(),
                 closing: false,
                 damaged: false,
@@ -250,6 +262,11 @@ impl OpenFile {
         if !accepted {
             return Ok(None);
         }
+        // Only now: of a write that failed nothing stays in the file.
+        if let Some(hash) = &mut append.hash {
+            hash.update(&head);
+            fragment.units.iter().for_each(|unit| hash.update(&unit.data));
+        }
         let lost_packets = fragment
             .units
             .iter()
@@ -288,13 +305,14 @@ impl OpenFile {
     /// was durable before: what can be tried again will be, and a damaged file answers `Done` at the next call.
     pub fn sync(&self, now_us: u64) -> Result<Synced> {
         let mut durable = self.durable.lock();
-        let (batch, closing, damaged, length) = {
+        let (batch, closing, damaged, length, hash) = {
             let mut append = self.append.lock();
             (
                 std::mem::take(&mut append.unsynced),
                 append.closing,
                 append.damaged,
                 append.length,
+                append.hash.clone().filter(|_| append.closing),
             )
         };
         if damaged && batch.is_empty() {
@@ -324,7 +342,7 @@ impl OpenFile {
             }
         }
         if closing && !damaged {
-            self.seal(&mut durable, length)?;
+            self.seal(&mut durable, length, hash.map(checksum::finish))?;
             return Ok(Synced::Done);
         }
         Ok(answer)
@@ -397,11 +415,17 @@ impl OpenFile {
         }
     }
 
-    fn seal(&self, durable: &mut Durable, length: u64) -> Result<()> {
+    /// The checksum comes first: a file that is closed has it.
+    fn seal(&self, durable: &mut Durable, length: u64, sum: Option<Sha256>) -> Result<()> {
         if durable.records == 0 {
             // Nothing was recorded: an empty file would only be in the way.
             remove_pair(&self.stream, &self.volume, self.entry.slot);
             return Ok(());
+        }
+        if let Some(sum) = &sum {
+            let path = self.stream.paths_on(&self.volume, self.entry.slot).checksum;
+            let video_name = self.entry.slot.video_name(&self.stream.name.stream);
+            checksum::write(&path, &video_name, sum).map_err(|e| self.failed(&e))?;
         }
         let gaps: Vec<Gap> = durable
             .leading_gap
@@ -428,6 +452,7 @@ impl OpenFile {
             let _ = self.index.set_len(durable.index_length);
             return Err(self.failed(&e));
         }
+        self.entry.state.write().sha256 = sum;
         self.publish(durable, true);
         tracing::debug!(
             path = self.path(),

@@ -34,7 +34,7 @@ impl Archive {
 fn remove_from_disk(stream: &StreamFiles, entry: &Arc<FileEntry>) -> Result<u64> {
     let mut freed = 0;
     let paths = stream.paths(entry);
-    for path in [paths.index, paths.video, paths.checksum] {
+    for path in [paths.index, paths.video, paths.object, paths.checksum] {
         freed += remove(&path)?;
     }
     Ok(freed)

@@ -4,6 +4,8 @@
 use super::catalogue::{Catalogue, FileEntry, FilePaths, FileState, StreamFiles, StreamName};
 use super::checksum;
 use super::disk::{read_exactly, read_up_to, storage_error, sync_directory};
+use super::moving::{MOVING, are_same};
+use super::objects::{OBJECT, StoredObject};
 use super::volumes::Volume;
 use media_core::fmp4::{Init, read_init};
 use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
@@ -83,7 +85,7 @@ pub(super) fn has_recordings(cameras: &Path) -> bool {
 }
 
 /// Looks through all cameras of a volume, on two threads.
-pub(super) fn fill(catalogue: &Catalogue, volume: &Arc<Volume>) -> Result<RepairReport> {
+pub(super) fn fill(catalogue: &Catalogue, volume: &Arc<Volume>, orphans: &mut Vec<Orphan>) -> Result<RepairReport> {
     let directory = volume.cameras_directory();
     let mut report = RepairReport::default();
     let mut cameras = Vec::new();
@@ -95,13 +97,16 @@ pub(super) fn fill(catalogue: &Catalogue, volume: &Arc<Volume>) -> Result<Repair
         }
     }
     let next = AtomicUsize::new(0);
-    let reports = Mutex::new(&mut report);
+    let reports = Mutex::new((&mut report, orphans));
     std::thread::scope(|scope| {
         for _ in 0..THREADS.min(cameras.len()) {
             scope.spawn(|| {
                 while let Some((path, name)) = cameras.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = camera(catalogue, volume, path, name);
-                    reports.lock().add(found);
+                    let mut orphans = Vec::new();
+                    let found = camera(catalogue, volume, (path, name), &mut orphans);
+                    let mut reports = reports.lock();
+                    reports.0.add(found);
+                    reports.1.append(&mut orphans);
                 }
             });
         }
@@ -121,7 +126,12 @@ fn entries(directory: &Path) -> Result<Vec<(PathBuf, String)>> {
     Ok(found)
 }
 
-fn camera(catalogue: &Catalogue, volume: &Arc<Volume>, directory: &Path, camera_id: &str) -> RepairReport {
+fn camera(
+    catalogue: &Catalogue,
+    volume: &Arc<Volume>,
+    (directory, camera_id): (&Path, &str),
+    orphans: &mut Vec<Orphan>,
+) -> RepairReport {
     let mut report = RepairReport::default();
     let days = match entries(directory) {
         Ok(days) => days,
@@ -133,7 +143,7 @@ fn camera(catalogue: &Catalogue, volume: &Arc<Volume>, directory: &Path, camera_
     for (path, name) in days {
         match parse_day_directory(&name).filter(|_| path.is_dir()) {
             Some(day) => {
-                if let Err(e) = day_of(catalogue, volume, (&path, camera_id, day), &mut report) {
+                if let Err(e) = day_of(catalogue, volume, (&path, camera_id, day), orphans, &mut report) {
                     report.problem(&path, e);
                 }
             }
@@ -147,10 +157,12 @@ fn day_of(
     catalogue: &Catalogue,
     volume: &Arc<Volume>,
     (directory, camera_id, day): (&Path, &str, i64),
+    orphans: &mut Vec<Orphan>,
     report: &mut RepairReport,
 ) -> Result<()> {
     let mut indexes = Vec::new();
     let mut videos = HashSet::new();
+    let mut stored = Vec::new();
     let entries = entries(directory)?;
     let checksums: HashSet<_> = entries
         .iter()
@@ -167,14 +179,69 @@ fn day_of(
             }
         } else if let Some((slot, stream)) = parse_index_name(day, name) {
             indexes.push((path, (slot, stream.to_owned())));
+        } else if let Some((slot, stream)) = name.strip_suffix(OBJECT).and_then(|n| parse_video_name(day, n)) {
+            stored.push((slot, stream.to_owned()));
+        } else if is_unfinished_copy(day, name) {
+            tracing::info!(path = %path.display(), "the unfinished copy of a move is removed");
+            let _ = std::fs::remove_file(path);
         } else if !is_companion(name) {
             report.problem(path, "does not belong to the archive and was left alone");
         }
     }
-    for (path, key) in indexes.iter().filter(|(_, key)| !videos.contains(key)) {
-        report.problem(path, format!("is an index without {}", key.0.video_name(&key.1)));
+    for (slot, stream) in stored {
+        let files = catalogue.stream(&StreamName::new(camera_id, &stream));
+        let paths = files.paths_on(volume, slot);
+        report.files_checked += u64::from(videos.insert((slot, stream)));
+        if let Err(e) = object(volume, &files, slot, &paths) {
+            report.problem(&paths.object, e);
+        }
     }
+    let mut lonely: HashSet<_> = indexes.into_iter().map(|(_, key)| key).collect();
+    lonely.extend(checksums.iter().map(|(slot, stream)| (*slot, (*stream).to_owned())));
+    orphans.extend(lonely.difference(&videos).map(|(slot, stream)| Orphan {
+        volume: volume.clone(),
+        name: StreamName::new(camera_id, stream),
+        slot: *slot,
+    }));
     Ok(())
+}
+
+/// What a move that was interrupted left of its copy.
+fn is_unfinished_copy(day: i64, name: &str) -> bool {
+    name.strip_suffix(MOVING).is_some_and(|name| {
+        parse_video_name(day, name).is_some()
+            || parse_index_name(day, name).is_some()
+            || parse_checksum_name(day, name).is_some()
+    })
+}
+
+/// An index, a checksum or both without their video.
+pub(super) struct Orphan {
+    volume: Arc<Volume>,
+    name: StreamName,
+    slot: FileSlot,
+}
+
+/// What lacks its video is the rest of a move where another volume has the file; else an index is reported.
+pub(super) fn sort_out(catalogue: &Catalogue, orphans: Vec<Orphan>, report: &mut RepairReport) {
+    for Orphan { volume, name, slot } in orphans {
+        let stream = catalogue.find(&name.camera_id, &name.stream);
+        let moved = stream
+            .and_then(|s| s.in_slot(slot))
+            .is_some_and(|f| f.volume().number != volume.number);
+        let paths = FilePaths::of(&name, &volume, slot);
+        if moved {
+            tracing::info!(path = %paths.video.display(), "the rest of a file that was moved is removed");
+            let _ = std::fs::remove_file(&paths.index);
+            let _ = std::fs::remove_file(&paths.checksum);
+            let _ = std::fs::remove_dir(&paths.directory);
+        } else if paths.index.exists() {
+            report.problem(
+                &paths.index,
+                format!("is an index without {}", slot.video_name(&name.stream)),
+            );
+        }
+    }
 }
 
 /// Files that other parts of the system keep beside the recordings.
@@ -182,6 +249,38 @@ fn is_companion(name: &str) -> bool {
     ["checksum_", "ai_", "events_", "thumb_"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
+}
+
+/// A file whose video is an object. Should the video be here as well, it was about to be removed.
+fn object(volume: &Arc<Volume>, stream: &Arc<StreamFiles>, slot: FileSlot, paths: &FilePaths) -> Result<()> {
+    let object = StoredObject::read(&paths.object)?;
+    if let Some(here) = stream.in_slot(slot) {
+        let same = here.volume().number == volume.number && here.state.read().size_bytes == object.size_bytes;
+        if !same {
+            return Err(Error::malformed(
+                "means a video that is here too, with another length; not used",
+            ));
+        }
+        here.store_as(object);
+        return Ok(std::fs::remove_file(&paths.video)?);
+    }
+    let index = open_existing(&paths.index, false)?;
+    let found = index.map_or(Ok(None), |index| sealed(&index, object.size_bytes))?;
+    let (tail, records) = found.ok_or_else(|| Error::malformed("has no whole index beside it"))?;
+    let sum = checksum::read(&paths.checksum, &slot.video_name(&stream.name.stream));
+    let state = FileState {
+        end_us: tail.seal.end_us,
+        records,
+        size_bytes: object.size_bytes,
+        sealed: true,
+        gaps: tail.gaps,
+        sha256: sum,
+        ..FileState::default()
+    };
+    let entry = FileEntry::new(volume, slot, tail.seal.start_us, state);
+    entry.store_as(object);
+    stream.insert(Arc::new(entry));
+    Ok(())
 }
 
 fn file(
@@ -197,6 +296,9 @@ fn file(
         checksum: checksum_path,
         ..
     } = stream.paths_on(volume, slot);
+    if let Some(other) = stream.in_slot(slot).filter(|f| f.volume().number != volume.number) {
+        return doubled(stream, &other, &stream.paths_on(volume, slot), report);
+    }
     let video_size = std::fs::metadata(&video_path)?.len();
     let index = open_existing(&index_path, false)?;
     let found = match &index {
@@ -224,6 +326,26 @@ fn file(
         entry.state.write().sha256 = checksum::read(&checksum_path, &slot.video_name(&stream.name.stream));
     }
     stream.insert(Arc::new(entry));
+    Ok(())
+}
+
+/// A file that another volume has as well: the rest of a move when both are the same, else for somebody to decide.
+fn doubled(stream: &StreamFiles, other: &FileEntry, paths: &FilePaths, report: &mut RepairReport) -> Result<()> {
+    let there = stream.paths(other);
+    let volume = other.volume();
+    if !are_same(&paths.video, &there.video)? {
+        let message = format!(
+            "is on volume {} too, with other content: this one is not used",
+            volume.name()
+        );
+        report.problem(&paths.video, message);
+        return Ok(());
+    }
+    tracing::info!(path = %paths.video.display(), on = volume.name(), "the second copy of a moved file is removed");
+    for path in [&paths.video, &paths.index, &paths.checksum] {
+        let _ = std::fs::remove_file(path);
+    }
+    let _ = std::fs::remove_dir(&paths.directory);
     Ok(())
 }
 
@@ -275,7 +397,7 @@ fn repair_file(
         Some(index) => read_up_to(index, 0, usize::try_from(index.metadata()?.len()).unwrap_or(usize::MAX))?,
         None => Vec::new(),
     };
-    let init = match find_init(&video, video_size) {
+    let init = match find_init(|offset, length| Ok(read_up_to(&video, offset, length)?), video_size) {
         Ok(init) => init,
         // Ours, and torn before the first fragment: the index knows of none.
         Err(_) if Header::decode(&index_bytes).is_ok() && index_bytes.len() < HEADER_BYTES + RECORD_BYTES => {
@@ -339,11 +461,11 @@ fn remove_empty(video_path: &Path, index_path: &Path, video_size: u64, report: &
 }
 
 /// Reads ftyp and moov from the start of a file.
-pub(super) fn find_init(video: &File, video_size: u64) -> Result<Init> {
-    let first = read_up_to(video, 0, INIT_BYTES[0])?;
+pub(super) fn find_init(read: impl Fn(u64, usize) -> Result<Vec<u8>>, video_size: u64) -> Result<Init> {
+    let first = read(0, INIT_BYTES[0])?;
     match read_init(&first) {
         Err(e) if e.kind() == ErrorKind::Malformed && video_size > INIT_BYTES[0] as u64 => {
-            read_init(&read_up_to(video, 0, INIT_BYTES[1])?)
+            read_init(&read(0, INIT_BYTES[1])?)
         }
         read => read,
     }

@@ -18,12 +18,12 @@ use std::time::{Duration, Instant};
 const FRAME_US: i64 = 40_000;
 
 /// An archive on volumes below one directory, with the system's clock.
-struct Installation {
+pub(super) struct Installation {
     directory: tempfile::TempDir,
-    clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn Clock>,
 }
 
-fn options() -> ArchiveOptions {
+pub(super) fn options() -> ArchiveOptions {
     ArchiveOptions {
         fragment_ms: 200,
         sync_ms: 100,
@@ -33,18 +33,18 @@ fn options() -> ArchiveOptions {
 }
 
 impl Installation {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             directory: tempfile::tempdir().unwrap(),
             clock: SystemClock::new(),
         }
     }
 
-    fn path(&self, volume: &str) -> PathBuf {
+    pub fn path(&self, volume: &str) -> PathBuf {
         self.directory.path().join(volume)
     }
 
-    fn volume(&self, name: &str) -> VolumeOptions {
+    pub fn volume(&self, name: &str) -> VolumeOptions {
         VolumeOptions {
             name: name.into(),
             path: self.path(name),
@@ -54,7 +54,7 @@ impl Installation {
         }
     }
 
-    fn open(&self, volumes: &[VolumeOptions]) -> (Arc<Archive>, super::RepairReport) {
+    pub fn open(&self, volumes: &[VolumeOptions]) -> (Arc<Archive>, super::RepairReport) {
         let storage = self.path("storage");
         let end = Instant::now() + Duration::from_secs(5);
         loop {
@@ -69,12 +69,12 @@ impl Installation {
         }
     }
 
-    fn two(&self) -> Vec<VolumeOptions> {
+    pub fn two(&self) -> Vec<VolumeOptions> {
         vec![self.volume("one"), self.volume("two")]
     }
 
     /// Every video of camera 1 on a volume.
-    fn videos(&self, volume: &str) -> Vec<PathBuf> {
+    pub fn videos(&self, volume: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let days = std::fs::read_dir(self.path(volume).join("cameras/1"));
         for day in days.into_iter().flatten() {
@@ -90,7 +90,7 @@ impl Installation {
     }
 
     /// The numbers of all pictures of camera 1, in order.
-    fn numbers(&self, volumes: &[&str]) -> Vec<u32> {
+    pub fn numbers(&self, volumes: &[&str]) -> Vec<u32> {
         let videos = volumes.iter().flat_map(|v| self.videos(v));
         let mut numbers: Vec<u32> = videos.flat_map(|path| numbers_in(&path)).collect();
         numbers.sort_unstable();
@@ -121,17 +121,17 @@ fn numbers_in(path: &Path) -> Vec<u32> {
 }
 
 /// A camera that sends 25 pictures a second of true time, each with its number.
-struct Camera {
-    recorder: Arc<Recorder>,
+pub(super) struct Camera {
+    pub recorder: Arc<Recorder>,
     parameters: Arc<TrackParameters>,
     began: Instant,
     began_us: i64,
-    sent: u32,
+    pub sent: u32,
     picture_bytes: usize,
 }
 
 impl Camera {
-    fn new(archive: &Archive, camera_id: &str, picture_bytes: usize) -> Self {
+    pub fn new(archive: &Archive, camera_id: &str, picture_bytes: usize) -> Self {
         let parameters = Arc::new(TrackParameters {
             codec: Codec::H264,
             clock_rate: 90_000,
@@ -153,7 +153,7 @@ impl Camera {
     }
 
     /// Sends what is due until `until` says so.
-    fn send_until(&mut self, what: &str, until: impl Fn() -> bool) {
+    pub fn send_until(&mut self, what: &str, until: impl Fn() -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         while !until() {
             assert!(Instant::now() < end, "waited for 20 s: {what}");
@@ -164,7 +164,7 @@ impl Camera {
         }
     }
 
-    fn send(&mut self) {
+    pub fn send(&mut self) {
         let at_us = self.began_us + i64::from(self.sent) * FRAME_US;
         let dts = rescale(at_us, 1_000_000, 90_000);
         let key = self.sent.is_multiple_of(25);
@@ -187,7 +187,7 @@ impl Camera {
         })));
     }
 
-    fn send_for(&mut self, time: Duration) {
+    pub fn send_for(&mut self, time: Duration) {
         let end = Instant::now() + time;
         self.send_until("its time", || Instant::now() >= end);
     }
@@ -199,7 +199,7 @@ fn durable_end_us(archive: &Archive) -> i64 {
     timeline.ranges.iter().map(|r| r.end_us).max().unwrap_or(0)
 }
 
-fn volume<'a>(archive: &'a Archive, name: &str) -> &'a Arc<Volume> {
+pub(super) fn volume<'a>(archive: &'a Archive, name: &str) -> &'a Arc<Volume> {
     archive.volumes.iter().find(|v| v.name() == name).unwrap()
 }
 
@@ -642,7 +642,7 @@ fn volumes_that_contradict_each_other_are_refused() {
     }
 }
 
-mod tmpfs {
+pub(super) mod tmpfs {
     use std::ffi::CString;
     use std::os::unix::ffi::OsStrExt;
     use std::path::{Path, PathBuf};

@@ -696,6 +696,7 @@ struct Task {
     start_us: i64,
     origin_90k: i64,
     tracks: Vec<Arc<media_core::TrackParameters>>,
+    checksum: bool,
     leading_gap: Option<Gap>,
 }
 
@@ -713,6 +714,7 @@ impl Task {
             start_us: fragment.start_us(),
             origin_90k: 0,
             tracks: Vec::new(),
+            checksum: lane.checksums,
             leading_gap: None,
         };
         let file = files.files.iter().find(|f| f.start.file == fragment.file);
@@ -750,6 +752,7 @@ impl Task {
             start_us: self.start_us,
             origin_90k: self.origin_90k,
             tracks: &self.tracks,
+            checksum: self.checksum,
             leading_gap: self.leading_gap,
         }
     }

@@ -186,15 +186,22 @@ fn a_file_that_is_being_recorded_is_not_removed_and_unknown_names_are_not_found(
 }
 
 #[test]
-fn recording_goes_on_in_a_day_whose_last_file_was_removed() {
+fn recording_goes_on_in_a_day_whose_last_file_was_removed_and_its_name_does_not_come_again() {
     let directory = tempfile::tempdir().unwrap();
     let (archive, _) = open(directory.path());
-    for turn in 0..5 {
+    record(&archive, T0_US, 25);
+    archive.remove_file("1", FIRST).unwrap();
+    for turn in 2..6 {
         record(&archive, T0_US + turn * 10 * SECOND_US, 25);
-        archive.remove_file("1", FIRST).unwrap();
+        archive
+            .remove_file("1", &format!("2026-11-23/video_10_{turn}.mp4"))
+            .unwrap();
     }
     record(&archive, T0_US + 100 * SECOND_US, 25);
-    assert_eq!(numbers_in(&path_of(directory.path(), FIRST)).len(), 25);
+    assert_eq!(
+        numbers_in(&path_of(directory.path(), "2026-11-23/video_10_6.mp4")).len(),
+        25
+    );
 }
 
 #[test]
@@ -294,4 +301,102 @@ fn a_torn_checksum_is_none() {
             format!("{sum}  video_10.mp4\n").as_bytes()
         );
     }
+}
+
+/// Checks every checksum file of a directory as people do.
+fn sha256sum_checks(day: &Path) -> bool {
+    let checks = std::process::Command::new("sh")
+        .args(["-c", "sha256sum --check --strict --quiet checksum_*.sha256"])
+        .current_dir(day)
+        .status();
+    checks.unwrap().success()
+}
+
+#[test]
+fn a_closed_file_has_the_checksum_of_what_was_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let (archive, _) = open(directory.path());
+    let recorder = archive.recorder("1", "main").unwrap();
+    push_clip(&*recorder, T0_US, 10);
+    archive.flush();
+    assert_eq!(archive.file_changes(0).files[0].sha256, None, "not before it is closed");
+    recorder.stop();
+    let video = path_of(directory.path(), FIRST);
+    let sum = sha256sum(&video);
+    assert_eq!(archive.file_changes(0).files[0].sha256.as_ref(), Some(&sum));
+    assert!(sha256sum_checks(video.parent().unwrap()));
+    assert_eq!(archive.hash_file("1", FIRST, None).unwrap(), sum);
+    drop((recorder, archive));
+    let (archive, _) = open(directory.path());
+    assert_eq!(archive.file_changes(0).files[0].sha256.as_ref(), Some(&sum));
+}
+
+#[test]
+fn what_a_full_disk_refused_is_not_in_the_checksum() {
+    let disk = crate::disk::SmallDisk::new("4m");
+    let clock = ManualClock::at(T0_US);
+    let (archive, _) = open_with(disk.path(), ArchiveOptions::default(), clock.clone());
+    let recorder = archive.recorder("1", "main").unwrap();
+    let a = video_parameters(b"a");
+    push_video(&*recorder, &a, T0_US, 50, 0);
+    archive.flush();
+    crate::disk::fill(disk.path());
+    push_video(&*recorder, &a, T0_US + 2 * SECOND_US, 100, 50);
+    archive.flush();
+    assert!(
+        recorder.counters().fragments_dropped > 0,
+        "a part of a fragment was cut off"
+    );
+    std::fs::remove_file(disk.path().join("filler")).unwrap();
+    clock.advance_us(2 * SECOND_US);
+    push_video(&*recorder, &a, T0_US + 6 * SECOND_US, 50, 150);
+    recorder.stop();
+    assert!(sha256sum_checks(path_of(disk.path(), FIRST).parent().unwrap()));
+    assert!(archive.file_changes(0).files[0].sha256.is_some());
+}
+
+#[test]
+fn without_room_for_its_checksum_a_file_is_not_closed_yet() {
+    let disk = crate::disk::SmallDisk::new("4m");
+    let options = ArchiveOptions {
+        sync_ms: 600_000,
+        ..ArchiveOptions::default()
+    };
+    let (archive, _) = open_with(disk.path(), options, ManualClock::at(T0_US));
+    let recorder = archive.recorder("1", "main").unwrap();
+    push_video(&*recorder, &video_parameters(b"a"), T0_US, 50, 0);
+    archive.flush();
+    crate::disk::fill(disk.path());
+    recorder.stop();
+    assert!(!archive.file_changes(0).files[0].sealed);
+    std::fs::remove_file(disk.path().join("filler")).unwrap();
+    archive.flush();
+    let file = archive.file_changes(0).files.remove(0);
+    assert!(file.sealed && file.sha256.is_some());
+    assert!(sha256sum_checks(path_of(disk.path(), FIRST).parent().unwrap()));
+}
+
+#[test]
+fn without_checksums_there_are_none_and_a_repaired_file_has_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = ArchiveOptions {
+        checksums: false,
+        ..ArchiveOptions::default()
+    };
+    let (archive, _) = open_with(directory.path(), options, ManualClock::at(T0_US));
+    record(&archive, T0_US, 50);
+    drop(archive);
+    let (archive, _) = open(directory.path());
+    let recorder = archive.recorder("1", "main").unwrap();
+    push_video(&*recorder, &video_parameters(b"a"), T0_US + 60 * SECOND_US, 50, 0);
+    archive.flush();
+    let killed = copy_of(directory.path());
+    let (archive, report) = open(killed.path());
+    assert_eq!(report.files_repaired, 1);
+    let files = archive.file_changes(0).files;
+    assert!(files.len() == 2 && files.iter().all(|f| f.sealed && f.sha256.is_none()));
+    let name = "2026-11-23/video_10_2.mp4";
+    let sum = archive.hash_file("1", name, None).unwrap();
+    assert_eq!(sum, sha256sum(&path_of(killed.path(), name)));
+    assert!(sha256sum_checks(path_of(killed.path(), name).parent().unwrap()));
 }

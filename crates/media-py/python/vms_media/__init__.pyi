@@ -28,10 +28,11 @@ class Engine:
     def __init__(self, data_dir: str, config: str) -> None:
         """Takes the lock of `data_dir/storage` (kind conflict when another process holds it), repairs torn tails,
         binds the WebRTC ports (udp_port 0 = off) and starts the media threads. config: {"fragment_ms","sync_ms",
-        "worker_threads","allow_local_cameras":bool,"webrtc":{"udp_port","tcp_port" (0 = off),
+        "worker_threads","allow_local_cameras":bool,"checksums":bool,"webrtc":{"udp_port","tcp_port" (0 = off),
         "public_addresses":["IP"|"IP:port"|"[IPv6]:port"],"max_viewers","audio_worker":[str]|null},
         "volumes":[{"name","path","weight":int,"tier":"fast|slow","reserve_bytes":int}] (none: `data_dir/storage` is
-        one, `main`)}. audio_worker is the program that makes Opus of AAC, with its arguments. Unless allow_local_cameras, a camera whose name resolves to
+        one, `main`)}. audio_worker is the program that makes Opus of AAC, with its arguments. Unless
+        allow_local_cameras, a camera whose name resolves to
         this machine or its link is not connected to."""
 
     def repair_report(self) -> str:
@@ -39,7 +40,9 @@ class Engine:
 
     def set_camera(self, camera_id: str, config: str) -> None:
         """Adds or replaces a camera: {"streams": {"main": {"url","transport":"tcp|udp"}, "sub": …},
-        "username": str|null, "password": str|null, "recording": bool}. Unchanged streams keep their connection."""
+        "username": str|null, "password": str|null, "recording": {"main":"off|continuous|buffered", …}}. Streams that
+        `recording` does not name are not recorded; buffered: in files of a minute, each beginning with a key frame.
+        Unchanged streams keep their connection; a change between continuous and buffered loses no picture."""
 
     def remove_camera(self, camera_id: str) -> None: ...
     def camera_status(self, camera_id: str) -> str:

@@ -46,7 +46,7 @@ class MediaEngine(MediaFiles):
             "streams": {name: stream.model_dump() for name, stream in source.streams.items()},
             "username": source.username,
             "password": source.password.get_secret_value() if source.password is not None else None,
-            "recording": any(recording != "off" for recording in source.recording.values()),
+            "recording": dict(source.recording),
         }
         with translated():
             self._engine.set_camera(camera_id, json.dumps(document))

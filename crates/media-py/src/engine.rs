@@ -3,7 +3,7 @@
 use crate::error::{bad_document, raise};
 use crate::grants::key_from_hex;
 use media_core::{Error, ErrorKind};
-use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest, VolumeOptions};
+use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest, ObjectReader, VolumeOptions};
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
 use media_io::front::{Front, FrontConfig, FrontHandle, FrontLimits, TlsIdentity};
@@ -243,6 +243,37 @@ impl Engine {
     fn hash_file(&self, py: Python<'_>, camera_id: &str, name: &str, max_bytes_per_s: Option<u64>) -> PyResult<String> {
         py.detach(|| self.archive.hash_file(camera_id, name, max_bytes_per_s))
             .map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, name, volume, max_bytes_per_s = None))]
+    fn move_file(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        name: &str,
+        volume: &str,
+        max_bytes_per_s: Option<u64>,
+    ) -> PyResult<()> {
+        py.detach(|| self.archive.move_file(camera_id, name, volume, max_bytes_per_s))
+            .map_err(raise)
+    }
+
+    fn use_object(&self, py: Python<'_>, camera_id: &str, name: &str, object_key: &str) -> PyResult<u64> {
+        py.detach(|| self.archive.use_object(camera_id, name, object_key))
+            .map_err(raise)
+    }
+
+    fn read_objects_with(&self, py: Python<'_>, reader: Py<PyAny>) {
+        let reader: Arc<ObjectReader> = Arc::new(move |key, offset, length| {
+            // Attached for the call only: whatever waits for the object storage is Python's to let go of.
+            Python::attach(|py| {
+                let answer = reader.call1(py, (key, offset, length));
+                answer
+                    .and_then(|bytes| Ok(bytes.extract::<&[u8]>(py)?.to_vec()))
+                    .map_err(|e| e.to_string())
+            })
+        });
+        py.detach(|| self.archive.read_objects_with(reader));
     }
 
     fn volumes(&self, py: Python<'_>) -> PyResult<String> {

@@ -4,6 +4,8 @@ Structured arguments and results cross as JSON documents whose shapes are given 
 with the models of `vms.contracts`. Every call releases the GIL. Times are integer µs since the Unix epoch.
 """
 
+from collections.abc import Callable
+
 class MediaError(Exception):
     """`kind` is one of invalid, malformed, unsupported, unauthorized, forbidden, not_found, conflict, exhausted,
     unavailable, internal; `str()` is one sentence."""
@@ -68,6 +70,20 @@ class Engine:
     def hash_file(self, camera_id: str, name: str, max_bytes_per_s: int | None = None) -> str:
         """The SHA-256 of the .mp4 in hexadecimal; a sealed file without a checksum file gets one. not_found;
         unavailable when the engine is closed meanwhile."""
+
+    def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None = None) -> None:
+        """Copies a closed file to a volume, reads the copy again, compares, and removes the original. not_found;
+        conflict while it is being recorded or moved, or when it is an object; exhausted when the volume is full;
+        unavailable when it is missing or failing; malformed when a checksum does not match (the original stays)."""
+
+    def use_object(self, camera_id: str, name: str, object_key: str) -> int:
+        """The .mp4 of a closed file is in the object storage: its first and last bytes are compared, then it goes from
+        the volume; the bytes freed. not_found; conflict while it is being recorded or moved, or without a reader;
+        unavailable; malformed when the object is not the same."""
+
+    def read_objects_with(self, reader: Callable[[str, int, int], bytes]) -> None:
+        """(key, offset, length) -> exactly so many bytes; called from any thread with the GIL. What it raises makes the
+        request that needed the bytes fail (unavailable)."""
 
     def volumes(self) -> str:
         """[{"name","path","weight","tier","reserve_bytes","state":"ok|full|failing|missing","reason":str|null,

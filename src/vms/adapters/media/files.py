@@ -32,14 +32,17 @@ class MediaFiles:
     def rebuild_index(self, camera_id: str, name: str) -> FileReport:  # noqa: ARG002
         raise _not_yet("an index cannot be made anew")
 
-    def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None) -> None:  # noqa: ARG002
-        raise _not_yet("files cannot be moved between volumes")
+    def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None) -> None:
+        with translated():
+            self._engine.move_file(camera_id, name, volume, max_bytes_per_s)
 
-    def use_object(self, camera_id: str, name: str, object_key: str) -> int:  # noqa: ARG002
-        raise _not_yet("recordings cannot lie in an object storage")
+    def use_object(self, camera_id: str, name: str, object_key: str) -> int:
+        with translated():
+            return self._engine.use_object(camera_id, name, object_key)
 
-    def read_objects_with(self, reader: ObjectReader) -> None:  # noqa: ARG002
-        raise _not_yet("recordings cannot lie in an object storage")
+    def read_objects_with(self, reader: ObjectReader) -> None:
+        with translated():
+            self._engine.read_objects_with(reader)
 
     def volumes(self) -> list[VolumeStatus]:
         with translated():

@@ -102,6 +102,17 @@ impl StreamFiles {
         self.changes.note(self, entry);
     }
 
+    /// Puts an entry in the place of one that says the same file began at another time.
+    pub fn replace(self: &Arc<Self>, before: &Arc<FileEntry>, entry: Arc<FileEntry>) {
+        {
+            let mut files = self.files.write();
+            files.retain(|f| !Arc::ptr_eq(f, before));
+            let place = files.partition_point(|f| f.start_us <= entry.start_us);
+            files.insert(place, entry.clone());
+        }
+        self.changes.note_replaced(self, before, &entry);
+    }
+
     /// Takes a file out; false when it is out already.
     pub fn remove(&self, entry: &Arc<FileEntry>) -> bool {
         {

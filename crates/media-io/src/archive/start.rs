@@ -3,7 +3,8 @@
 
 use super::catalogue::{Catalogue, FileEntry, FileState, StreamName};
 use super::checksum;
-use super::disk::{read_exactly, read_up_to, storage_error, sync_directory};
+use super::disk::{read_exactly, read_up_to, storage_error};
+use super::rebuild::replace_index;
 use media_core::fmp4::{Init, read_init};
 use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
 use media_core::recording::file_name::{
@@ -359,17 +360,7 @@ fn write_back(video: &File, index_path: &Path, found: &[u8], repaired: &Repaired
         let written = index.set_len(kept).and_then(|()| index.write_all_at(&records, kept));
         return written.and_then(|()| index.sync_all()).map_err(failed);
     }
-    let fresh_path = index_path.with_extension("vms-idx.new");
-    let fresh = File::create(&fresh_path).map_err(failed)?;
     let mut bytes = repaired.header.encode().to_vec();
     bytes.append(&mut records);
-    let written = fresh
-        .write_all_at(&bytes, 0)
-        .and_then(|()| fresh.sync_all())
-        .and_then(|()| std::fs::rename(&fresh_path, index_path))
-        .and_then(|()| index_path.parent().map_or(Ok(()), sync_directory));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&fresh_path);
-    }
-    written.map_err(failed)
+    replace_index(index_path, &bytes).map_err(failed)
 }

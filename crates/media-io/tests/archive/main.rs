@@ -14,5 +14,6 @@ mod killed;
 mod long;
 mod pictures;
 mod playback;
+mod rebuild;
 mod recording;
 mod start;

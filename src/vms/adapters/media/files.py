@@ -26,8 +26,9 @@ class MediaFiles:
         with translated():
             return self._engine.hash_file(camera_id, name, max_bytes_per_s)
 
-    def rebuild_index(self, camera_id: str, name: str) -> FileReport:  # noqa: ARG002
-        raise _not_yet("an index cannot be made anew")
+    def rebuild_index(self, camera_id: str, name: str) -> FileReport:
+        with translated():
+            return FileReport.model_validate_json(self._engine.rebuild_index(camera_id, name))
 
     def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None) -> None:  # noqa: ARG002
         raise _not_yet("files cannot be moved between volumes")

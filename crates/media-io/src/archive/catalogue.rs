@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// No file is longer than this, µs: it ends with its hour, or, where files are short, soon after.
+const LONGEST_FILE_US: i64 = 2 * 3_600_000_000;
+
 /// Hours of which the numbers of removed files are remembered: those that may still be recorded into, even by a clock
 /// that is set back.
 const REMEMBERED_HOURS: usize = 48;
@@ -137,12 +140,13 @@ impl StreamFiles {
     /// The files that may hold something of `start_us..end_us`, and one file more on either side, in order.
     pub fn around(&self, start_us: i64, end_us: i64) -> Vec<Arc<FileEntry>> {
         let files = self.files.read();
-        let mut from = files.partition_point(|f| f.start_us <= start_us).saturating_sub(1);
-        // The file before may begin later than it should (a clock that was set back): the one that covers the start
-        // can lie further ahead, but not further than the longest file.
-        while from > 0 && files[from].end_us() > start_us {
-            from -= 1;
-        }
+        let begun = files.partition_point(|f| f.start_us <= start_us);
+        // Where a clock was set back, or copies were put beside each other, an earlier one may reach further than the
+        // one before; not from further back than the longest file.
+        let earliest = files.partition_point(|f| f.start_us <= start_us.saturating_sub(LONGEST_FILE_US));
+        let from = (earliest..begun)
+            .find(|place| files[*place].end_us() > start_us)
+            .unwrap_or(begun.saturating_sub(1));
         let to = files.partition_point(|f| f.start_us < end_us);
         files[from.min(to)..files.len().min(to + 1)].to_vec()
     }

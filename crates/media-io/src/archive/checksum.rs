@@ -4,6 +4,7 @@ use super::Archive;
 use super::catalogue::{FileEntry, StreamFiles};
 use super::disk::{read_up_to, storage_error, sync_directory};
 use super::pace::{Pace, STEP_BYTES};
+use super::regular;
 use aws_lc_rs::digest::{Context, SHA256};
 use media_core::Result;
 use media_core::recording::file_name::FileSlot;
@@ -49,7 +50,7 @@ pub(crate) fn read_line(content: &[u8], video_name: &str) -> Option<Sha256> {
 /// Writes a checksum file, durably. What stood there before was torn.
 pub(crate) fn write(stream: &StreamFiles, slot: FileSlot, sum: &Sha256) -> io::Result<()> {
     let path = stream.checksum_path(slot);
-    let mut file = File::create(&path)?;
+    let mut file = regular::open_with(File::options().write(true).create(true).truncate(true), &path)?;
     file.write_all(line(sum, &slot.video_name(&stream.name.stream)).as_bytes())?;
     file.sync_all()?;
     path.parent().map_or(Ok(()), sync_directory)
@@ -57,7 +58,7 @@ pub(crate) fn write(stream: &StreamFiles, slot: FileSlot, sum: &Sha256) -> io::R
 
 /// The sum that a checksum file holds; None when there is none, or it is torn.
 pub(crate) fn read(path: &Path, video_name: &str) -> Option<Sha256> {
-    let file = File::open(path).ok()?;
+    let file = regular::open(path).ok()?;
     let content = read_up_to(&file, 0, 256).ok()?;
     read_line(&content, video_name)
 }
@@ -78,7 +79,7 @@ impl Archive {
             io::ErrorKind::NotFound => media_core::Error::from(e),
             _ => storage_error(&e, path.display()),
         };
-        let file = File::open(&path).map_err(failed)?;
+        let file = regular::open(&path).map_err(failed)?;
         let length = match sealed {
             true => file.metadata().map_err(failed)?.len(),
             false => durable_bytes,

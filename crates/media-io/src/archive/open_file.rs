@@ -376,7 +376,13 @@ impl OpenFile {
             return Ok(());
         }
         if let Some(sum) = &sum {
-            checksum::write(&self.stream, self.entry.slot, sum).map_err(|e| storage_error(&e, self.path()))?;
+            match checksum::write(&self.stream, self.entry.slot, sum) {
+                // What is no file has its name, and will have it: the recording is closed without.
+                Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory) => {
+                    tracing::warn!(path = self.path(), error = %e, "no checksum can be written");
+                }
+                written => written.map_err(|e| storage_error(&e, self.path()))?,
+            }
         }
         let gaps: Vec<Gap> = durable
             .leading_gap

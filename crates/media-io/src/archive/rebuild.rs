@@ -5,7 +5,9 @@ use super::catalogue::{FileEntry, FileState};
 use super::disk::{read_up_to, storage_error, sync_directory};
 use super::listing::check_closed;
 use super::pace::Pace;
-use super::start::find_init;
+use super::regular;
+use super::start::{MAX_INDEX_BYTES, find_init};
+use media_core::index::newer_version;
 use media_core::recording::repair;
 use media_core::{Error, ErrorKind, Result};
 use parking_lot::RwLock;
@@ -43,13 +45,17 @@ impl Archive {
         }
         let (video_path, index_path) = (stream.video_path(entry.slot), stream.index_path(entry.slot));
         let within = |e: Error| e.within(format!("camera {camera_id} {name}"));
-        let video = File::open(&video_path).map_err(Error::from).map_err(within)?;
+        let video = regular::open(&video_path).map_err(Error::from).map_err(within)?;
         let size = video.metadata()?.len();
-        let present = match std::fs::read(&index_path) {
-            Ok(bytes) => bytes,
+        let present = match regular::open(&index_path) {
+            Ok(index) => read_up_to(&index, 0, index.metadata()?.len().min(MAX_INDEX_BYTES) as usize)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(storage_error(&e, index_path.display())),
         };
+        if let Some(version) = newer_version(&present) {
+            let message = format!("its index has format version {version}, which this program does not know");
+            return Err(within(Error::new(ErrorKind::Unsupported, message)));
+        }
         let mut pace = Pace::new(None, &self.closing);
         let mut bytes_read = 0;
         let mut read_at = |offset: u64, length: usize| {

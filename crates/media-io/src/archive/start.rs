@@ -5,8 +5,9 @@ use super::catalogue::{Catalogue, FileEntry, FileState, StreamName};
 use super::checksum;
 use super::disk::{read_exactly, read_up_to, storage_error};
 use super::rebuild::replace_index;
+use super::regular::{self, Entry, entries};
 use media_core::fmp4::{Init, read_init};
-use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
+use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, VERSION, newer_version, record_position};
 use media_core::recording::file_name::{
     FileSlot, check_camera_id, parse_checksum_name, parse_day_directory, parse_index_name, parse_video_name,
 };
@@ -14,10 +15,10 @@ use media_core::recording::repair::{Repaired, SealedTail, read_sealed_tail, repa
 use media_core::{Error, ErrorKind, Result};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,6 +27,9 @@ const MAX_PROBLEMS: usize = 200;
 
 /// The tail of a closed file's index that is read at first.
 const TAIL_BYTES: usize = 16 * RECORD_BYTES;
+
+/// Longest index that is read: a hundred times an hour's. What claims to be longer is damaged.
+pub(super) const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// Bytes in which ftyp and moov are looked for, at first and at most.
 const INIT_BYTES: [usize; 2] = [64 << 10, 3 << 20];
@@ -51,10 +55,15 @@ pub struct RepairReport {
 }
 
 impl RepairReport {
+    /// Paths are told with control characters escaped: whoever named a file does not write the log.
     fn problem(&mut self, path: &Path, what: impl std::fmt::Display) {
-        tracing::warn!(path = %path.display(), "{what}");
+        self.problem_of(&path.to_string_lossy().escape_debug().to_string(), what);
+    }
+
+    pub(super) fn problem_of(&mut self, subject: &str, what: impl std::fmt::Display) {
+        tracing::warn!(subject, "{what}");
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(format!("{}: {what}", path.display()));
+            self.problems.push(format!("{subject}: {what}"));
         }
     }
 
@@ -73,11 +82,11 @@ pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
     let directory = catalogue.cameras_directory();
     let mut report = RepairReport::default();
     let mut cameras = Vec::new();
-    for (path, name) in entries(directory)? {
-        if check_camera_id(&name).is_ok() && path.is_dir() {
-            cameras.push((path, name));
-        } else {
-            report.problem(&path, "is no camera's directory and was left alone");
+    for entry in entries(directory)? {
+        match check_camera_id(&entry.name) {
+            Ok(()) if entry.is_directory() => cameras.push((entry.path, entry.name)),
+            Ok(()) => report.problem(&entry.path, entry.what_it_is()),
+            Err(_) => report.problem(&entry.path, "is no camera's directory and was left alone"),
         }
     }
     let next = AtomicUsize::new(0);
@@ -95,18 +104,6 @@ pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
     Ok(report)
 }
 
-/// Paths and names in a directory; names that are no UTF-8 come out changed and are therefore nobody's.
-fn entries(directory: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let read = std::fs::read_dir(directory).map_err(|e| storage_error(&e, directory.display()))?;
-    let mut found = Vec::new();
-    for entry in read {
-        let entry = entry.map_err(|e| storage_error(&e, directory.display()))?;
-        found.push((entry.path(), entry.file_name().to_string_lossy().into_owned()));
-    }
-    found.sort();
-    Ok(found)
-}
-
 fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairReport {
     let mut report = RepairReport::default();
     let days = match entries(directory) {
@@ -116,15 +113,18 @@ fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairRep
             return report;
         }
     };
-    for (path, name) in days {
-        match parse_day_directory(&name).filter(|_| path.is_dir()) {
+    for Entry { path, name, .. } in days.iter().filter(|entry| entry.is_directory()) {
+        match parse_day_directory(name) {
             Some(day) => {
-                if let Err(e) = day_of(catalogue, &path, camera_id, day, &mut report) {
-                    report.problem(&path, e);
+                if let Err(e) = day_of(catalogue, path, camera_id, day, &mut report) {
+                    report.problem(path, e);
                 }
             }
-            None => report.problem(&path, "is no day's directory and was left alone"),
+            None => report.problem(path, "is no day's directory and was left alone"),
         }
+    }
+    for entry in days.iter().filter(|entry| !entry.is_directory()) {
+        report.problem(&entry.path, entry.what_it_is());
     }
     report
 }
@@ -133,26 +133,43 @@ fn day_of(catalogue: &Catalogue, directory: &Path, camera_id: &str, day: i64, re
     let mut indexes = Vec::new();
     let mut videos = HashSet::new();
     let entries = entries(directory)?;
-    let checksums: HashSet<_> = entries
+    let mut checksums: HashMap<_, _> = entries
         .iter()
-        .filter_map(|(_, name)| parse_checksum_name(day, name))
+        .filter(|entry| entry.is_file())
+        .filter_map(|entry| Some((parse_checksum_name(day, &entry.name)?, entry)))
         .collect();
-    for (path, name) in &entries {
-        if let Some((slot, stream)) = parse_video_name(day, name) {
+    for entry in &entries {
+        let (path, name) = (&entry.path, entry.name.as_str());
+        if !entry.is_file() {
+            report.problem(path, entry.what_it_is());
+        } else if let Some((slot, stream)) = parse_video_name(day, name) {
             videos.insert((slot, stream.to_owned()));
             report.files_checked += 1;
-            let has_checksum = checksums.contains(&(slot, stream));
-            if let Err(e) = file(catalogue, camera_id, stream, slot, has_checksum, report) {
+            let checksum = checksums.remove(&(slot, stream));
+            if let Err(e) = file(catalogue, camera_id, stream, slot, checksum.is_some(), report) {
                 report.problem(path, e);
             }
         } else if let Some((slot, stream)) = parse_index_name(day, name) {
             indexes.push((path, (slot, stream.to_owned())));
+        } else if name
+            .strip_suffix(".new")
+            .is_some_and(|n| parse_index_name(day, n).is_some())
+        {
+            // Ours, and never finished: the index whose place it was to take is there, or is made anew.
+            report.problem(path, "was not finished and is gone");
+            let _ = std::fs::remove_file(path);
         } else if !is_companion(name) {
             report.problem(path, "does not belong to the archive and was left alone");
         }
     }
     for (path, key) in indexes.iter().filter(|(_, key)| !videos.contains(key)) {
         report.problem(path, format!("is an index without {}", key.0.video_name(&key.1)));
+    }
+    for ((slot, stream), entry) in checksums {
+        report.problem(
+            &entry.path,
+            format!("is a checksum without {}", slot.video_name(stream)),
+        );
     }
     Ok(())
 }
@@ -178,8 +195,17 @@ fn file(
         directory.join(slot.video_name(stream)),
         directory.join(slot.index_name(stream)),
     );
-    let video_size = std::fs::metadata(&video_path)?.len();
+    let video_size = std::fs::symlink_metadata(&video_path)?.len();
     let index = open_existing(&index_path, false)?;
+    if let Some(index) = &index
+        && let Some(version) = newer_version(&read_up_to(index, 0, HEADER_BYTES)?)
+    {
+        let message = format!(
+            "its index has format version {version}, and this program knows none after {VERSION}: it was left alone; \
+             start the version of the program that wrote it, or a newer one"
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
     let found = match &index {
         Some(index) => sealed(index, video_size)?,
         None => None,
@@ -216,7 +242,12 @@ fn file(
 }
 
 fn open_existing(path: &Path, write: bool) -> Result<Option<File>> {
-    match File::options().read(true).write(write).open(path) {
+    let opened = if write {
+        regular::open_to_write(path)
+    } else {
+        regular::open(path)
+    };
+    match opened {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(storage_error(&e, path.display())),
@@ -229,7 +260,10 @@ fn sealed(index: &File, video_size: u64) -> Result<Option<(SealedTail, u64)>> {
     let Some(records) = size.checked_sub(HEADER_BYTES as u64).map(|b| b / RECORD_BYTES as u64) else {
         return Ok(None);
     };
-    if record_position(records) != size || Header::decode(&read_exactly(index, 0, HEADER_BYTES)?).is_err() {
+    if size > MAX_INDEX_BYTES
+        || record_position(records) != size
+        || Header::decode(&read_exactly(index, 0, HEADER_BYTES)?).is_err()
+    {
         return Ok(None);
     }
     let mut wanted = TAIL_BYTES.min((size as usize).saturating_sub(HEADER_BYTES));
@@ -260,7 +294,7 @@ fn repair_file(
         return Ok(None);
     };
     let index_bytes = match &index {
-        Some(index) => read_up_to(index, 0, usize::try_from(index.metadata()?.len()).unwrap_or(usize::MAX))?,
+        Some(index) => read_up_to(index, 0, index.metadata()?.len().min(MAX_INDEX_BYTES) as usize)?,
         None => Vec::new(),
     };
     let init = match find_init(&video, video_size) {
@@ -283,6 +317,9 @@ fn repair_file(
         return Ok(None);
     }
     report.files_repaired += 1;
+    if index.is_none() {
+        report.problem(video_path, "had no index; one was made from the video");
+    }
     let mut state = FileState {
         end_us: repaired.seal.end_us,
         gaps: repaired.gaps.clone(),

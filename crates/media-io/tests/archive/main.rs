@@ -8,6 +8,7 @@ mod disk;
 mod exports;
 mod feed;
 mod files;
+mod foreign;
 mod golden;
 mod hls;
 mod killed;

@@ -9,7 +9,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from benchmarks import archive, cameras, exporting, ingest, instructions, kills, live, live_viewers, report, seeking
+from benchmarks import (
+    archive,
+    archiving,
+    cameras,
+    exporting,
+    ingest,
+    instructions,
+    kills,
+    live,
+    live_viewers,
+    report,
+    seeking,
+)
 
 bench = typer.Typer(
     help="Measures what the product costs and how fast it answers.",
@@ -47,6 +59,16 @@ def ingest_command(
 def seek_command(days: Annotated[float, typer.Option(min=0.1)] = 1, output: Output = RESULTS) -> None:
     """First byte of playback and the timeline in an archive of DAYS."""
     _publish(output, f"seek-{days:g}-days", seeking.measure(days))
+
+
+@bench.command("files")
+def files_command(
+    cameras_count: Annotated[int, typer.Option("--cameras", min=1, max=1000)] = 20,
+    days: Annotated[float, typer.Option(min=0.1)] = 30,
+    output: Output = RESULTS,
+) -> None:
+    """Start with an archive of CAMERAS x DAYS, its listing, checksums and an index made anew."""
+    _publish(output, "files", archiving.measure(cameras_count, days))
 
 
 @bench.command("export")

@@ -280,6 +280,15 @@ impl Engine {
         py.detach(|| document(&self.archive.volumes())).map_err(raise)
     }
 
+    fn rebuild_index(&self, py: Python<'_>, camera_id: &str, name: &str) -> PyResult<String> {
+        py.detach(|| {
+            self.archive
+                .rebuild_index(camera_id, name)
+                .and_then(|report| document(&report))
+        })
+        .map_err(raise)
+    }
+
     fn export_cancel(&self, py: Python<'_>, export_id: &str) -> PyResult<()> {
         py.detach(|| self.archive.export_cancel(export_id)).map_err(raise)
     }

@@ -120,7 +120,8 @@ class ArchiveFiles(Protocol):
         """Copies a sealed file to a volume, compares, and removes the original. Whoever plays it goes on.
 
         Raises Failure(not_found), Failure(conflict) while it is being recorded or moved or when it is an object,
-        Failure(exhausted) when the volume is full, Failure(unavailable) when it is missing or failing, Failure(malformed) when the copy or the original does not match its checksum (the original stays).
+        Failure(exhausted) when the volume is full, Failure(unavailable) when it is missing or failing,
+        Failure(malformed) when the copy or the original does not match its checksum (the original stays).
         """
         ...
 

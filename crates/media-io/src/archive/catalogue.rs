@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// No file is longer than this, µs: it ends with its hour, or, where files are short, soon after.
+const LONGEST_FILE_US: i64 = 2 * 3_600_000_000;
+
 /// Hours of which the numbers of removed files are remembered: those that may still be recorded into, even by a clock
 /// that is set back.
 const REMEMBERED_HOURS: usize = 48;
@@ -39,7 +42,7 @@ pub(crate) struct FileState {
 }
 
 /// Where a file lies: another volume when it was moved.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Place {
     volume: Arc<Volume>,
     object: Option<Arc<StoredObject>>,
@@ -77,6 +80,16 @@ impl FileEntry {
     /// It lies elsewhere now.
     pub fn move_to(&self, volume: &Arc<Volume>) {
         self.place.write().volume = volume.clone();
+    }
+
+    /// The same file in the same place, seen anew.
+    pub fn with(&self, start_us: i64, state: FileState) -> Self {
+        Self {
+            slot: self.slot,
+            start_us,
+            state: RwLock::new(state),
+            place: RwLock::new(self.place.read().clone()),
+        }
     }
 
     /// The object that its video is, if it is in the object storage.
@@ -163,6 +176,18 @@ impl StreamFiles {
         self.changes.note(self, entry);
     }
 
+    /// Puts an entry in the place of one that says the same file began at another time.
+    pub fn replace(self: &Arc<Self>, before: &Arc<FileEntry>, entry: Arc<FileEntry>) {
+        {
+            let mut files = self.files.write();
+            files.retain(|f| !Arc::ptr_eq(f, before));
+            let place = files.partition_point(|f| f.start_us <= entry.start_us);
+            files.insert(place, entry.clone());
+            self.by_slot.write().insert(entry.slot, entry.clone());
+        }
+        self.changes.note_replaced(self, before, &entry);
+    }
+
     /// Takes a file out; false when it is out already.
     pub fn remove(&self, entry: &Arc<FileEntry>) -> bool {
         {
@@ -188,12 +213,13 @@ impl StreamFiles {
     /// The files that may hold something of `start_us..end_us`, and one file more on either side, in order.
     pub fn around(&self, start_us: i64, end_us: i64) -> Vec<Arc<FileEntry>> {
         let files = self.files.read();
-        let mut from = files.partition_point(|f| f.start_us <= start_us).saturating_sub(1);
-        // The file before may begin later than it should (a clock that was set back): the one that covers the start
-        // can lie further ahead, but not further than the longest file.
-        while from > 0 && files[from].end_us() > start_us {
-            from -= 1;
-        }
+        let begun = files.partition_point(|f| f.start_us <= start_us);
+        // Where a clock was set back, or copies were put beside each other, an earlier one may reach further than the
+        // one before; not from further back than the longest file.
+        let earliest = files.partition_point(|f| f.start_us <= start_us.saturating_sub(LONGEST_FILE_US));
+        let from = (earliest..begun)
+            .find(|place| files[*place].end_us() > start_us)
+            .unwrap_or(begun.saturating_sub(1));
         let to = files.partition_point(|f| f.start_us < end_us);
         files[from.min(to)..files.len().min(to + 1)].to_vec()
     }

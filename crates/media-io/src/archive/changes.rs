@@ -79,6 +79,15 @@ impl Changes {
         }
     }
 
+    /// A file is known by another entry now.
+    pub fn note_replaced(&self, stream: &Arc<StreamFiles>, before: &Arc<FileEntry>, entry: &Arc<FileEntry>) {
+        let mut log = self.log.lock();
+        let revision = log.next(before);
+        log.revision_of.insert(address(entry), revision);
+        log.by_revision
+            .insert(revision, Change::Current(stream.clone(), entry.clone()));
+    }
+
     /// A file is gone.
     pub fn note_removed(&self, stream: &StreamFiles, entry: &Arc<FileEntry>) {
         let mut log = self.log.lock();

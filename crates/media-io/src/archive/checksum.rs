@@ -5,6 +5,7 @@ use super::catalogue::{FileEntry, StreamFiles};
 use super::disk::{read_up_to, sync_directory};
 use super::objects::Mp4;
 use super::pace::{Pace, STEP_BYTES};
+use super::regular;
 use aws_lc_rs::digest::{Context, SHA256};
 use media_core::{Error, Result};
 use std::fmt::Write as _;
@@ -48,7 +49,7 @@ pub(crate) fn read_line(content: &[u8], video_name: &str) -> Option<Sha256> {
 
 /// Writes a checksum file, durably. What stood there before was torn.
 pub(crate) fn write(path: &Path, video_name: &str, sum: &Sha256) -> io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = regular::open_with(File::options().write(true).create(true).truncate(true), path)?;
     file.write_all(line(sum, video_name).as_bytes())?;
     file.sync_all()?;
     path.parent().map_or(Ok(()), sync_directory)
@@ -56,7 +57,7 @@ pub(crate) fn write(path: &Path, video_name: &str, sum: &Sha256) -> io::Result<(
 
 /// The sum that a checksum file holds; None when there is none, or it is torn.
 pub(crate) fn read(path: &Path, video_name: &str) -> Option<Sha256> {
-    let file = File::open(path).ok()?;
+    let file = regular::open(path).ok()?;
     let content = read_up_to(&file, 0, 256).ok()?;
     read_line(&content, video_name)
 }

@@ -18,12 +18,15 @@ mod moving;
 mod moving_tests;
 mod objects;
 mod open_file;
+mod overlaps;
 mod pace;
 mod picture;
 mod plan;
 mod playback;
 mod reader;
+mod rebuild;
 mod recorder;
+mod regular;
 mod removal;
 mod sparse;
 mod start;
@@ -44,6 +47,7 @@ pub use listing::{FileChanges, RecordedFile};
 pub use objects::ObjectReader;
 pub use picture::Picture;
 pub use playback::Playback;
+pub use rebuild::FileReport;
 pub use recorder::Recorder;
 pub use sparse::{SparseArchive, make_sparse, make_sparse_archive};
 pub use start::RepairReport;
@@ -189,6 +193,7 @@ impl Archive {
             }
         }
         start::sort_out(&catalogue, orphans, &mut report);
+        overlaps::report(&catalogue, &mut report);
         report.duration_us = clock.monotonic_us().saturating_sub(began_us);
         let writer = Writer::new(
             clock.clone(),

@@ -9,6 +9,7 @@ use super::checksum::{self, Sha256, finish, hex};
 use super::disk::{read_up_to, storage_error, sync_directory, write_all_at};
 use super::listing::check_closed;
 use super::pace::{Pace, STEP_BYTES};
+use super::regular;
 use super::volumes::{Operation, Volume, VolumeState};
 use aws_lc_rs::digest::{Context, SHA256};
 use media_core::recording::file_name::FileSlot;
@@ -103,7 +104,7 @@ impl Archive {
         let failed = |e: io::Error| target.failed(&e, copies.video.display());
         let reading = |e: io::Error| read_error(&e, &from.video);
         std::fs::create_dir_all(&to.directory).map_err(failed)?;
-        let original = File::open(&from.video).map_err(reading)?;
+        let original = regular::open(&from.video).map_err(reading)?;
         let length = original.metadata().map_err(reading)?.len();
         let copy = File::options()
             .read(true)
@@ -283,7 +284,7 @@ pub(super) fn hash(file: &File, length: u64, pace: &mut Pace) -> Result<Sha256> 
 
 /// Whether two files have the same content.
 pub(super) fn are_same(one: &Path, other: &Path) -> Result<bool> {
-    let (one, other) = (File::open(one)?, File::open(other)?);
+    let (one, other) = (regular::open(one)?, regular::open(other)?);
     let length = one.metadata()?.len();
     if other.metadata()?.len() != length {
         return Ok(false);

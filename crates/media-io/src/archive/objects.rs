@@ -7,6 +7,7 @@ use super::checksum::hex;
 use super::disk::{read_up_to, storage_error};
 use super::listing::check_closed;
 use super::marker::{unserializable, write_durably};
+use super::regular;
 use media_core::{Error, ErrorKind, Result};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ pub(crate) struct StoredObject {
 impl StoredObject {
     /// Reads a `.object` file.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| storage_error(&e, path.display()))?;
+        let file = regular::open(path).map_err(|e| storage_error(&e, path.display()))?;
         let bytes = read_up_to(&file, 0, MAX_DOCUMENT_BYTES)?;
         let read: Self =
             serde_json::from_slice(&bytes).map_err(|e| Error::malformed(format!("says no object's place: {e}")))?;
@@ -130,7 +131,7 @@ impl Mp4 {
                 path: path.display().to_string(),
             });
         }
-        match File::open(&path) {
+        match regular::open(&path) {
             Ok(file) => Ok(Self::File(file)),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(Error::from(e)),
             Err(e) => Err(storage_error(&e, path.display())),

@@ -424,8 +424,13 @@ impl OpenFile {
         }
         if let Some(sum) = &sum {
             let path = self.stream.paths_on(&self.volume, self.entry.slot).checksum;
-            let video_name = self.entry.slot.video_name(&self.stream.name.stream);
-            checksum::write(&path, &video_name, sum).map_err(|e| self.failed(&e))?;
+            match checksum::write(&path, &self.entry.slot.video_name(&self.stream.name.stream), sum) {
+                // What is no file has its name, and will have it: the recording is closed without.
+                Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory) => {
+                    tracing::warn!(path = self.path(), error = %e, "no checksum can be written");
+                }
+                written => written.map_err(|e| self.failed(&e))?,
+            }
         }
         let gaps: Vec<Gap> = durable
             .leading_gap

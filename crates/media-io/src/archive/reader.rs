@@ -3,6 +3,7 @@
 use super::catalogue::{FileEntry, StreamFiles};
 use super::disk::{read_exactly, storage_error};
 use super::objects::{Mp4, Objects};
+use super::regular;
 use super::start::find_init;
 use media_core::fmp4::{FragmentHeader, FragmentRead, read_fragment_header};
 use media_core::index::{Fragment, HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
@@ -145,10 +146,16 @@ impl Reader {
 }
 
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| match e.kind() {
+    regular::open(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::from(e),
         _ => storage_error(&e, path.display()),
     })
+}
+
+/// Whether a fragment lies after another of its track, in the file and in time.
+fn follows(last: &Fragment, next: &Fragment) -> bool {
+    let end = last.media_time.saturating_add(last.duration.into());
+    next.offset >= last.offset + u64::from(last.size_bytes) && next.media_time >= end
 }
 
 /// Reads the index of `entry` up to `records`, or what `known` lacks of it.
@@ -187,9 +194,18 @@ fn read_file(
     let bytes = read_exactly(&index, record_position(file.records), missing * RECORD_BYTES)?;
     for block in bytes.chunks_exact(RECORD_BYTES) {
         match Record::decode(block, file.records)? {
-            Record::Fragment(fragment) if fragment.track == 0 => file.video.push(fragment),
-            Record::Fragment(fragment) if fragment.track == 1 => file.audio.push(fragment),
-            Record::Fragment(_) => {}
+            Record::Fragment(fragment) => {
+                let track = match fragment.track {
+                    0 => &mut file.video,
+                    1 => &mut file.audio,
+                    _ => &mut Vec::new(),
+                };
+                // A record that is there twice, or goes back: each picture counts once, and places are found by
+                // halving.
+                if track.last().is_none_or(|last| follows(last, &fragment)) {
+                    track.push(fragment);
+                }
+            }
             Record::Gap(_) | Record::Seal(_) => {
                 return Err(Error::malformed(format!(
                     "index record {}: a fragment was expected",

@@ -3,12 +3,14 @@
 
 use super::catalogue::{Catalogue, FileEntry, FilePaths, FileState, StreamFiles, StreamName};
 use super::checksum;
-use super::disk::{read_exactly, read_up_to, storage_error, sync_directory};
+use super::disk::{read_exactly, read_up_to, storage_error};
 use super::moving::{MOVING, are_same};
 use super::objects::{OBJECT, StoredObject};
+use super::rebuild::replace_index;
+use super::regular::{self, Entry, entries};
 use super::volumes::Volume;
 use media_core::fmp4::{Init, read_init};
-use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
+use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, VERSION, newer_version, record_position};
 use media_core::recording::file_name::{
     FileSlot, check_camera_id, parse_checksum_name, parse_day_directory, parse_index_name, parse_video_name,
 };
@@ -16,10 +18,10 @@ use media_core::recording::repair::{Repaired, SealedTail, read_sealed_tail, repa
 use media_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,6 +30,9 @@ const MAX_PROBLEMS: usize = 200;
 
 /// The tail of a closed file's index that is read at first.
 const TAIL_BYTES: usize = 16 * RECORD_BYTES;
+
+/// Longest index that is read: a hundred times an hour's. What claims to be longer is damaged.
+pub(super) const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// Bytes in which ftyp and moov are looked for, at first and at most.
 const INIT_BYTES: [usize; 2] = [64 << 10, 3 << 20];
@@ -53,10 +58,15 @@ pub struct RepairReport {
 }
 
 impl RepairReport {
+    /// Paths are told with control characters escaped: whoever named a file does not write the log.
     pub(super) fn problem(&mut self, path: &Path, what: impl std::fmt::Display) {
-        tracing::warn!(path = %path.display(), "{what}");
+        self.problem_of(&path.to_string_lossy().escape_debug().to_string(), what);
+    }
+
+    pub(super) fn problem_of(&mut self, subject: &str, what: impl std::fmt::Display) {
+        tracing::warn!(subject, "{what}");
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(format!("{}: {what}", path.display()));
+            self.problems.push(format!("{subject}: {what}"));
         }
     }
 
@@ -73,13 +83,11 @@ impl RepairReport {
 /// Whether there is any recording below `cameras`.
 pub(super) fn has_recordings(cameras: &Path) -> bool {
     let below = |path: &Path| entries(path).unwrap_or_default();
-    below(cameras).iter().any(|(camera, _)| {
-        below(camera).iter().any(|(directory, name)| {
-            parse_day_directory(name).is_some_and(|day| {
-                below(directory)
-                    .iter()
-                    .any(|(_, name)| parse_video_name(day, name).is_some())
-            })
+    let is_recording = |day, entry: &Entry| parse_video_name(day, &entry.name).is_some();
+    below(cameras).iter().any(|camera| {
+        below(&camera.path).iter().any(|directory| {
+            let day = parse_day_directory(&directory.name);
+            day.is_some_and(|day| below(&directory.path).iter().any(|entry| is_recording(day, entry)))
         })
     })
 }
@@ -89,11 +97,11 @@ pub(super) fn fill(catalogue: &Catalogue, volume: &Arc<Volume>, orphans: &mut Ve
     let directory = volume.cameras_directory();
     let mut report = RepairReport::default();
     let mut cameras = Vec::new();
-    for (path, name) in entries(directory)? {
-        if check_camera_id(&name).is_ok() && path.is_dir() {
-            cameras.push((path, name));
-        } else {
-            report.problem(&path, "is no camera's directory and was left alone");
+    for entry in entries(directory)? {
+        match check_camera_id(&entry.name) {
+            Ok(()) if entry.is_directory() => cameras.push((entry.path, entry.name)),
+            Ok(()) => report.problem(&entry.path, entry.what_it_is()),
+            Err(_) => report.problem(&entry.path, "is no camera's directory and was left alone"),
         }
     }
     let next = AtomicUsize::new(0);
@@ -114,18 +122,6 @@ pub(super) fn fill(catalogue: &Catalogue, volume: &Arc<Volume>, orphans: &mut Ve
     Ok(report)
 }
 
-/// Paths and names in a directory; names that are no UTF-8 come out changed and are therefore nobody's.
-fn entries(directory: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let read = std::fs::read_dir(directory).map_err(|e| storage_error(&e, directory.display()))?;
-    let mut found = Vec::new();
-    for entry in read {
-        let entry = entry.map_err(|e| storage_error(&e, directory.display()))?;
-        found.push((entry.path(), entry.file_name().to_string_lossy().into_owned()));
-    }
-    found.sort();
-    Ok(found)
-}
-
 fn camera(
     catalogue: &Catalogue,
     volume: &Arc<Volume>,
@@ -140,15 +136,18 @@ fn camera(
             return report;
         }
     };
-    for (path, name) in days {
-        match parse_day_directory(&name).filter(|_| path.is_dir()) {
+    for Entry { path, name, .. } in days.iter().filter(|entry| entry.is_directory()) {
+        match parse_day_directory(name) {
             Some(day) => {
-                if let Err(e) = day_of(catalogue, volume, (&path, camera_id, day), orphans, &mut report) {
-                    report.problem(&path, e);
+                if let Err(e) = day_of(catalogue, volume, (path, camera_id, day), orphans, &mut report) {
+                    report.problem(path, e);
                 }
             }
-            None => report.problem(&path, "is no day's directory and was left alone"),
+            None => report.problem(path, "is no day's directory and was left alone"),
         }
+    }
+    for entry in days.iter().filter(|entry| !entry.is_directory()) {
+        report.problem(&entry.path, entry.what_it_is());
     }
     report
 }
@@ -160,29 +159,40 @@ fn day_of(
     orphans: &mut Vec<Orphan>,
     report: &mut RepairReport,
 ) -> Result<()> {
-    let mut indexes = Vec::new();
+    let mut lonely = HashSet::new();
     let mut videos = HashSet::new();
     let mut stored = Vec::new();
     let entries = entries(directory)?;
-    let checksums: HashSet<_> = entries
+    let mut checksums: HashMap<_, _> = entries
         .iter()
-        .filter_map(|(_, name)| parse_checksum_name(day, name))
+        .filter(|entry| entry.is_file())
+        .filter_map(|entry| Some((parse_checksum_name(day, &entry.name)?, entry)))
         .collect();
-    for (path, name) in &entries {
-        if let Some((slot, stream)) = parse_video_name(day, name) {
+    for entry in &entries {
+        let (path, name) = (&entry.path, entry.name.as_str());
+        if !entry.is_file() {
+            report.problem(path, entry.what_it_is());
+        } else if let Some((slot, stream)) = parse_video_name(day, name) {
             videos.insert((slot, stream.to_owned()));
             report.files_checked += 1;
-            let has_checksum = checksums.contains(&(slot, stream));
+            let checksum = checksums.remove(&(slot, stream));
             let stream = catalogue.stream(&StreamName::new(camera_id, stream));
-            if let Err(e) = file(volume, &stream, slot, has_checksum, report) {
+            if let Err(e) = file(volume, &stream, slot, checksum.is_some(), report) {
                 report.problem(path, e);
             }
         } else if let Some((slot, stream)) = parse_index_name(day, name) {
-            indexes.push((path, (slot, stream.to_owned())));
+            lonely.insert((slot, stream.to_owned()));
         } else if let Some((slot, stream)) = name.strip_suffix(OBJECT).and_then(|n| parse_video_name(day, n)) {
             stored.push((slot, stream.to_owned()));
         } else if is_unfinished_copy(day, name) {
             tracing::info!(path = %path.display(), "the unfinished copy of a move is removed");
+            let _ = std::fs::remove_file(path);
+        } else if name
+            .strip_suffix(".new")
+            .is_some_and(|n| parse_index_name(day, n).is_some())
+        {
+            // Ours, and never finished: the index whose place it was to take is there, or is made anew.
+            report.problem(path, "was not finished and is gone");
             let _ = std::fs::remove_file(path);
         } else if !is_companion(name) {
             report.problem(path, "does not belong to the archive and was left alone");
@@ -196,8 +206,7 @@ fn day_of(
             report.problem(&paths.object, e);
         }
     }
-    let mut lonely: HashSet<_> = indexes.into_iter().map(|(_, key)| key).collect();
-    lonely.extend(checksums.iter().map(|(slot, stream)| (*slot, (*stream).to_owned())));
+    lonely.extend(checksums.keys().map(|(slot, stream)| (*slot, (*stream).to_owned())));
     orphans.extend(lonely.difference(&videos).map(|(slot, stream)| Orphan {
         volume: volume.clone(),
         name: StreamName::new(camera_id, stream),
@@ -222,7 +231,7 @@ pub(super) struct Orphan {
     slot: FileSlot,
 }
 
-/// What lacks its video is the rest of a move where another volume has the file; else an index is reported.
+/// What lacks its video is the rest of a move where another volume has the file; else it is reported.
 pub(super) fn sort_out(catalogue: &Catalogue, orphans: Vec<Orphan>, report: &mut RepairReport) {
     for Orphan { volume, name, slot } in orphans {
         let stream = catalogue.find(&name.camera_id, &name.stream);
@@ -230,16 +239,17 @@ pub(super) fn sort_out(catalogue: &Catalogue, orphans: Vec<Orphan>, report: &mut
             .and_then(|s| s.in_slot(slot))
             .is_some_and(|f| f.volume().number != volume.number);
         let paths = FilePaths::of(&name, &volume, slot);
+        let video_name = slot.video_name(&name.stream);
+        for (path, what) in [(&paths.index, "an index"), (&paths.checksum, "a checksum")] {
+            if moved {
+                let _ = std::fs::remove_file(path);
+            } else if path.exists() {
+                report.problem(path, format!("is {what} without {video_name}"));
+            }
+        }
         if moved {
             tracing::info!(path = %paths.video.display(), "the rest of a file that was moved is removed");
-            let _ = std::fs::remove_file(&paths.index);
-            let _ = std::fs::remove_file(&paths.checksum);
             let _ = std::fs::remove_dir(&paths.directory);
-        } else if paths.index.exists() {
-            report.problem(
-                &paths.index,
-                format!("is an index without {}", slot.video_name(&name.stream)),
-            );
         }
     }
 }
@@ -299,8 +309,17 @@ fn file(
     if let Some(other) = stream.in_slot(slot).filter(|f| f.volume().number != volume.number) {
         return doubled(stream, &other, &stream.paths_on(volume, slot), report);
     }
-    let video_size = std::fs::metadata(&video_path)?.len();
+    let video_size = std::fs::symlink_metadata(&video_path)?.len();
     let index = open_existing(&index_path, false)?;
+    if let Some(index) = &index
+        && let Some(version) = newer_version(&read_up_to(index, 0, HEADER_BYTES)?)
+    {
+        let message = format!(
+            "its index has format version {version}, and this program knows none after {VERSION}: it was left alone; \
+             start the version of the program that wrote it, or a newer one"
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
     let found = match &index {
         Some(index) => sealed(index, video_size)?,
         None => None,
@@ -350,7 +369,12 @@ fn doubled(stream: &StreamFiles, other: &FileEntry, paths: &FilePaths, report: &
 }
 
 fn open_existing(path: &Path, write: bool) -> Result<Option<File>> {
-    match File::options().read(true).write(write).open(path) {
+    let opened = if write {
+        regular::open_to_write(path)
+    } else {
+        regular::open(path)
+    };
+    match opened {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(storage_error(&e, path.display())),
@@ -363,7 +387,10 @@ fn sealed(index: &File, video_size: u64) -> Result<Option<(SealedTail, u64)>> {
     let Some(records) = size.checked_sub(HEADER_BYTES as u64).map(|b| b / RECORD_BYTES as u64) else {
         return Ok(None);
     };
-    if record_position(records) != size || Header::decode(&read_exactly(index, 0, HEADER_BYTES)?).is_err() {
+    if size > MAX_INDEX_BYTES
+        || record_position(records) != size
+        || Header::decode(&read_exactly(index, 0, HEADER_BYTES)?).is_err()
+    {
         return Ok(None);
     }
     let mut wanted = TAIL_BYTES.min((size as usize).saturating_sub(HEADER_BYTES));
@@ -394,7 +421,7 @@ fn repair_file(
         return Ok(None);
     };
     let index_bytes = match &index {
-        Some(index) => read_up_to(index, 0, usize::try_from(index.metadata()?.len()).unwrap_or(usize::MAX))?,
+        Some(index) => read_up_to(index, 0, index.metadata()?.len().min(MAX_INDEX_BYTES) as usize)?,
         None => Vec::new(),
     };
     let init = match find_init(|offset, length| Ok(read_up_to(&video, offset, length)?), video_size) {
@@ -417,6 +444,9 @@ fn repair_file(
         return Ok(None);
     }
     report.files_repaired += 1;
+    if index.is_none() {
+        report.problem(video_path, "had no index; one was made from the video");
+    }
     let mut state = FileState {
         end_us: repaired.seal.end_us,
         gaps: repaired.gaps.clone(),
@@ -494,17 +524,7 @@ fn write_back(video: &File, index_path: &Path, found: &[u8], repaired: &Repaired
         let written = index.set_len(kept).and_then(|()| index.write_all_at(&records, kept));
         return written.and_then(|()| index.sync_all()).map_err(failed);
     }
-    let fresh_path = index_path.with_extension("vms-idx.new");
-    let fresh = File::create(&fresh_path).map_err(failed)?;
     let mut bytes = repaired.header.encode().to_vec();
     bytes.append(&mut records);
-    let written = fresh
-        .write_all_at(&bytes, 0)
-        .and_then(|()| fresh.sync_all())
-        .and_then(|()| std::fs::rename(&fresh_path, index_path))
-        .and_then(|()| index_path.parent().map_or(Ok(()), sync_directory));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&fresh_path);
-    }
-    written.map_err(failed)
+    replace_index(index_path, &bytes).map_err(failed)
 }

@@ -88,6 +88,10 @@ class Engine:
     def volumes(self) -> str:
         """[{"name","path","weight","tier","reserve_bytes","state":"ok|full|failing|missing","reason":str|null,
         "free_bytes","total_bytes","recorded_bytes","bytes_written_total","write_errors_total"}]"""
+    def rebuild_index(self, camera_id: str, name: str) -> str:
+        """Makes the index of a sealed file anew from its .mp4, in place of the one there is: {"records",
+        "records_rebuilt" (missing or different before),"bytes_read"}. not_found; conflict while it is being recorded;
+        malformed when the .mp4 is not whole fragments to its end, in which case the index stays as it is."""
 
     def picture_at(self, camera_id: str, at_us: int, stream: str = "main") -> Picture:
         """not_found when nothing is recorded there."""

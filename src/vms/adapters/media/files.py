@@ -7,7 +7,6 @@ from vms_media import Engine
 
 from vms.adapters.media.failures import translated
 from vms.contracts.files import FileChanges, FileReport, ObjectReader, VolumeStatus
-from vms.domain.errors import Failure
 
 _VOLUMES = TypeAdapter(list[VolumeStatus])
 
@@ -29,8 +28,9 @@ class MediaFiles:
         with translated():
             return self._engine.hash_file(camera_id, name, max_bytes_per_s)
 
-    def rebuild_index(self, camera_id: str, name: str) -> FileReport:  # noqa: ARG002
-        raise _not_yet("an index cannot be made anew")
+    def rebuild_index(self, camera_id: str, name: str) -> FileReport:
+        with translated():
+            return FileReport.model_validate_json(self._engine.rebuild_index(camera_id, name))
 
     def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None) -> None:
         with translated():
@@ -47,7 +47,3 @@ class MediaFiles:
     def volumes(self) -> list[VolumeStatus]:
         with translated():
             return _VOLUMES.validate_json(self._engine.volumes())
-
-
-def _not_yet(what: str) -> Failure:
-    return Failure("not_available_yet", f"{what} yet")

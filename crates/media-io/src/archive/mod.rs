@@ -9,6 +9,7 @@ mod disk;
 mod exports;
 mod hls;
 mod lane;
+mod leftovers;
 mod listing;
 mod lock;
 mod marker;
@@ -59,6 +60,7 @@ use crate::clock::Clock;
 use catalogue::{Catalogue, StreamName};
 use exports::Exports;
 use lane::Lane;
+use leftovers::Orphan;
 use lock::Lock;
 use marker::Marker;
 use media_core::index::GapCause;
@@ -69,7 +71,6 @@ use moving::Moves;
 use objects::Objects;
 use parking_lot::Mutex;
 use reader::Reader;
-use start::Orphan;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -192,7 +193,7 @@ impl Archive {
                 }
             }
         }
-        start::sort_out(&catalogue, orphans, &mut report);
+        leftovers::sort_out(&catalogue, orphans, &mut report);
         overlaps::report(&catalogue, &mut report);
         report.duration_us = clock.monotonic_us().saturating_sub(began_us);
         let writer = Writer::new(
@@ -398,7 +399,7 @@ impl Presence {
         let mut orphans = Vec::new();
         match attach(&self.catalogue, volume, &mut orphans) {
             Ok(mut report) => {
-                start::sort_out(&self.catalogue, orphans, &mut report);
+                leftovers::sort_out(&self.catalogue, orphans, &mut report);
                 tracing::info!(volume = volume.name(), files = report.files_checked, "volume is back");
             }
             Err(e) => volume.went(e.message()),

@@ -3,20 +3,22 @@
 //! Whoever meets an error of a disk notes it here (`Volume::failed`); new files go where `choose` says. A volume that
 //! failed is tried again with a small file of its own, never with a recording.
 
+mod options;
+
+pub use options::{MAIN_VOLUME, VolumeOptions, VolumeTier};
+pub(crate) use options::{check, check_names};
+
 use super::disk::{self, DiskSpace, storage_error};
 use super::lock::Lock;
-use super::marker::{self, Marker};
+use super::marker::Marker;
 use crate::clock::Clock;
 use media_core::{Error, ErrorKind, Result};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-
-/// The volume that there is where none is named.
-pub const MAIN_VOLUME: &str = "main";
 
 /// The longest pause before a failing volume is tried again, µs.
 const LONGEST_RETRY_US: u64 = 300_000_000;
@@ -30,46 +32,6 @@ const OWN_NUMBERS: u32 = 1_000;
 
 /// Bytes of the file that a failing volume is tried with.
 const TRIAL_BYTES: usize = 64 << 10;
-
-/// What a volume is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum VolumeTier {
-    /// New files come here.
-    #[default]
-    Fast,
-    /// New files come here only when no fast volume takes any.
-    Slow,
-}
-
-/// A volume as configured.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VolumeOptions {
-    /// What it is called: `[a-z0-9][a-z0-9_-]{0,31}`.
-    pub name: String,
-    /// Its directory; recordings lie in `cameras` below.
-    pub path: PathBuf,
-    /// Share of the new files; 0: none by choice.
-    pub weight: u32,
-    /// Which kind of disk it is.
-    pub tier: VolumeTier,
-    /// New files go elsewhere while less is free, if anything else takes them.
-    pub reserve_bytes: u64,
-}
-
-impl VolumeOptions {
-    /// The one volume of an archive that names none.
-    pub fn main(path: &Path) -> Self {
-        Self {
-            name: MAIN_VOLUME.into(),
-            path: path.to_owned(),
-            weight: 1,
-            tier: VolumeTier::Fast,
-            reserve_bytes: 0,
-        }
-    }
-}
 
 /// How a volume does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -519,50 +481,4 @@ pub(crate) fn last_resort<'a>(volumes: impl Iterator<Item = &'a Arc<Volume>>) ->
     volumes
         .filter(|v| v.is_present())
         .max_by_key(|v| v.space().0.free_bytes)
-}
-
-fn invalid(message: String) -> Result<()> {
-    Err(Error::new(ErrorKind::Invalid, message))
-}
-
-/// Checks that names are different. `Invalid` names one that is not.
-pub(crate) fn check_names(volumes: &[VolumeOptions]) -> Result<()> {
-    for (place, volume) in volumes.iter().enumerate() {
-        if volumes[..place].iter().any(|other| other.name == volume.name) {
-            return invalid(format!(
-                "volume {}: there are two of this name ({MAIN_VOLUME} is the archive's own directory while it holds \
-                 recordings)",
-                volume.name
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Checks names and paths. `Invalid` names what is wrong.
-pub(crate) fn check(storage: &Path, volumes: &[VolumeOptions]) -> Result<()> {
-    check_names(volumes)?;
-    for (place, volume) in volumes.iter().enumerate() {
-        if !marker::is_volume_name(&volume.name) {
-            return invalid(format!(
-                "volume {:?}: a name is [a-z0-9][a-z0-9_-]*, 32 at most",
-                volume.name
-            ));
-        }
-        if !volume.path.is_absolute() {
-            return invalid(format!("volume {}: its path must be absolute", volume.name));
-        }
-        if volume.path != storage && volume.path.starts_with(storage) {
-            return invalid(format!("volume {}: lies in the archive's own directory", volume.name));
-        }
-        for other in &volumes[..place] {
-            if volume.path.starts_with(&other.path) || other.path.starts_with(&volume.path) {
-                return invalid(format!(
-                    "volume {}: lies in volume {} or the other way",
-                    volume.name, other.name
-                ));
-            }
-        }
-    }
-    Ok(())
 }

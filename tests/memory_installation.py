@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx2
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
+from vms.adapters.event_log import EventLogFiles
 from vms.adapters.memory.accounts import (
     ManualClock,
     MemoryGrantSigner,
@@ -17,6 +19,7 @@ from vms.adapters.memory.accounts import (
     PlainHasher,
 )
 from vms.adapters.memory.catalog import MemoryCameraRepository, MemoryExportRepository
+from vms.adapters.memory.events import MemoryEventRepository
 from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills
 from vms.adapters.memory.sealing import MemorySealer
 from vms.adapters.tokens import JwtSigner
@@ -46,6 +49,8 @@ class MemoryInstallation:
         self.clock = ManualClock()
         self.media = MemoryMedia()
         self.cameras = MemoryCameraRepository()
+        self.events = MemoryEventRepository()
+        self.stopping = threading.Event()
         self.sealer = MemorySealer()
         self.sessions = MemorySessionRepository()
         self.grants = MemoryGrantSigner(b"k" * 32)
@@ -54,6 +59,8 @@ class MemoryInstallation:
             Parts(
                 cameras=self.cameras,
                 exports=MemoryExportRepository(),
+                events=self.events,
+                event_files=EventLogFiles(directory / "storage"),
                 users=MemoryUserRepository(),
                 sessions=self.sessions,
                 hasher=PlainHasher(),
@@ -74,12 +81,14 @@ class MemoryInstallation:
             relays=relays,
         )
         self.rooms.access.ensure_administrator(SecretStr(PASSWORD))
+        self.rooms.events.start()
         self.rooms.storage.start()
         self.anonymous = TestClient(self.rooms.application, client=("127.0.0.1", 50_000))
         self.client = TestClient(self.rooms.application, client=("127.0.0.1", 50_000))
         self.client.headers["Authorization"] = f"Bearer {self.log_in()['access_token']}"
 
     def close(self) -> None:
+        self.rooms.events.stop(5.0)
         self.rooms.storage.stop(5.0)
         self.anonymous.close()
         self.client.close()

@@ -211,7 +211,7 @@ def test_media_and_health_are_not_counted(limited: MemoryInstallation) -> None:
             assert limited.anonymous.get(path).status_code != 429
 
 
-@pytest.mark.parametrize("path", ["/api/v1/events", "/graphql", "/ws/events", "/ws/cameras/x/live"])
+@pytest.mark.parametrize("path", ["/graphql", "/ws/cameras/x/live"])
 def test_what_is_not_built_yet_says_so(vms: MemoryInstallation, path: str) -> None:
     answer = vms.client.get(path)
     assert (answer.status_code, answer.json()["type"]) == (501, "urn:vms:problem:not-available-yet")

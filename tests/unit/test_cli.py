@@ -92,7 +92,9 @@ def online(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 COMMANDS = [
-    "", "serve", "demo", "run", "camera", "camera add", "camera list", "camera discover", "camera remove",
+    "", "serve", "demo", "run", "camera", "camera add", "camera list", "camera discover",
+    "event add",
+    "event list", "camera remove",
     "storage", "storage verify", "storage rebuild", "storage usage", "export", "user", "user add", "user list",
     "user passwd", "simulate",
 ]  # fmt: skip
@@ -103,7 +105,7 @@ def test_bench_lists_its_benches() -> None:
         [sys.executable, "-m", "vms", "bench", "--help"], capture_output=True, text=True, timeout=60, check=False
     )
     assert listing.returncode == 0, listing.stderr
-    assert "seek" in listing.stdout and "kills" in listing.stdout
+    assert "seek" in listing.stdout and "torture" in listing.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -131,6 +133,10 @@ def test_every_command_has_help(run: Run, command: str) -> None:
         ["camera", "list", "--url", "http://[", "--password", "x"],
         ["camera", "list", "--ca", "/no/such.pem", "--password", "x"],
         ["camera", "add", "--name", "x"],
+        ["event", "add", "gate", "motion", "--start", "then"],
+        ["event", "add", "gate", "motion", "--data", "[]"],
+        ["event", "add", "gate", "motion", "--data", "{"],
+        ["event", "list", "--end", "then"],
         ["storage", "verify"],
         ["storage", "rebuild"],
         ["simulate", "--cameras", "0"],
@@ -186,6 +192,33 @@ def test_cameras_are_added_listed_and_removed(online: Run, vms: MemoryInstallati
     assert "--username" in err
     _, document, _ = online("camera", "add", "--name", "x", "--url", "rtsp://192.0.2.1/", "--json")
     assert json.loads(document)["name"] == "x"
+
+
+def test_events_are_added_and_listed(online: Run, vms: MemoryInstallation) -> None:
+    vms.add_camera()
+    other_id = vms.add_camera(name="Yard")["id"]
+    now = format_time(vms.clock.now_us())
+    status, out, err = online(
+        "event", "add", "gate", "door.opened", "--start", now, "--end", now, "--text", "Back door", "--score", "0.5",
+        "--data", '{"door":1}',
+    )  # fmt: skip
+    assert (status, err) == (0, "")
+    event_id = out.strip()
+    _, document, _ = online("event", "add", other_id, "motion", "--json")
+    assert json.loads(document)["end"] is None
+    _, table, _ = online("event", "list")
+    newest, oldest = table.splitlines()[1:]
+    assert "open" in newest and "Yard" in newest
+    assert "Gate" in oldest and "door.opened" in oldest and "Back door" in oldest
+    for arguments in (("--camera", "gate"), ("--type", "door.opened"), ("--search", "BACK door")):
+        _, document, _ = online("event", "list", "--json", *arguments)
+        (listed,) = json.loads(document)["items"]
+        assert (listed["id"], listed["data"]) == (event_id, {"door": 1})
+    _, document, _ = online("event", "list", "--limit", "1", "--json")
+    assert [event["type"] for event in json.loads(document)["items"]] == ["motion"]
+    status, _, err = online("event", "add", "gate", "Door")
+    assert status == 1
+    assert "dotted word" in err
 
 
 def test_wrong_log_ins_are_told(run: Run, url: str, vms: MemoryInstallation) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
@@ -13,6 +13,7 @@ from fastapi.security import OAuth2PasswordBearer
 
 from vms.contracts.access import Access
 from vms.contracts.clock import Clock
+from vms.contracts.events import EventLog
 from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
 from vms.contracts.storage import Archive
@@ -24,6 +25,7 @@ from vms.domain.permissions import Permission, Principal
 
 STILLS_AT_ONCE = 16
 STILL_WAIT_S = 5.0
+EVENT_VIEWERS = 500
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,13 @@ class Services:
     cameras: Cameras
     archive: Archive
     live: Live
+    events: EventLog
     access: Access
     clock: Clock
     check_ready: Callable[[], None]
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
+    # Who is pushed events.
+    event_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(EVENT_VIEWERS))
 
     @contextmanager
     def still_slot(self) -> Iterator[None]:
@@ -49,8 +54,9 @@ class Services:
             self.still_slots.release()
 
 
-def services(request: Request) -> Services:
-    """The services of the application that got the request."""
+async def services(request: Request) -> Services:
+    """The services of the application that got the request. Like `permitted`, asynchronous since it waits for nothing:
+    FastAPI sends every other function through a thread."""
     found = request.app.state.services
     assert isinstance(found, Services)  # noqa: S101 (set where the application is made)
     return found
@@ -78,10 +84,10 @@ def require(principal: Principal, permission: Permission) -> None:
         raise Failure("forbidden", f"the role {principal.role.value} lacks the permission {permission.value}")
 
 
-def permitted(permission: Permission) -> Callable[[Principal], Principal]:
+def permitted(permission: Permission) -> Callable[[Principal], Awaitable[Principal]]:
     """The dependency that lets only holders of `permission` pass."""
 
-    def check(principal: Authenticated) -> Principal:
+    async def check(principal: Authenticated) -> Principal:
         require(principal, permission)
         return principal
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -13,6 +14,7 @@ from vms.contracts.grants import GrantAction
 from vms.contracts.stream import IceServer, LinkProtocol
 from vms.domain.cameras import Camera, CameraStatus, RecordingMode, StreamStatus
 from vms.domain.errors import FieldFailure
+from vms.domain.events import EventMark
 from vms.domain.ids import is_id
 from vms.domain.permissions import Role, UserName
 from vms.domain.recordings import Export, ExportFile, ExportFormat, ExportState, Timeline
@@ -229,16 +231,26 @@ class GapAnswer(BaseModel):
     cause: str
 
 
+class MarkAnswer(BaseModel):
+    """An event's place on a timeline; `end` is null while it goes on."""
+
+    id: str
+    type: str
+    start: ApiTime
+    end: ApiTime | None
+
+
 class TimelineAnswer(BaseModel):
-    """What of a span is recorded."""
+    """What of a span is recorded, and what happened; `events_cut` tells that only the newest events are here."""
 
     ranges: list[RangeAnswer]
     gaps: list[GapAnswer]
-    events: list[dict[str, object]] = []
+    events: list[MarkAnswer]
+    events_cut: bool
 
     @classmethod
-    def of(cls, timeline: Timeline) -> TimelineAnswer:
-        """The answer for a timeline."""
+    def of(cls, timeline: Timeline, events: Sequence[EventMark], *, events_cut: bool) -> TimelineAnswer:
+        """The answer for a timeline and the events in it, in order of time."""
         return cls.model_construct(
             ranges=[
                 RangeAnswer.model_construct(start=entry.start_us, end=entry.end_us, stream=entry.stream)
@@ -247,7 +259,11 @@ class TimelineAnswer(BaseModel):
             gaps=[
                 GapAnswer.model_construct(start=gap.start_us, end=gap.end_us, cause=gap.cause) for gap in timeline.gaps
             ],
-            events=[],
+            events=[
+                MarkAnswer.model_construct(id=event.id, type=event.type, start=event.start_us, end=event.end_us)
+                for event in events
+            ],
+            events_cut=events_cut,
         )
 
 

@@ -20,10 +20,12 @@ from sqlalchemy import Engine
 from vms.adapters import certificates
 from vms.adapters.audio import OPUS_WORKER
 from vms.adapters.clock import SystemClock
+from vms.adapters.event_log import EventLogFiles
 from vms.adapters.passwords import Argon2Hasher
 from vms.adapters.sealing import AesGcmSealer, load_or_make_key
 from vms.adapters.sql import (
     SqlCameraRepository,
+    SqlEventRepository,
     SqlExportRepository,
     SqlSessionRepository,
     SqlUserRepository,
@@ -132,6 +134,8 @@ class _Machinery:
         parts = Parts(
             cameras=SqlCameraRepository(self.database),
             exports=SqlExportRepository(self.database),
+            events=SqlEventRepository(self.database),
+            event_files=EventLogFiles(directory.storage),
             users=SqlUserRepository(self.database),
             sessions=SqlSessionRepository(self.database),
             hasher=Argon2Hasher(),
@@ -188,6 +192,7 @@ def _serve_in(
         log.info("archive opened", **machinery.media.repair_report().model_dump())
         rooms = machinery.wire(settings, directory, stopping)
         made_password = rooms.access.ensure_administrator(settings.admin_password)
+        rooms.events.start()
         rooms.storage.start()
         socket_path = directory.socket_path()
         server = ApplicationServer(rooms.application, socket_path, stopping.set)
@@ -223,6 +228,7 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
     except Failure as failure:
         log.warning("the media core did not close cleanly", reason=failure.detail)
     if rooms is not None:
+        rooms.events.stop(0.3)
         rooms.storage.stop(0.3)
     if server is not None:
         server.join(0.5)

@@ -14,6 +14,7 @@ from vms.api.dependencies import Services
 from vms.contracts.accounts import PasswordHasher, SessionRepository, TokenSigner, UserRepository
 from vms.contracts.catalog import CameraRepository, ExportRepository
 from vms.contracts.clock import Clock
+from vms.contracts.events import EventFiles, EventRepository
 from vms.contracts.grants import GrantSigner
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.secrets import Sealer
@@ -21,6 +22,7 @@ from vms.contracts.stills import Remuxer, StillDecoder
 from vms.gateway.middleware import BodyLimit, Entry, RateLimit
 from vms.gateway.service import AccessService
 from vms.ingest.service import IngestService
+from vms.storage.events import EventService
 from vms.storage.service import StorageService
 from vms.stream.ice_servers import Relays
 from vms.stream.service import StreamService
@@ -34,6 +36,8 @@ class Parts:
 
     cameras: CameraRepository
     exports: ExportRepository
+    events: EventRepository
+    event_files: EventFiles
     users: UserRepository
     sessions: SessionRepository
     hasher: PasswordHasher
@@ -56,6 +60,7 @@ class Rooms:
 
     ingest: IngestService
     storage: StorageService
+    events: EventService
     stream: StreamService
     access: AccessService
     application: ASGIApp
@@ -64,8 +69,15 @@ class Rooms:
 def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relays: Relays) -> Rooms:
     """Wires everything; nothing is started."""
     ingest = IngestService(parts.cameras, parts.ingest, parts.sealer, parts.clock, allow_loopback=allow_loopback)
+    events = EventService(parts.event_files, parts.events, parts.clock)
     storage = StorageService(
-        parts.archive, parts.exports, parts.stills, parts.remuxer, parts.clock, export_dir=parts.export_dir
+        parts.archive,
+        parts.exports,
+        parts.stills,
+        parts.remuxer,
+        parts.clock,
+        export_dir=parts.export_dir,
+        chores=events.chores(),
     )
     stream = StreamService(parts.live, parts.stills, parts.grants, parts.clock, relays)
     access = AccessService(
@@ -81,6 +93,7 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
             cameras=ingest,
             archive=storage,
             live=stream,
+            events=events,
             access=access,
             clock=parts.clock,
             check_ready=parts.check_ready,
@@ -94,4 +107,11 @@ def build(parts: Parts, *, allow_loopback: bool, requests_per_minute: int, relay
     application = CORSMiddleware(
         application, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED_HEADERS
     )
-    return Rooms(ingest=ingest, storage=storage, stream=stream, access=access, application=Entry(application))
+    return Rooms(
+        ingest=ingest,
+        storage=storage,
+        events=events,
+        stream=stream,
+        access=access,
+        application=Entry(application),
+    )

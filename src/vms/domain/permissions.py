@@ -19,6 +19,7 @@ class Permission(StrEnum):
     WATCH_LIVE = "live:watch"
     WATCH_RECORDINGS = "recordings:watch"
     EXPORT = "recordings:export"
+    WRITE_EVENTS = "events:write"
     EDIT_USERS = "users:edit"
     READ_METRICS = "metrics:read"
 
@@ -32,7 +33,12 @@ class Role(StrEnum):
 
 
 _VIEWER = frozenset({Permission.VIEW_CAMERAS, Permission.WATCH_LIVE})
-_OPERATOR = _VIEWER | {Permission.WATCH_RECORDINGS, Permission.EXPORT, Permission.READ_METRICS}
+_OPERATOR = _VIEWER | {
+    Permission.WATCH_RECORDINGS,
+    Permission.EXPORT,
+    Permission.WRITE_EVENTS,
+    Permission.READ_METRICS,
+}
 _HELD: dict[Role, frozenset[Permission]] = {
     Role.ADMINISTRATOR: frozenset(Permission),
     Role.OPERATOR: _OPERATOR,

@@ -3,9 +3,11 @@
 from vms.adapters.sql.accounts import SqlSessionRepository, SqlUserRepository
 from vms.adapters.sql.catalog import SqlCameraRepository, SqlExportRepository
 from vms.adapters.sql.database import check, open_database
+from vms.adapters.sql.events import SqlEventRepository
 
 __all__ = [
     "SqlCameraRepository",
+    "SqlEventRepository",
     "SqlExportRepository",
     "SqlSessionRepository",
     "SqlUserRepository",

@@ -80,3 +80,34 @@ sessions = Table(
     Index("ix_sessions_user_id", "user_id"),
     Index("ix_sessions_expires_us", "expires_us"),
 )
+
+# A cache of the event log's files.
+events = Table(
+    "events",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("camera_id", String(36), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger),
+    Column("source", String(128), nullable=False),
+    Column("score", Float),
+    Column("text", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    # Type and text without regard to case, which SQL's own functions only know for ASCII.
+    Column("search_key", Text, nullable=False),
+    Index("ix_events_start_us", "start_us", "id"),
+    Index("ix_events_camera_id", "camera_id", "start_us", "id"),
+)
+
+# Up to where the files of each camera and hour are in `events`.
+event_hours = Table(
+    "event_hours",
+    metadata,
+    Column("camera_id", String(36), primary_key=True),
+    Column("hour_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("journal_bytes", BigInteger, nullable=False),
+    Column("parquet_bytes", BigInteger, nullable=False),
+    Column("parquet_modified_ns", BigInteger, nullable=False),
+)

@@ -12,6 +12,8 @@ import { atX, panView, spanOf, type TimelineView, xOf, zoomView } from "./timeli
 // A finger or a hand moves a little even when it means a click.
 const CLICK_SLOP_PX = 5;
 const HANDLE_PX = 12;
+const EVENT_SLOP_PX = 3;
+const MOST_EVENT_TYPES = 4;
 const SHORTEST_SELECTION_MS = 1_000;
 
 type Drag =
@@ -234,6 +236,14 @@ export function Timeline(props: {
     const cause = props.data?.gaps.find((gap) => gap.start <= at && at < gap.end)?.cause ?? "";
     return GAP_CAUSES.has(cause) ? t(`gap.${cause}` as Key) : t("gap.unknown");
   };
+  // The types of what happened there, each once.
+  const eventsAt = (at: InstantMs): string => {
+    const slopMs = (spanOf(props.view) / Math.max(1, widthPx())) * EVENT_SLOP_PX;
+    const found = (props.data?.events ?? []).filter(
+      (event) => event.start - slopMs <= at && at <= (event.end ?? props.now) + slopMs,
+    );
+    return [...new Set(found.map((event) => event.type))].slice(0, MOST_EVENT_TYPES).join(", ");
+  };
   const tooltipX = () => Math.min(widthPx() - 106, Math.max(106, hoverX() ?? 0));
 
   return (
@@ -274,6 +284,9 @@ export function Timeline(props: {
                   {(url) => <img src={url()} alt="" class="absolute inset-0 h-full w-full object-contain" />}
                 </Show>
               </div>
+            </Show>
+            <Show when={eventsAt(at())}>
+              {(types) => <p class="truncate px-2 pt-1.5 text-[12.5px] text-accent">{types()}</p>}
             </Show>
             <p class="px-2 py-1.5 text-[13px] tabular-nums" title={utcText(at())}>
               <span class="text-muted">{longDate(at(), regional())}</span>{" "}

@@ -69,6 +69,16 @@ export interface RecordedTimeline {
   /** Recorded without a gap, in order of time. */
   ranges: Span[];
   gaps: (Span & { cause: string })[];
+  /** What happened, in order of its beginning. */
+  events: EventMark[];
+}
+
+export interface EventMark {
+  id: string;
+  type: string;
+  start: InstantMs;
+  /** null while it goes on. */
+  end: InstantMs | null;
 }
 
 /** What of a span is recorded on the main stream. */
@@ -83,5 +93,11 @@ export async function timelineOf(cameraId: string, span: Span, signal?: AbortSig
     gaps: found.gaps
       .map((gap) => ({ start: parseInstant(gap.start), end: parseInstant(gap.end), cause: gap.cause }))
       .sort(bySpan),
+    events: found.events.map(({ id, type, start, end }) => ({
+      id,
+      type,
+      start: parseInstant(start),
+      end: end === null ? null : parseInstant(end),
+    })),
   };
 }

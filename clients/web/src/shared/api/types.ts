@@ -56,7 +56,7 @@ export interface Page<Item> {
 export interface Timeline {
   ranges: { start: string; end: string; stream: string }[];
   gaps: { start: string; end: string; cause: string }[];
-  events: unknown[];
+  events: { id: string; type: string; start: string; end: string | null }[];
 }
 
 export type ExportFormat = "mp4" | "mkv" | "zip";

@@ -4,6 +4,7 @@
 
 #[path = "../../../media-core/tests/camera_dump/mod.rs"]
 mod camera_dump;
+mod damage;
 mod disk;
 mod exports;
 mod feed;

@@ -10,6 +10,7 @@ mod exports;
 mod feed;
 mod files;
 mod foreign;
+mod gaps;
 mod golden;
 mod hls;
 mod killed;

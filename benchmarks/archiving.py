@@ -39,6 +39,8 @@ def measure(cameras: int = 20, days: float = 30) -> list[Figure]:
             nothing_new_ms = (time.perf_counter() - began) * 1000
             if len(starts_s) == 1:
                 engine.close(1)
+                # It holds the archive's lock as long as it is there.
+                del engine
         file = changes.files[0]
         engine.rebuild_index(file.camera_id, file.name)
         began = time.perf_counter()

@@ -50,6 +50,8 @@ pub(super) enum LaneJob {
     Open(FileStart),
     /// A fragment and the bytes that it takes in the queue.
     Fragment(Arc<Fragment>, usize),
+    /// Fragments had no room in the queue at this point.
+    Overload,
     Close(u64),
 }
 

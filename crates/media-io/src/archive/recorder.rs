@@ -180,13 +180,13 @@ impl Sink for Recorder {
         true
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self, cause: GapCause) {
         let mut cutting = self.cutting.lock();
         if self.is_stopped() {
             return;
         }
         let Cutting { fragmenter, steps, .. } = &mut *cutting;
-        fragmenter.interrupt(GapCause::Network, steps);
+        fragmenter.interrupt(cause, steps);
         self.hand_over(steps);
     }
 }

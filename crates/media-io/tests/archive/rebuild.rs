@@ -13,7 +13,7 @@ fn recorded(directory: &Path) -> std::sync::Arc<Archive> {
     let (archive, _) = open(directory);
     let recorder = archive.recorder("1", "main").unwrap();
     push_clip(&*recorder, T0_US, 4);
-    media_io::hub::Sink::interrupt(&*recorder);
+    media_io::hub::Sink::interrupt(&*recorder, media_core::index::GapCause::Network);
     push_clip(&*recorder, T0_US + 10 * SECOND_US, 4);
     recorder.stop();
     archive

@@ -27,7 +27,7 @@ fn push_clip_from(sink: &dyn media_io::hub::Sink, from_s: i64, to_s: i64) {
             let dts_us = rescale(unit.dts, unit.parameters.clock_rate, 1_000_000);
             dts_us - T0_US < self.1 * SECOND_US || self.0.push(unit)
         }
-        fn interrupt(&self) {}
+        fn interrupt(&self, _: media_core::index::GapCause) {}
     }
     push_clip(&Late(sink, from_s), T0_US, to_s);
 }

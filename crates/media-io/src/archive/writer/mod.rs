@@ -187,6 +187,7 @@ impl Writer {
             lane.count_dropped();
             if !lane.overloaded.swap(true, Ordering::Relaxed) {
                 tracing::warn!(stream = %lane.stream.name, queued, "the disk is too slow: fragments are dropped");
+                self.enqueue(lane, LaneJob::Overload);
             }
             return;
         }

@@ -21,10 +21,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub fn of(files: &mut LaneFiles, lane: &Lane, fragment: &Fragment, open: Option<Arc<OpenFile>>) -> Self {
-        if lane.overloaded.swap(false, Ordering::Relaxed) {
-            files.dropped = files.dropped.or(Some(GapCause::Overload));
-        }
+    pub fn of(files: &LaneFiles, lane: &Lane, fragment: &Fragment, open: Option<Arc<OpenFile>>) -> Self {
         let lost = files.dropped;
         let cause = lost.unwrap_or(fragment.cause);
         let mut task = Self {

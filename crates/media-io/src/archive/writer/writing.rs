@@ -57,6 +57,10 @@ impl Writer {
                     volume: None,
                     untried: true,
                 }),
+                Some(LaneJob::Overload) => {
+                    lane.overloaded.store(false, Ordering::Relaxed);
+                    files.dropped = files.dropped.or(Some(GapCause::Overload));
+                }
                 Some(LaneJob::Close(file)) => {
                     if let Some(place) = files.files.iter().position(|f| f.start.file == file) {
                         match files.files.remove(place) {
@@ -77,7 +81,7 @@ impl Writer {
                     }
                     Course::Write(open) => {
                         files.writing = Some((fragment.clone(), bytes));
-                        let task = Task::of(&mut files, lane, &fragment, open);
+                        let task = Task::of(&files, lane, &fragment, open);
                         drop(files);
                         *here.writing.lock() = Some((lane.clone(), self.clock.monotonic_us()));
                         let result = self.write(here, lane, task, &fragment, turn);

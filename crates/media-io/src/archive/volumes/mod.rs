@@ -353,7 +353,12 @@ impl Volume {
                 return;
             }
         }
-        if self.space.lock().0.free_bytes < self.options.reserve_bytes {
+        // Somewhat more than the reserve, or files would begin and end with every byte freed and written.
+        let enough = self
+            .options
+            .reserve_bytes
+            .saturating_add(self.options.reserve_bytes / 8);
+        if self.space.lock().0.free_bytes < enough {
             return;
         }
         let tried = self.before(Operation::Trial).and_then(|()| self.try_to_write());

@@ -11,6 +11,7 @@ import typer
 
 from benchmarks import (
     archive,
+    archiving,
     cameras,
     events,
     exporting,
@@ -68,6 +69,16 @@ def seek_command(
     """First byte of playback, the timeline and the start with an archive of DAYS."""
     name = f"seek-{days:g}-days" if camera_count == 1 else f"seek-{days:g}-days-{camera_count}-cameras"
     _publish(output, name, seeking.measure(days, cameras=camera_count))
+
+
+@bench.command("files")
+def files_command(
+    cameras_count: Annotated[int, typer.Option("--cameras", min=1, max=1000)] = 20,
+    days: Annotated[float, typer.Option(min=0.1)] = 30,
+    output: Output = RESULTS,
+) -> None:
+    """Start with an archive of CAMERAS x DAYS, its listing, checksums and an index made anew."""
+    _publish(output, "files", archiving.measure(cameras_count, days))
 
 
 @bench.command("export")

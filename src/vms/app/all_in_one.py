@@ -46,6 +46,7 @@ from vms.app.config import Http, Settings
 from vms.app.data_dir import DataDir
 from vms.app.integrity import integrity_of
 from vms.app.services import Parts, Rooms, build
+from vms.app.tiering import object_storage, tiers_of
 from vms.contracts.ingest import Cameras
 from vms.contracts.media import EngineSettings, FrontSettings, TlsMaterial, WebRtcSettings
 from vms.domain.errors import Failure
@@ -116,6 +117,7 @@ class _Machinery:
                     sync_ms=settings.recording.sync_ms,
                     worker_threads=settings.media.worker_threads,
                     allow_local_cameras=settings.cameras.allow_loopback,
+                    checksums=settings.recording.checksums,
                     webrtc=WebRtcSettings(
                         udp_port=settings.webrtc.udp_port,
                         tcp_port=settings.webrtc.tcp_port,
@@ -123,6 +125,7 @@ class _Machinery:
                         max_viewers=settings.webrtc.max_viewers,
                         audio_worker=OPUS_WORKER,
                     ),
+                    volumes=settings.storage.volumes,
                 ),
             ),
             stills=WorkerStills(),
@@ -138,6 +141,7 @@ class _Machinery:
                 raise Failure("unavailable", "the server is stopping")
             check(self.database)
 
+        objects = object_storage(settings.storage.tiering)
         parts = Parts(
             cameras=SqlCameraRepository(self.database),
             exports=SqlExportRepository(self.database),
@@ -165,7 +169,10 @@ class _Machinery:
             check_ready=check_ready,
             volume_limits=settings.retention.volumes,
             motion_watcher=WorkerMotion(self.media, self.clock),
+            files=self.media,
             integrity=integrity_of(directory, self.media, self.clock),
+            tiers=tiers_of(settings.storage.tiering, self.media, objects, self.clock),
+            objects=objects,
         )
         return build(
             parts,

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from vms_media import Engine
 
 from vms.adapters.media.failures import translated
+from vms.adapters.media.files import MediaFiles
 from vms.contracts.media import (
     CameraSource,
     EngineSettings,
@@ -26,8 +27,8 @@ from vms.domain.recordings import Timeline
 _STATUSES = TypeAdapter(dict[str, CameraStatus])
 
 
-class MediaEngine:
-    """Satisfies the Protocols of `vms.contracts.media`.
+class MediaEngine(MediaFiles):
+    """Satisfies the Protocols of `vms.contracts.media` and, as `MediaFiles`, `vms.contracts.files.ArchiveFiles`.
 
     Making one takes the archive's lock; raises Failure(conflict) when another process holds it.
     """
@@ -45,7 +46,7 @@ class MediaEngine:
             "streams": {name: stream.model_dump() for name, stream in source.streams.items()},
             "username": source.username,
             "password": source.password.get_secret_value() if source.password is not None else None,
-            "recording": any(recording != "off" for recording in source.recording.values()),
+            "recording": dict(source.recording),
         }
         with translated():
             self._engine.set_camera(camera_id, json.dumps(document))

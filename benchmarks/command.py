@@ -11,6 +11,7 @@ import typer
 
 from benchmarks import (
     archive,
+    archiving,
     cameras,
     events,
     exporting,
@@ -75,6 +76,16 @@ def seek_command(
 def seam_command(output: Output = RESULTS) -> None:
     """What a storage service in a process of its own costs."""
     _publish(output, "seam", seam.measure())
+
+
+@bench.command("files")
+def files_command(
+    cameras_count: Annotated[int, typer.Option("--cameras", min=1, max=1000)] = 20,
+    days: Annotated[float, typer.Option(min=0.1)] = 30,
+    output: Output = RESULTS,
+) -> None:
+    """Start with an archive of CAMERAS x DAYS, its listing, checksums and an index made anew."""
+    _publish(output, "files", archiving.measure(cameras_count, days))
 
 
 @bench.command("export")

@@ -17,7 +17,6 @@ from vms.adapters.memory.media import MemoryMedia
 from vms.contracts.files import ArchiveFiles, RecordedFile, VolumeStatus
 from vms.contracts.media import EngineSettings, MediaArchive, MediaIngest, MediaLive, WebRtcSettings
 from vms.contracts.playback import MediaPlayback
-from vms.domain.errors import Failure
 from vms.domain.ids import make_id
 from vms.domain.recordings import RecordedRange
 
@@ -39,8 +38,7 @@ class Subject:
     archive: MediaArchive
     live: MediaLive
     playback: MediaPlayback
-    # None where there are none yet.
-    files: ArchiveFiles | None
+    files: ArchiveFiles
     # Whether the archive is somebody else's: exports are written there.
     remote: bool = False
 
@@ -76,13 +74,8 @@ def _engine(directory: Path) -> Iterator[Subject]:
     make_sparse_archive(str(directory), CAMERA, START_US, END_US)
     settings = EngineSettings(allow_local_cameras=True, webrtc=WebRtcSettings(udp_port=0))
     media = MediaEngine(directory, settings)
-    files: ArchiveFiles | None = media
     try:
-        media.volumes()
-    except Failure:
-        files = None  # Not available yet.
-    try:
-        yield Subject(media, media, media, media, files)
+        yield Subject(media, media, media, media, media)
     finally:
         media.close(2.0)
 
@@ -97,8 +90,7 @@ def _over_grpc(inner: Subject, directory: Path) -> Iterator[Subject]:
     node = StorageNode(f"127.0.0.1:{port}", TOKEN)
     node.start(lambda: None)
     try:
-        files = node.files if inner.files is not None else None
-        yield Subject(node.ingest, node.archive, node.live, node.playback, files, remote=True)
+        yield Subject(node.ingest, node.archive, node.live, node.playback, node.files, remote=True)
     finally:
         node.close()
         server.stop(0.1)

@@ -39,8 +39,6 @@ def media(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]:
 
 @pytest.fixture
 def files(media: Subject) -> ArchiveFiles:
-    if media.files is None:
-        pytest.skip("the media core does not offer its files yet")
     return media.files
 
 

@@ -212,7 +212,7 @@ def test_what_cannot_be_told_is_told_again(media: MemoryMedia, tmp_path: Path) -
 
 
 def test_a_node_that_never_answers_is_down(media: MemoryMedia) -> None:
-    """It takes connections and says nothing, as a stopped process does."""
+    """It takes connections and says nothing; or it did answer, and hangs now."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with _calling(silent.getsockname()[1]) as node:
@@ -220,6 +220,17 @@ def test_a_node_that_never_answers_is_down(media: MemoryMedia) -> None:
             began = time.monotonic()
             assert _failure(lambda: node.archive.timeline(CAMERA, 0, 1)).code == "storage-down"
             assert time.monotonic() - began < 0.1
+
+
+def test_a_node_that_hangs_is_down(media: MemoryMedia, tmp_path: Path) -> None:
+    with _serving(media, tmp_path) as server, _calling(server.port) as node:
+        assert len(node.archive.timeline(CAMERA, 0, 100).ranges) == 1
+        server._loop.call_soon_threadsafe(time.sleep, 4.0)
+        _wait_until(lambda: not _is_there(node), 2)
+        began = time.monotonic()
+        assert _failure(lambda: node.archive.timeline(CAMERA, 0, 1)).code == "storage-down"
+        assert time.monotonic() - began < 0.1
+        _wait_until(lambda: _is_there(node), 6)
 
 
 @pytest.mark.parametrize(

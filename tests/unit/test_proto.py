@@ -81,6 +81,7 @@ PAIRS: list[tuple[Any, type[BaseModel], set[str]]] = [
     (archive_pb2.StartExportRequest, media.ExportOrder, {"export_id", "directory"}),
     (archive_pb2.MediaMetrics, media.MediaMetrics, set()),
     (archive_pb2.WebRtcFigures, media.WebRtcFigures, set()),
+    (archive_pb2.TapFigures, media.TapFigures, set()),
     (archive_pb2.DelayFigures, media.DelayFigures, set()),
     (archive_pb2.RepairReport, media.RepairReport, set()),
     (files_pb2.RecordedFile, files.RecordedFile, set()),

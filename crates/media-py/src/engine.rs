@@ -4,7 +4,7 @@ use crate::content::Content;
 use crate::error::{bad_document, raise};
 use crate::front::front_config;
 use media_core::{Error, ErrorKind};
-use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest};
+use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest, ObjectReader, VolumeOptions};
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
 use media_io::front::{Front, FrontHandle};
@@ -27,7 +27,10 @@ struct EngineDocument {
     sync_ms: u32,
     worker_threads: usize,
     allow_local_cameras: bool,
+    checksums: bool,
     webrtc: WebRtcDocument,
+    #[serde(default)]
+    volumes: Vec<VolumeOptions>,
 }
 
 #[derive(Deserialize)]
@@ -249,6 +252,65 @@ impl Engine {
         .map_err(raise)
     }
 
+    fn file_changes(&self, py: Python<'_>, after_revision: u64) -> PyResult<String> {
+        py.detach(|| document(&self.archive.file_changes(after_revision)))
+            .map_err(raise)
+    }
+
+    fn remove_file(&self, py: Python<'_>, camera_id: &str, name: &str) -> PyResult<u64> {
+        py.detach(|| self.archive.remove_file(camera_id, name)).map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, name, max_bytes_per_s = None))]
+    fn hash_file(&self, py: Python<'_>, camera_id: &str, name: &str, max_bytes_per_s: Option<u64>) -> PyResult<String> {
+        py.detach(|| self.archive.hash_file(camera_id, name, max_bytes_per_s))
+            .map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, name, volume, max_bytes_per_s = None))]
+    fn move_file(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        name: &str,
+        volume: &str,
+        max_bytes_per_s: Option<u64>,
+    ) -> PyResult<()> {
+        py.detach(|| self.archive.move_file(camera_id, name, volume, max_bytes_per_s))
+            .map_err(raise)
+    }
+
+    fn use_object(&self, py: Python<'_>, camera_id: &str, name: &str, object_key: &str) -> PyResult<u64> {
+        py.detach(|| self.archive.use_object(camera_id, name, object_key))
+            .map_err(raise)
+    }
+
+    fn read_objects_with(&self, py: Python<'_>, reader: Py<PyAny>) {
+        let reader: Arc<ObjectReader> = Arc::new(move |key, offset, length| {
+            // Attached for the call only: whatever waits for the object storage is Python's to let go of.
+            Python::attach(|py| {
+                let answer = reader.call1(py, (key, offset, length));
+                answer
+                    .and_then(|bytes| Ok(bytes.extract::<&[u8]>(py)?.to_vec()))
+                    .map_err(|e| e.to_string())
+            })
+        });
+        py.detach(|| self.archive.read_objects_with(reader));
+    }
+
+    fn volumes(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| document(&self.archive.volumes())).map_err(raise)
+    }
+
+    fn rebuild_index(&self, py: Python<'_>, camera_id: &str, name: &str) -> PyResult<String> {
+        py.detach(|| {
+            self.archive
+                .rebuild_index(camera_id, name)
+                .and_then(|report| document(&report))
+        })
+        .map_err(raise)
+    }
+
     fn export_cancel(&self, py: Python<'_>, export_id: &str) -> PyResult<()> {
         py.detach(|| self.archive.export_cancel(export_id)).map_err(raise)
     }
@@ -320,7 +382,7 @@ impl Engine {
     fn media_metrics(&self, py: Python<'_>) -> PyResult<String> {
         py.detach(|| {
             let written = self.archive.write_counters();
-            let disk = self.archive.disk_space()?;
+            let disk = self.archive.disk_space();
             let live = self.whep.as_ref().map(|whep| whep.stats());
             document(&serde_json::json!({
                 "bytes_written_total": written.bytes_written,
@@ -330,6 +392,7 @@ impl Engine {
                 "disk_free_bytes": disk.free_bytes,
                 "disk_total_bytes": disk.total_bytes,
                 "recorded_bytes": self.archive.recorded_bytes(),
+                "volumes": self.archive.volumes(),
                 "webrtc": live,
                 "taps": self.taps.counters(),
                 "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
@@ -369,9 +432,11 @@ impl Engine {
         let options = ArchiveOptions {
             fragment_ms: config.fragment_ms,
             sync_ms: config.sync_ms,
+            checksums: config.checksums,
             ..ArchiveOptions::default()
         };
-        let (archive, report) = Archive::open(&data_dir.join("storage"), options, clock.clone())?;
+        let volumes = config.volumes.clone();
+        let (archive, report) = Archive::open_on(&data_dir.join("storage"), volumes, options, clock.clone())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.worker_threads.clamp(1, 64))
             .thread_name("vms-media")

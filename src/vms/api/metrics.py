@@ -6,11 +6,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
+from vms.contracts.files import VolumeState, VolumeStatus
 from vms.contracts.media import WebRtcFigures
 from vms.contracts.storage import KeepingReport, Removed, StorageUsage
 from vms.domain.cameras import Camera, CameraState, CameraStatus
 
 _STATES: tuple[str, ...] = get_args(CameraState)
+_VOLUME_STATES: tuple[str, ...] = get_args(VolumeState)
 Sample = tuple[Mapping[str, str], float]
 Family = tuple[str, str, str, list[Sample]]
 # Fields of WebRtcFigures that only grow, and what they count.
@@ -108,6 +110,7 @@ def exposition(
     if damaged_files is not None:
         text = "Recordings and chains that verifying found damaged."
         families.append(("vms_storage_damaged_files", "gauge", text, [({}, damaged_files)]))
+    families += _volumes(media.volumes)
     families += _webrtc(media.webrtc or WebRtcFigures())
     lines = [line for family in families for line in _family(*family)]
     return "\n".join(lines) + "\n"
@@ -132,6 +135,26 @@ def _keeping(report: KeepingReport) -> list[Family]:
          [(labels, figures.size_bytes) for labels, figures in removed]),
         ("vms_storage_removes_by_age", "gauge", "0 while the clock is not believed and nothing is removed by age.",
          [({}, report.removes_by_age)]),
+    ]  # fmt: skip
+
+
+def _volumes(volumes: Sequence[VolumeStatus]) -> list[Family]:
+    each: list[tuple[Mapping[str, str], VolumeStatus]] = [({"volume": volume.name}, volume) for volume in volumes]
+    states: list[Sample] = [
+        ({**labels, "state": state}, volume.state == state) for labels, volume in each for state in _VOLUME_STATES
+    ]
+    return [
+        ("vms_volume_free_bytes", "gauge", "Bytes free on the volume's file system.",
+         [(labels, volume.free_bytes) for labels, volume in each]),
+        ("vms_volume_total_bytes", "gauge", "Size of the volume's file system.",
+         [(labels, volume.total_bytes) for labels, volume in each]),
+        ("vms_volume_recorded_bytes", "gauge", "Bytes of recordings on the volume.",
+         [(labels, volume.recorded_bytes) for labels, volume in each]),
+        ("vms_volume_state", "gauge", "1 for the state that the volume is in, 0 for the others.", states),
+        ("vms_volume_written_bytes_total", "counter", "Bytes written to recordings on the volume.",
+         [(labels, volume.bytes_written_total) for labels, volume in each]),
+        ("vms_volume_write_errors_total", "counter", "Writes and syncs that failed on the volume.",
+         [(labels, volume.write_errors_total) for labels, volume in each]),
     ]  # fmt: skip
 
 

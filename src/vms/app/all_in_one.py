@@ -45,6 +45,7 @@ from vms.app.deadline import CLOSE_S, end_in_time
 from vms.app.integrity import integrity_of
 from vms.app.media_parts import LocalMedia, MediaParts, RemoteMedia, engine_settings
 from vms.app.services import Parts, Rooms, build
+from vms.app.tiering import object_storage, tiers_of
 from vms.contracts.ingest import Cameras
 from vms.contracts.media import FrontSettings, TlsMaterial
 from vms.domain.errors import Failure
@@ -115,6 +116,11 @@ class _Machinery:
             check(self.database)
             self.media.check()
 
+        # Elsewhere, objects are read and volumes are balanced by whoever has the directories.
+        objects = object_storage(settings.storage.tiering) if self.media.is_here else None
+        tiers = (
+            tiers_of(settings.storage.tiering, self.media.files, objects, self.clock) if self.media.is_here else None
+        )
         parts = Parts(
             cameras=SqlCameraRepository(self.database),
             exports=SqlExportRepository(self.database),
@@ -143,7 +149,10 @@ class _Machinery:
             check_ready=check_ready,
             volume_limits=settings.retention.volumes,
             motion_watcher=None if self.media.tap is None else WorkerMotion(self.media.tap, self.clock),
-            integrity=None if self.media.files is None else integrity_of(directory, self.media.files, self.clock),
+            files=self.media.files,
+            integrity=integrity_of(directory, self.media.files, self.clock) if self.media.is_here else None,
+            tiers=tiers,
+            objects=objects,
         )
         return build(
             parts,

@@ -40,9 +40,11 @@ class MediaParts(Protocol):
     live: MediaLive
     playback: MediaPlayback
     front: MediaFront
-    # None: pictures are looked at, and files kept, where the archive is.
+    files: ArchiveFiles
+    # None: cameras' pictures are not looked at from another process.
     tap: MediaTap | None
-    files: ArchiveFiles | None
+    # The archive's directories are this process's own.
+    is_here: bool
 
     def start(self, cameras: IngestService) -> None:
         """Connects the cameras, now or as soon as that can be done."""
@@ -62,6 +64,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         sync_ms=settings.recording.sync_ms,
         worker_threads=settings.media.worker_threads,
         allow_local_cameras=settings.cameras.allow_loopback,
+        checksums=settings.recording.checksums,
         webrtc=WebRtcSettings(
             udp_port=settings.webrtc.udp_port,
             tcp_port=settings.webrtc.tcp_port,
@@ -69,6 +72,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
             max_viewers=settings.webrtc.max_viewers,
             audio_worker=OPUS_WORKER,
         ),
+        volumes=settings.storage.volumes,
     )
 
 
@@ -81,8 +85,9 @@ class LocalMedia:
         self.live: MediaLive = engine
         self.playback: MediaPlayback = engine
         self.front: MediaFront = engine
+        self.files: ArchiveFiles = engine
         self.tap: MediaTap | None = engine
-        self.files: ArchiveFiles | None = engine
+        self.is_here = True
 
     def start(self, cameras: IngestService) -> None:
         log.info("archive opened", **self.archive.repair_report().model_dump())
@@ -108,8 +113,9 @@ class RemoteMedia:
         self.archive: MediaArchive = self._node.archive
         self.live: MediaLive = self._node.live
         self.playback: MediaPlayback = self._node.playback
+        self.files: ArchiveFiles = self._node.files
         self.tap: MediaTap | None = None
-        self.files: ArchiveFiles | None = None
+        self.is_here = False
 
     def start(self, cameras: IngestService) -> None:
         self._node.start(cameras.reconnect)

@@ -25,6 +25,7 @@ from vms.contracts.keeping import (
 )
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.motion import MotionWatcher
+from vms.contracts.objects import ObjectStorage
 from vms.contracts.playback import MediaPlayback
 from vms.contracts.secrets import Sealer
 from vms.contracts.stills import Remuxer, StillDecoder
@@ -47,6 +48,7 @@ from vms.storage.motion import MotionService
 from vms.storage.service import StorageService
 from vms.storage.thumbnails import PERIOD_S as THUMBNAILS_PERIOD_S
 from vms.storage.thumbnails import ThumbnailService
+from vms.storage.tiers import Tiers
 from vms.stream.ice_servers import Relays
 from vms.stream.service import StreamService
 
@@ -105,6 +107,9 @@ class Parts:
     motion_watcher: MotionWatcher | None = None
     # None: an archive whose files nobody can list.
     integrity: IntegrityService | None = None
+    # None: recordings stay where they are.
+    tiers: Tiers | None = None
+    objects: ObjectStorage | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,8 @@ def build(
         chores += parts.integrity.chores()
     if keeper is not None:
         chores.append(Chore("keeper", KEEP_S, keeper.turn))
+    if parts.tiers is not None:
+        chores.append(parts.tiers.chore())
     if motion is not None:
         chores.append(Chore("motion", MOTION_PERIOD_S, motion.refresh))
     storage = StorageService(
@@ -261,6 +268,7 @@ def _keeper(parts: Parts, events: EventLog) -> Keeper | None:
         happenings=happenings_of(events),
         volume_limits=parts.volume_limits,
         journal=parts.integrity.journal if parts.integrity is not None else None,
+        objects=parts.objects,
     )
 
 

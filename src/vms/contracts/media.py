@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from vms.contracts.files import Volume, VolumeStatus
 from vms.domain.cameras import CameraStatus, StreamSource
 from vms.domain.recording_policy import StreamName, StreamRecording
 from vms.domain.recordings import ExportFile, Timeline
@@ -116,7 +117,7 @@ class TapFigures(_Value):
 
 
 class MediaMetrics(_Value):
-    """Counters since the start, and the state of the disk."""
+    """Counters since the start, and the state of the disks."""
 
     bytes_written_total: int = 0
     fragments_written_total: int = 0
@@ -125,6 +126,8 @@ class MediaMetrics(_Value):
     disk_free_bytes: int = 0
     disk_total_bytes: int = 0
     recorded_bytes: int = 0
+    # The disk figures count a file system once that several of these share.
+    volumes: tuple[VolumeStatus, ...] = ()
     http_requests_total: int = 0
     webrtc: WebRtcFigures | None = None
     taps: TapFigures = TapFigures()
@@ -167,7 +170,11 @@ class EngineSettings(_Value):
     sync_ms: int = 1000
     worker_threads: int = 2
     allow_local_cameras: bool = False
+    # Every recording gets its SHA-256 as it is written.
+    checksums: bool = True
     webrtc: WebRtcSettings = WebRtcSettings()
+    # None: {data_dir}/storage is one, called `main`.
+    volumes: tuple[Volume, ...] = ()
 
 
 class FrontSettings(_Value):

@@ -20,6 +20,7 @@ from vms.contracts.keeping import (
     RecordingHistory,
     RecordingSpan,
 )
+from vms.contracts.objects import ObjectStorage
 from vms.contracts.storage import CameraReport, KeepingReport, Removed, VolumeReport
 from vms.domain.errors import Failure
 from vms.domain.recordings import Span
@@ -70,6 +71,7 @@ class Keeper:
         happenings: Happenings = nothing_happens,
         volume_limits: Mapping[str, Limits] | None = None,
         journal: FileJournal | None = None,
+        objects: ObjectStorage | None = None,
     ) -> None:
         self._files = files
         self._cameras = cameras
@@ -81,6 +83,7 @@ class Keeper:
         self._happenings = happenings
         self._volume_limits = dict(volume_limits or {})
         self._journal = journal
+        self._objects = objects
         self._known = KnownFiles()
         self._clock_watch = ClockWatch()
         self._by_age = True
@@ -262,6 +265,9 @@ class Keeper:
             try:
                 if self._journal is not None:
                     self._journal.on_removed(file, WORDS[removal.reason], "retention")
+                if file.object_key is not None and self._objects is not None:
+                    # First: what only its key leads to would lie there for ever.
+                    self._objects.remove(file.object_key)
                 freed_bytes = self._files.remove_file(file.camera_id, file.name)
             except Failure as failure:
                 if failure.kind != "not_found":

@@ -1,7 +1,6 @@
 //! The picture of a recording at an instant, as the access units that a decoder needs for it.
 
 use super::Archive;
-use super::disk::read_exactly;
 use super::reader::ReadFile;
 use super::walk::{Place, Walk};
 use media_core::fmp4::FragmentHeader;
@@ -225,7 +224,7 @@ fn read_units(part: &Part, to: usize, units: &mut Vec<Vec<u8>>) -> Result<u64> {
     let before: usize = sizes().take(part.from).sum();
     let used: usize = sizes().take(to).skip(part.from).sum();
     let offset = part.record.offset + u64::from(part.record.moof_bytes) + before as u64;
-    let data = read_exactly(&part.file.mp4, offset, used)?;
+    let data = part.file.mp4.read_exactly(offset, used)?;
     let mut rest = &data[..];
     for size in sizes().take(to).skip(part.from) {
         let (unit, after) = rest.split_at_checked(size).unwrap_or((rest, &[]));

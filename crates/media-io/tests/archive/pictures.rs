@@ -53,7 +53,7 @@ fn there_is_no_picture_where_nothing_is_recorded() {
     let (archive, _) = open(directory.path());
     let recorder = archive.recorder("1", "main").unwrap();
     push_video(&*recorder, &video_parameters(b"a"), T0_US, 50, 0);
-    recorder.interrupt();
+    recorder.interrupt(media_core::index::GapCause::Network);
     push_video(&*recorder, &video_parameters(b"a"), T0_US + 10 * SECOND_US, 50, 50);
     archive.close();
     let kind = |at_us: i64| archive.picture("1", "main", at_us).err().map(|e| e.kind());

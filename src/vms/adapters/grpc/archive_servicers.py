@@ -46,9 +46,7 @@ class ArchiveServicer(archive_pb2_grpc.MediaArchiveServicer):
         )
         return fill(picture_pb2.Picture(), picture)
 
-    async def GetKeyPictureAt(
-        self, request: archive_pb2.GetPictureAtRequest, context: Context
-    ) -> picture_pb2.Picture:
+    async def GetKeyPictureAt(self, request: archive_pb2.GetPictureAtRequest, context: Context) -> picture_pb2.Picture:
         picture = await answer(
             context,
             self._threads,

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from vms_media import Engine
 
 from vms.adapters.media.failures import translated
+from vms.adapters.media.files import MediaFiles
 from vms.adapters.media.front import front_document
 from vms.adapters.media.playback import EngineBytes
 from vms.contracts.media import (
@@ -29,8 +30,9 @@ from vms.domain.recordings import Timeline
 _STATUSES = TypeAdapter(dict[str, CameraStatus])
 
 
-class MediaEngine:
-    """Satisfies the Protocols of `vms.contracts.media`, and `vms.contracts.playback.MediaPlayback`.
+class MediaEngine(MediaFiles):
+    """Satisfies the Protocols of `vms.contracts.media` and, as `MediaFiles`, `vms.contracts.files.ArchiveFiles`;
+    besides `vms.contracts.playback.MediaPlayback`.
 
     Making one takes the archive's lock; raises Failure(conflict) when another process holds it.
     """
@@ -48,7 +50,7 @@ class MediaEngine:
             "streams": {name: stream.model_dump() for name, stream in source.streams.items()},
             "username": source.username,
             "password": source.password.get_secret_value() if source.password is not None else None,
-            "recording": any(recording != "off" for recording in source.recording.values()),
+            "recording": dict(source.recording),
         }
         with translated():
             self._engine.set_camera(camera_id, json.dumps(document))

@@ -22,64 +22,67 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from vms.adapters.grpc.generated import files_pb2 as vms_dot_v1_dot_files__pb2
 from vms.adapters.grpc.generated import picture_pb2 as vms_dot_v1_dot_picture__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14vms/v1/archive.proto\x12\x06vms.v1\x1a\x14vms/v1/picture.proto\"I\n\x12GetTimelineRequest\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x10\n\x08start_us\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x03 \x01(\x03\"A\n\rRecordedRange\x12\x10\n\x08start_us\x18\x01 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x02 \x01(\x03\x12\x0e\n\x06stream\x18\x03 \x01(\t\"6\n\x03Gap\x12\x10\n\x08start_us\x18\x01 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x02 \x01(\x03\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\"L\n\x08Timeline\x12%\n\x06ranges\x18\x01 \x03(\x0b\x32\x15.vms.v1.RecordedRange\x12\x19\n\x04gaps\x18\x02 \x03(\x0b\x32\x0b.vms.v1.Gap\"G\n\x13GetPictureAtRequest\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\x12\x0e\n\x06stream\x18\x03 \x01(\t\"\x86\x01\n\x12StartExportRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\x12\x12\n\ncamera_ids\x18\x02 \x03(\t\x12\x10\n\x08start_us\x18\x03 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x04 \x01(\x03\x12\'\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x17.vms.v1.ExportContainer\"\x12\n\x10StartExportReply\"-\n\x18GetExportProgressRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\"`\n\nExportFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x13\n\x06sha256\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08separate\x18\x04 \x01(\x08\x42\t\n\x07_sha256\"\xda\x01\n\x0e\x45xportProgress\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.vms.v1.ExportState\x12\x10\n\x08progress\x18\x02 \x01(\x01\x12\x15\n\rbytes_written\x18\x03 \x01(\x04\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04name\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06sha256\x18\x06 \x01(\tH\x02\x88\x01\x01\x12!\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x12.vms.v1.ExportFileB\x08\n\x06_errorB\x07\n\x05_nameB\t\n\x07_sha256\"D\n\x11ReadExportRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"\x1f\n\x0fReadExportReply\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"(\n\x13\x43\x61ncelExportRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\"\x13\n\x11\x43\x61ncelExportReply\"(\n\x13RemoveExportRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\"\x13\n\x11RemoveExportReply\"\x18\n\x16GetMediaMetricsRequest\">\n\x0c\x44\x65layFigures\x12\x0e\n\x06p50_us\x18\x01 \x01(\x04\x12\x0e\n\x06p95_us\x18\x02 \x01(\x04\x12\x0e\n\x06p99_us\x18\x03 \x01(\x04\"\xfc\x05\n\rWebRtcFigures\x12\x0f\n\x07viewers\x18\x01 \x01(\x04\x12\x11\n\tconnected\x18\x02 \x01(\x04\x12\x0e\n\x06opened\x18\x03 \x01(\x04\x12\x0f\n\x07refused\x18\x04 \x01(\x04\x12\x11\n\ttimed_out\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x04\x12\x1a\n\x12\x64\x61tagrams_received\x18\x07 \x01(\x04\x12\x19\n\x11\x64\x61tagrams_unknown\x18\x08 \x01(\x04\x12\x1b\n\x13\x64\x61tagrams_malformed\x18\t \x01(\x04\x12\x16\n\x0e\x64\x61tagrams_sent\x18\n \x01(\x04\x12\x12\n\nbytes_sent\x18\x0b \x01(\x04\x12\x13\n\x0bsend_errors\x18\x0c \x01(\x04\x12\x15\n\runits_dropped\x18\r \x01(\x04\x12\x14\n\x0ckey_requests\x18\x0e \x01(\x04\x12\x13\n\x0bkey_resends\x18\x0f \x01(\x04\x12\x16\n\x0enacked_packets\x18\x10 \x01(\x04\x12\x17\n\x0fretransmissions\x18\x11 \x01(\x04\x12\x1f\n\x17retransmissions_refused\x18\x12 \x01(\x04\x12\x18\n\x10\x66\x65\x65\x64\x62\x61\x63k_refused\x18\x13 \x01(\x04\x12\r\n\x05moves\x18\x14 \x01(\x04\x12\x13\n\x0bswitches_up\x18\x15 \x01(\x04\x12\x15\n\rswitches_down\x18\x16 \x01(\x04\x12\x16\n\x0eviewers_on_sub\x18\x17 \x01(\x04\x12\x17\n\x0ftcp_connections\x18\x18 \x01(\x04\x12\x13\n\x0btcp_refused\x18\x19 \x01(\x04\x12\x1b\n\x13transcoders_running\x18\x1a \x01(\x04\x12\x1b\n\x13transcoder_restarts\x18\x1b \x01(\x04\x12\x1a\n\x12transcoded_packets\x18\x1c \x01(\x04\x12 \n\x18transcoder_units_dropped\x18\x1d \x01(\x04\x12\"\n\x1atranscoder_units_malformed\x18\x1e \x01(\x04\x12#\n\x05\x64\x65lay\x18\x1f \x01(\x0b\x32\x14.vms.v1.DelayFigures\"\x9c\x02\n\x0cMediaMetrics\x12\x1b\n\x13\x62ytes_written_total\x18\x01 \x01(\x04\x12\x1f\n\x17\x66ragments_written_total\x18\x02 \x01(\x04\x12\x13\n\x0bsyncs_total\x18\x03 \x01(\x04\x12\x1a\n\x12write_errors_total\x18\x04 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x05 \x01(\x04\x12\x18\n\x10\x64isk_total_bytes\x18\x06 \x01(\x04\x12\x16\n\x0erecorded_bytes\x18\x07 \x01(\x04\x12\x1b\n\x13http_requests_total\x18\x08 \x01(\x04\x12*\n\x06webrtc\x18\t \x01(\x0b\x32\x15.vms.v1.WebRtcFiguresH\x00\x88\x01\x01\x42\t\n\x07_webrtc\"\x18\n\x16GetRepairReportRequest\"\x90\x01\n\x0cRepairReport\x12\x15\n\rfiles_checked\x18\x01 \x01(\x04\x12\x16\n\x0e\x66iles_repaired\x18\x02 \x01(\x04\x12\x11\n\tbytes_cut\x18\x03 \x01(\x04\x12\x17\n\x0frecords_rebuilt\x18\x04 \x01(\x04\x12\x13\n\x0b\x64uration_us\x18\x05 \x01(\x04\x12\x10\n\x08problems\x18\x06 \x03(\t*g\n\x0f\x45xportContainer\x12 \n\x1c\x45XPORT_CONTAINER_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XPORT_CONTAINER_MP4\x10\x01\x12\x18\n\x14\x45XPORT_CONTAINER_ZIP\x10\x02*\x91\x01\n\x0b\x45xportState\x12\x1c\n\x18\x45XPORT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XPORT_STATE_RUNNING\x10\x01\x12\x15\n\x11\x45XPORT_STATE_DONE\x10\x02\x12\x17\n\x13\x45XPORT_STATE_FAILED\x10\x03\x12\x1a\n\x16\x45XPORT_STATE_CANCELLED\x10\x04\x32\xc4\x05\n\x0cMediaArchive\x12;\n\x0bGetTimeline\x12\x1a.vms.v1.GetTimelineRequest\x1a\x10.vms.v1.Timeline\x12<\n\x0cGetPictureAt\x12\x1b.vms.v1.GetPictureAtRequest\x1a\x0f.vms.v1.Picture\x12?\n\x0fGetKeyPictureAt\x12\x1b.vms.v1.GetPictureAtRequest\x1a\x0f.vms.v1.Picture\x12\x43\n\x0bStartExport\x12\x1a.vms.v1.StartExportRequest\x1a\x18.vms.v1.StartExportReply\x12M\n\x11GetExportProgress\x12 .vms.v1.GetExportProgressRequest\x1a\x16.vms.v1.ExportProgress\x12\x42\n\nReadExport\x12\x19.vms.v1.ReadExportRequest\x1a\x17.vms.v1.ReadExportReply0\x01\x12\x46\n\x0c\x43\x61ncelExport\x12\x1b.vms.v1.CancelExportRequest\x1a\x19.vms.v1.CancelExportReply\x12\x46\n\x0cRemoveExport\x12\x1b.vms.v1.RemoveExportRequest\x1a\x19.vms.v1.RemoveExportReply\x12G\n\x0fGetMediaMetrics\x12\x1e.vms.v1.GetMediaMetricsRequest\x1a\x14.vms.v1.MediaMetrics\x12G\n\x0fGetRepairReport\x12\x1e.vms.v1.GetRepairReportRequest\x1a\x14.vms.v1.RepairReportb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14vms/v1/archive.proto\x12\x06vms.v1\x1a\x12vms/v1/files.proto\x1a\x14vms/v1/picture.proto\"I\n\x12GetTimelineRequest\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x10\n\x08start_us\x18\x02 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x03 \x01(\x03\"A\n\rRecordedRange\x12\x10\n\x08start_us\x18\x01 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x02 \x01(\x03\x12\x0e\n\x06stream\x18\x03 \x01(\t\"6\n\x03Gap\x12\x10\n\x08start_us\x18\x01 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x02 \x01(\x03\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\"L\n\x08Timeline\x12%\n\x06ranges\x18\x01 \x03(\x0b\x32\x15.vms.v1.RecordedRange\x12\x19\n\x04gaps\x18\x02 \x03(\x0b\x32\x0b.vms.v1.Gap\"G\n\x13GetPictureAtRequest\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05\x61t_us\x18\x02 \x01(\x03\x12\x0e\n\x06stream\x18\x03 \x01(\t\"\x86\x01\n\x12StartExportRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\x12\x12\n\ncamera_ids\x18\x02 \x03(\t\x12\x10\n\x08start_us\x18\x03 \x01(\x03\x12\x0e\n\x06\x65nd_us\x18\x04 \x01(\x03\x12\'\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x17.vms.v1.ExportContainer\"\x12\n\x10StartExportReply\"-\n\x18GetExportProgressRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\"`\n\nExportFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x13\n\x06sha256\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08separate\x18\x04 \x01(\x08\x42\t\n\x07_sha256\"\xda\x01\n\x0e\x45xportProgress\x12\"\n\x05state\x18\x01 \x01(\x0e\x32\x13.vms.v1.ExportState\x12\x10\n\x08progress\x18\x02 \x01(\x01\x12\x15\n\rbytes_written\x18\x03 \x01(\x04\x12\x12\n\x05\x65rror\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04name\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06sha256\x18\x06 \x01(\tH\x02\x88\x01\x01\x12!\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x12.vms.v1.ExportFileB\x08\n\x06_errorB\x07\n\x05_nameB\t\n\x07_sha256\"D\n\x11ReadExportRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"\x1f\n\x0fReadExportReply\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"(\n\x13\x43\x61ncelExportRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\"\x13\n\x11\x43\x61ncelExportReply\"(\n\x13RemoveExportRequest\x12\x11\n\texport_id\x18\x01 \x01(\t\"\x13\n\x11RemoveExportReply\"\x18\n\x16GetMediaMetricsRequest\">\n\x0c\x44\x65layFigures\x12\x0e\n\x06p50_us\x18\x01 \x01(\x04\x12\x0e\n\x06p95_us\x18\x02 \x01(\x04\x12\x0e\n\x06p99_us\x18\x03 \x01(\x04\"\xfc\x05\n\rWebRtcFigures\x12\x0f\n\x07viewers\x18\x01 \x01(\x04\x12\x11\n\tconnected\x18\x02 \x01(\x04\x12\x0e\n\x06opened\x18\x03 \x01(\x04\x12\x0f\n\x07refused\x18\x04 \x01(\x04\x12\x11\n\ttimed_out\x18\x05 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x06 \x01(\x04\x12\x1a\n\x12\x64\x61tagrams_received\x18\x07 \x01(\x04\x12\x19\n\x11\x64\x61tagrams_unknown\x18\x08 \x01(\x04\x12\x1b\n\x13\x64\x61tagrams_malformed\x18\t \x01(\x04\x12\x16\n\x0e\x64\x61tagrams_sent\x18\n \x01(\x04\x12\x12\n\nbytes_sent\x18\x0b \x01(\x04\x12\x13\n\x0bsend_errors\x18\x0c \x01(\x04\x12\x15\n\runits_dropped\x18\r \x01(\x04\x12\x14\n\x0ckey_requests\x18\x0e \x01(\x04\x12\x13\n\x0bkey_resends\x18\x0f \x01(\x04\x12\x16\n\x0enacked_packets\x18\x10 \x01(\x04\x12\x17\n\x0fretransmissions\x18\x11 \x01(\x04\x12\x1f\n\x17retransmissions_refused\x18\x12 \x01(\x04\x12\x18\n\x10\x66\x65\x65\x64\x62\x61\x63k_refused\x18\x13 \x01(\x04\x12\r\n\x05moves\x18\x14 \x01(\x04\x12\x13\n\x0bswitches_up\x18\x15 \x01(\x04\x12\x15\n\rswitches_down\x18\x16 \x01(\x04\x12\x16\n\x0eviewers_on_sub\x18\x17 \x01(\x04\x12\x17\n\x0ftcp_connections\x18\x18 \x01(\x04\x12\x13\n\x0btcp_refused\x18\x19 \x01(\x04\x12\x1b\n\x13transcoders_running\x18\x1a \x01(\x04\x12\x1b\n\x13transcoder_restarts\x18\x1b \x01(\x04\x12\x1a\n\x12transcoded_packets\x18\x1c \x01(\x04\x12 \n\x18transcoder_units_dropped\x18\x1d \x01(\x04\x12\"\n\x1atranscoder_units_malformed\x18\x1e \x01(\x04\x12#\n\x05\x64\x65lay\x18\x1f \x01(\x0b\x32\x14.vms.v1.DelayFigures\"@\n\nTapFigures\x12\x0c\n\x04open\x18\x01 \x01(\x04\x12\r\n\x05units\x18\x02 \x01(\x04\x12\x15\n\runits_dropped\x18\x03 \x01(\x04\"\xe5\x02\n\x0cMediaMetrics\x12\x1b\n\x13\x62ytes_written_total\x18\x01 \x01(\x04\x12\x1f\n\x17\x66ragments_written_total\x18\x02 \x01(\x04\x12\x13\n\x0bsyncs_total\x18\x03 \x01(\x04\x12\x1a\n\x12write_errors_total\x18\x04 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x05 \x01(\x04\x12\x18\n\x10\x64isk_total_bytes\x18\x06 \x01(\x04\x12\x16\n\x0erecorded_bytes\x18\x07 \x01(\x04\x12\x1b\n\x13http_requests_total\x18\x08 \x01(\x04\x12*\n\x06webrtc\x18\t \x01(\x0b\x32\x15.vms.v1.WebRtcFiguresH\x00\x88\x01\x01\x12 \n\x04taps\x18\n \x01(\x0b\x32\x12.vms.v1.TapFigures\x12%\n\x07volumes\x18\x0b \x03(\x0b\x32\x14.vms.v1.VolumeStatusB\t\n\x07_webrtc\"\x18\n\x16GetRepairReportRequest\"\x90\x01\n\x0cRepairReport\x12\x15\n\rfiles_checked\x18\x01 \x01(\x04\x12\x16\n\x0e\x66iles_repaired\x18\x02 \x01(\x04\x12\x11\n\tbytes_cut\x18\x03 \x01(\x04\x12\x17\n\x0frecords_rebuilt\x18\x04 \x01(\x04\x12\x13\n\x0b\x64uration_us\x18\x05 \x01(\x04\x12\x10\n\x08problems\x18\x06 \x03(\t*g\n\x0f\x45xportContainer\x12 \n\x1c\x45XPORT_CONTAINER_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XPORT_CONTAINER_MP4\x10\x01\x12\x18\n\x14\x45XPORT_CONTAINER_ZIP\x10\x02*\x91\x01\n\x0b\x45xportState\x12\x1c\n\x18\x45XPORT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45XPORT_STATE_RUNNING\x10\x01\x12\x15\n\x11\x45XPORT_STATE_DONE\x10\x02\x12\x17\n\x13\x45XPORT_STATE_FAILED\x10\x03\x12\x1a\n\x16\x45XPORT_STATE_CANCELLED\x10\x04\x32\xc4\x05\n\x0cMediaArchive\x12;\n\x0bGetTimeline\x12\x1a.vms.v1.GetTimelineRequest\x1a\x10.vms.v1.Timeline\x12<\n\x0cGetPictureAt\x12\x1b.vms.v1.GetPictureAtRequest\x1a\x0f.vms.v1.Picture\x12?\n\x0fGetKeyPictureAt\x12\x1b.vms.v1.GetPictureAtRequest\x1a\x0f.vms.v1.Picture\x12\x43\n\x0bStartExport\x12\x1a.vms.v1.StartExportRequest\x1a\x18.vms.v1.StartExportReply\x12M\n\x11GetExportProgress\x12 .vms.v1.GetExportProgressRequest\x1a\x16.vms.v1.ExportProgress\x12\x42\n\nReadExport\x12\x19.vms.v1.ReadExportRequest\x1a\x17.vms.v1.ReadExportReply0\x01\x12\x46\n\x0c\x43\x61ncelExport\x12\x1b.vms.v1.CancelExportRequest\x1a\x19.vms.v1.CancelExportReply\x12\x46\n\x0cRemoveExport\x12\x1b.vms.v1.RemoveExportRequest\x1a\x19.vms.v1.RemoveExportReply\x12G\n\x0fGetMediaMetrics\x12\x1e.vms.v1.GetMediaMetricsRequest\x1a\x14.vms.v1.MediaMetrics\x12G\n\x0fGetRepairReport\x12\x1e.vms.v1.GetRepairReportRequest\x1a\x14.vms.v1.RepairReportb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'vms.v1.archive_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EXPORTCONTAINER']._serialized_start=2472
-  _globals['_EXPORTCONTAINER']._serialized_end=2575
-  _globals['_EXPORTSTATE']._serialized_start=2578
-  _globals['_EXPORTSTATE']._serialized_end=2723
-  _globals['_GETTIMELINEREQUEST']._serialized_start=54
-  _globals['_GETTIMELINEREQUEST']._serialized_end=127
-  _globals['_RECORDEDRANGE']._serialized_start=129
-  _globals['_RECORDEDRANGE']._serialized_end=194
-  _globals['_GAP']._serialized_start=196
-  _globals['_GAP']._serialized_end=250
-  _globals['_TIMELINE']._serialized_start=252
-  _globals['_TIMELINE']._serialized_end=328
-  _globals['_GETPICTUREATREQUEST']._serialized_start=330
-  _globals['_GETPICTUREATREQUEST']._serialized_end=401
-  _globals['_STARTEXPORTREQUEST']._serialized_start=404
-  _globals['_STARTEXPORTREQUEST']._serialized_end=538
-  _globals['_STARTEXPORTREPLY']._serialized_start=540
-  _globals['_STARTEXPORTREPLY']._serialized_end=558
-  _globals['_GETEXPORTPROGRESSREQUEST']._serialized_start=560
-  _globals['_GETEXPORTPROGRESSREQUEST']._serialized_end=605
-  _globals['_EXPORTFILE']._serialized_start=607
-  _globals['_EXPORTFILE']._serialized_end=703
-  _globals['_EXPORTPROGRESS']._serialized_start=706
-  _globals['_EXPORTPROGRESS']._serialized_end=924
-  _globals['_READEXPORTREQUEST']._serialized_start=926
-  _globals['_READEXPORTREQUEST']._serialized_end=994
-  _globals['_READEXPORTREPLY']._serialized_start=996
-  _globals['_READEXPORTREPLY']._serialized_end=1027
-  _globals['_CANCELEXPORTREQUEST']._serialized_start=1029
-  _globals['_CANCELEXPORTREQUEST']._serialized_end=1069
-  _globals['_CANCELEXPORTREPLY']._serialized_start=1071
-  _globals['_CANCELEXPORTREPLY']._serialized_end=1090
-  _globals['_REMOVEEXPORTREQUEST']._serialized_start=1092
-  _globals['_REMOVEEXPORTREQUEST']._serialized_end=1132
-  _globals['_REMOVEEXPORTREPLY']._serialized_start=1134
-  _globals['_REMOVEEXPORTREPLY']._serialized_end=1153
-  _globals['_GETMEDIAMETRICSREQUEST']._serialized_start=1155
-  _globals['_GETMEDIAMETRICSREQUEST']._serialized_end=1179
-  _globals['_DELAYFIGURES']._serialized_start=1181
-  _globals['_DELAYFIGURES']._serialized_end=1243
-  _globals['_WEBRTCFIGURES']._serialized_start=1246
-  _globals['_WEBRTCFIGURES']._serialized_end=2010
-  _globals['_MEDIAMETRICS']._serialized_start=2013
-  _globals['_MEDIAMETRICS']._serialized_end=2297
-  _globals['_GETREPAIRREPORTREQUEST']._serialized_start=2299
-  _globals['_GETREPAIRREPORTREQUEST']._serialized_end=2323
-  _globals['_REPAIRREPORT']._serialized_start=2326
-  _globals['_REPAIRREPORT']._serialized_end=2470
-  _globals['_MEDIAARCHIVE']._serialized_start=2726
-  _globals['_MEDIAARCHIVE']._serialized_end=3434
+  _globals['_EXPORTCONTAINER']._serialized_start=2631
+  _globals['_EXPORTCONTAINER']._serialized_end=2734
+  _globals['_EXPORTSTATE']._serialized_start=2737
+  _globals['_EXPORTSTATE']._serialized_end=2882
+  _globals['_GETTIMELINEREQUEST']._serialized_start=74
+  _globals['_GETTIMELINEREQUEST']._serialized_end=147
+  _globals['_RECORDEDRANGE']._serialized_start=149
+  _globals['_RECORDEDRANGE']._serialized_end=214
+  _globals['_GAP']._serialized_start=216
+  _globals['_GAP']._serialized_end=270
+  _globals['_TIMELINE']._serialized_start=272
+  _globals['_TIMELINE']._serialized_end=348
+  _globals['_GETPICTUREATREQUEST']._serialized_start=350
+  _globals['_GETPICTUREATREQUEST']._serialized_end=421
+  _globals['_STARTEXPORTREQUEST']._serialized_start=424
+  _globals['_STARTEXPORTREQUEST']._serialized_end=558
+  _globals['_STARTEXPORTREPLY']._serialized_start=560
+  _globals['_STARTEXPORTREPLY']._serialized_end=578
+  _globals['_GETEXPORTPROGRESSREQUEST']._serialized_start=580
+  _globals['_GETEXPORTPROGRESSREQUEST']._serialized_end=625
+  _globals['_EXPORTFILE']._serialized_start=627
+  _globals['_EXPORTFILE']._serialized_end=723
+  _globals['_EXPORTPROGRESS']._serialized_start=726
+  _globals['_EXPORTPROGRESS']._serialized_end=944
+  _globals['_READEXPORTREQUEST']._serialized_start=946
+  _globals['_READEXPORTREQUEST']._serialized_end=1014
+  _globals['_READEXPORTREPLY']._serialized_start=1016
+  _globals['_READEXPORTREPLY']._serialized_end=1047
+  _globals['_CANCELEXPORTREQUEST']._serialized_start=1049
+  _globals['_CANCELEXPORTREQUEST']._serialized_end=1089
+  _globals['_CANCELEXPORTREPLY']._serialized_start=1091
+  _globals['_CANCELEXPORTREPLY']._serialized_end=1110
+  _globals['_REMOVEEXPORTREQUEST']._serialized_start=1112
+  _globals['_REMOVEEXPORTREQUEST']._serialized_end=1152
+  _globals['_REMOVEEXPORTREPLY']._serialized_start=1154
+  _globals['_REMOVEEXPORTREPLY']._serialized_end=1173
+  _globals['_GETMEDIAMETRICSREQUEST']._serialized_start=1175
+  _globals['_GETMEDIAMETRICSREQUEST']._serialized_end=1199
+  _globals['_DELAYFIGURES']._serialized_start=1201
+  _globals['_DELAYFIGURES']._serialized_end=1263
+  _globals['_WEBRTCFIGURES']._serialized_start=1266
+  _globals['_WEBRTCFIGURES']._serialized_end=2030
+  _globals['_TAPFIGURES']._serialized_start=2032
+  _globals['_TAPFIGURES']._serialized_end=2096
+  _globals['_MEDIAMETRICS']._serialized_start=2099
+  _globals['_MEDIAMETRICS']._serialized_end=2456
+  _globals['_GETREPAIRREPORTREQUEST']._serialized_start=2458
+  _globals['_GETREPAIRREPORTREQUEST']._serialized_end=2482
+  _globals['_REPAIRREPORT']._serialized_start=2485
+  _globals['_REPAIRREPORT']._serialized_end=2629
+  _globals['_MEDIAARCHIVE']._serialized_start=2885
+  _globals['_MEDIAARCHIVE']._serialized_end=3593
 # @@protoc_insertion_point(module_scope)

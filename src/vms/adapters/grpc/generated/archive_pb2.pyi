@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from vms.adapters.grpc.generated import files_pb2 as _files_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -605,8 +606,35 @@ class WebRtcFigures(_message.Message):
 Global___WebRtcFigures: _TypeAlias = WebRtcFigures  # noqa: Y015
 
 @_typing.final
+class TapFigures(_message.Message):
+    """What went to the node's worker processes since its start."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPEN_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    UNITS_DROPPED_FIELD_NUMBER: _builtins.int
+    open: _builtins.int
+    units: _builtins.int
+    units_dropped: _builtins.int
+    def __init__(
+        self,
+        *,
+        open: _builtins.int = ...,
+        units: _builtins.int = ...,
+        units_dropped: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["open", b"open", "units", b"units", "units_dropped", b"units_dropped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TapFigures: _TypeAlias = TapFigures  # noqa: Y015
+
+@_typing.final
 class MediaMetrics(_message.Message):
-    """Counters since the node's start, and the state of its disk."""
+    """Counters since the node's start, and the state of its disks."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -619,6 +647,8 @@ class MediaMetrics(_message.Message):
     RECORDED_BYTES_FIELD_NUMBER: _builtins.int
     HTTP_REQUESTS_TOTAL_FIELD_NUMBER: _builtins.int
     WEBRTC_FIELD_NUMBER: _builtins.int
+    TAPS_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
     bytes_written_total: _builtins.int
     fragments_written_total: _builtins.int
     syncs_total: _builtins.int
@@ -631,6 +661,10 @@ class MediaMetrics(_message.Message):
     def webrtc(self) -> Global___WebRtcFigures:
         """Absent where live WebRTC is off."""
 
+    @_builtins.property
+    def taps(self) -> Global___TapFigures: ...
+    @_builtins.property
+    def volumes(self) -> _containers.RepeatedCompositeFieldContainer[_files_pb2.VolumeStatus]: ...
     def __init__(
         self,
         *,
@@ -643,10 +677,12 @@ class MediaMetrics(_message.Message):
         recorded_bytes: _builtins.int = ...,
         http_requests_total: _builtins.int = ...,
         webrtc: Global___WebRtcFigures | None = ...,
+        taps: Global___TapFigures | None = ...,
+        volumes: _abc.Iterable[_files_pb2.VolumeStatus] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_webrtc", b"_webrtc", "webrtc", b"webrtc"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_webrtc", b"_webrtc", "taps", b"taps", "webrtc", b"webrtc"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_webrtc", b"_webrtc", "bytes_written_total", b"bytes_written_total", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "fragments_written_total", b"fragments_written_total", "http_requests_total", b"http_requests_total", "recorded_bytes", b"recorded_bytes", "syncs_total", b"syncs_total", "webrtc", b"webrtc", "write_errors_total", b"write_errors_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_webrtc", b"_webrtc", "bytes_written_total", b"bytes_written_total", "disk_free_bytes", b"disk_free_bytes", "disk_total_bytes", b"disk_total_bytes", "fragments_written_total", b"fragments_written_total", "http_requests_total", b"http_requests_total", "recorded_bytes", b"recorded_bytes", "syncs_total", b"syncs_total", "taps", b"taps", "volumes", b"volumes", "webrtc", b"webrtc", "write_errors_total", b"write_errors_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__webrtc: _TypeAlias = _typing.Literal["webrtc"]  # noqa: Y015
     _WhichOneofArgType__webrtc: _TypeAlias = _typing.Literal["_webrtc", b"_webrtc"]  # noqa: Y015

@@ -174,6 +174,20 @@ def test_peers_of_other_versions(media: MemoryMedia, tmp_path: Path, version: in
         connection.close()
 
 
+class _Careless(NodeServicer):
+    """A peer that leaves it to its callers whether they understand it."""
+
+    async def Hello(self, request: node_pb2.HelloRequest, context: Any) -> node_pb2.HelloReply:  # noqa: N802
+        return node_pb2.HelloReply(protocol_version=9, oldest_protocol_version=8, instance_id="x")
+
+
+def test_a_newer_peer_that_does_not_refuse_is_refused(media: MemoryMedia, tmp_path: Path) -> None:
+    with _serving(media, tmp_path, node=_Careless()) as server, _calling(server.port) as node:
+        told = _failure(lambda: node.archive.timeline(CAMERA, 0, 1))
+        assert (told.kind, told.code) == ("unavailable", "storage-version")
+        assert "8 to 9" in told.detail
+
+
 def test_a_node_that_is_gone_is_noticed_and_found_again(media: MemoryMedia, tmp_path: Path) -> None:
     told: list[float] = []
     with _serving(media, tmp_path) as server:

@@ -22,6 +22,7 @@
 
 use crate::hub::{Hub, Sink};
 use bytes::Bytes;
+use media_core::index::GapCause;
 use media_core::{AccessUnit, Error, ErrorKind, Result, TrackParameters};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
@@ -242,7 +243,7 @@ impl Sink for Tap {
         true
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self, _: GapCause) {
         let mut state = self.inner.state.lock();
         let record = Record::new(INTERRUPTION, 0).write();
         // Reconnections that nobody reads of must not pile up.

@@ -19,9 +19,11 @@ from benchmarks import (
     instructions,
     live,
     live_viewers,
+    motion,
     repair,
     report,
     seeking,
+    thumbnails,
     torture,
 )
 
@@ -136,6 +138,20 @@ def live_command(
     _publish(output, f"live-{protocol}-{viewers}", live_viewers.measure(load))
 
 
+@bench.command("motion")
+def motion_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=64)] = 8, output: Output = RESULTS
+) -> None:
+    """What looking for motion costs a camera."""
+    _publish(output, "motion", motion.measure(count))
+
+
+@bench.command("thumbnails")
+def thumbnails_command(output: Output = RESULTS) -> None:
+    """What stills for scrubbing cost a camera."""
+    _publish(output, "thumbnails", thumbnails.measure())
+
+
 @bench.command("kills")
 def kills_command(
     count: Annotated[int, typer.Option("--kills", min=1)] = 50,
@@ -201,6 +217,8 @@ def all_command(output: Output = RESULTS) -> None:
         ("live", live.measure),
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),
+        ("motion", motion.measure),
+        ("thumbnails", thumbnails.measure),
         ("kills", lambda: torture.kills(50, servers=1)),
         ("repair", repair.measure),
     ]

@@ -170,7 +170,7 @@ def test_security_that_is_not_there_is_not_pretended(monkeypatch: pytest.MonkeyP
 
 def test_other_wishes_are_named() -> None:
     settings = load(None, recording={"thumbnails": True, "checksums": True}, ai={"enabled": True})
-    assert settings.not_available_yet() == ["recording.thumbnails", "ai.enabled"]
+    assert settings.not_available_yet() == ["ai.enabled"]
 
 
 def test_an_empty_password_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,3 +254,13 @@ def test_volumes_that_cannot_be_meant_are_refused_by_name(
     assert refused.value.kind == "invalid"
     assert words in refused.value.detail
     assert "storage" in refused.value.detail
+
+
+def test_limits_of_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMS_RETENTION__VOLUMES", '{"main": {"days": 30}, "slow": {"max_bytes": 5}}')
+    limits = load(None).retention.volumes
+    assert (limits["main"].days, limits["slow"].max_bytes) == (30, 5)
+    for wrong in ('{"main": {"days": 0}}', '{"main": {"weeks": 1}}', '{"../x": {"days": 1}}', "[]"):
+        monkeypatch.setenv("VMS_RETENTION__VOLUMES", wrong)
+        with pytest.raises(Failure, match="retention"):
+            load(None)

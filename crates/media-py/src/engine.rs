@@ -7,11 +7,13 @@ use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest, ObjectRead
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
 use media_io::front::{Front, FrontConfig, FrontHandle, FrontLimits, TlsIdentity};
+use media_io::tap::{TapOptions, Taps};
 use media_io::whep::{Limits, Listen, PublicAddress, SendPath, Whep};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Deserialize;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,6 +118,7 @@ pub struct Engine {
     runtime: Mutex<Option<Runtime>>,
     archive: Arc<Archive>,
     cameras: Cameras,
+    taps: Taps,
     whep: Option<Arc<Whep>>,
     front: Mutex<Option<FrontHandle>>,
     repair_report: String,
@@ -166,6 +169,43 @@ impl Engine {
         py.detach(|| self.archive.picture(camera_id, stream, at_us))
             .map(|inner| Picture { inner })
             .map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, at_us, stream = "main"))]
+    fn key_picture_at(&self, py: Python<'_>, camera_id: &str, at_us: i64, stream: &str) -> PyResult<Picture> {
+        py.detach(|| self.archive.key_picture(camera_id, stream, at_us))
+            .map(|inner| Picture { inner })
+            .map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, stream, fd, *, all_tracks = false, key_frames_only = false))]
+    fn tap(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        stream: &str,
+        fd: RawFd,
+        all_tracks: bool,
+        key_frames_only: bool,
+    ) -> PyResult<u64> {
+        let options = TapOptions {
+            all_tracks,
+            key_frames_only,
+        };
+        py.detach(|| {
+            if fd < 0 {
+                return Err(Error::new(ErrorKind::Invalid, format!("{fd} is no descriptor")));
+            }
+            let hub = self.cameras.hub(camera_id, stream)?;
+            // SAFETY: used for this one call, which fails with EBADF where the number is not open.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
+            self.taps.open(&hub, fd, options)
+        })
+        .map_err(raise)
+    }
+
+    fn untap(&self, py: Python<'_>, number: u64) {
+        py.detach(|| self.taps.close(number));
     }
 
     #[pyo3(signature = (camera_id, stream = "main"))]
@@ -335,6 +375,7 @@ impl Engine {
                 "recorded_bytes": self.archive.recorded_bytes(),
                 "volumes": self.archive.volumes(),
                 "webrtc": live,
+                "taps": self.taps.counters(),
                 "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
             }))
         })
@@ -407,6 +448,7 @@ impl Engine {
                 whep.clone(),
                 allow_local,
             ),
+            taps: Taps::new(runtime.handle().clone()),
             clock,
             runtime: Mutex::new(Some(runtime)),
             repair_report: document(&report)?,

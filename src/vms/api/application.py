@@ -9,7 +9,19 @@ from fastapi.responses import HTMLResponse
 
 from vms.api import docs_page, problem_handlers
 from vms.api.dependencies import Services
-from vms.api.routes import auth, cameras, event_push, events, exports, live, media, not_yet, service
+from vms.api.routes import (
+    auth,
+    cameras,
+    event_push,
+    events,
+    exports,
+    live,
+    media,
+    not_yet,
+    service,
+    storage,
+    thumbnails,
+)
 
 _DESCRIPTION = (
     "Times are RFC 3339 with microseconds and Z. Lists are pages: {items, next_cursor}. Errors are problem documents "
@@ -30,7 +42,7 @@ def create_application(services: Services) -> FastAPI:
     )
     app.state.services = services
     problem_handlers.install(app)
-    for module in (auth, cameras, live, media, events, event_push, exports, service, not_yet):
+    for module in (auth, cameras, live, media, thumbnails, events, event_push, exports, storage, service, not_yet):
         app.include_router(module.router)
 
     @app.get("/docs", include_in_schema=False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 from vms.contracts.files import VolumeState, VolumeStatus
 from vms.contracts.media import WebRtcFigures
-from vms.contracts.storage import StorageUsage
+from vms.contracts.storage import KeepingReport, Removed, StorageUsage
 from vms.domain.cameras import Camera, CameraState, CameraStatus
 
 _STATES: tuple[str, ...] = get_args(CameraState)
@@ -48,16 +49,28 @@ def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
 def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> list[str]:
     lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
     for labels, value in samples:
         inside = ",".join(f'{key}="{_escape(label)}"' for key, label in labels.items())
-        number = str(int(value)) if value == int(value) else repr(float(value))
+        number = _number(value)
         lines.append(f"{name}{{{inside}}} {number}" if inside else f"{name} {number}")
     return lines
 
 
-def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], usage: StorageUsage) -> str:
+def exposition(
+    cameras: Sequence[Camera],
+    statuses: Mapping[str, CameraStatus],
+    usage: StorageUsage,
+    *,
+    keeping: KeepingReport | None = None,
+) -> str:
     """The whole page. Labels of a camera: `camera` (identifier) and `name`."""
     each = [({"camera": camera.id, "name": camera.name}, statuses.get(camera.id, CameraStatus())) for camera in cameras]
     media = usage.media
@@ -92,6 +105,8 @@ def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], 
         ("vms_http_requests_total", "counter", "Requests that the front saw.", [({}, media.http_requests_total)]),
     ]  # fmt: skip
     families += _volumes(media.volumes)
+    if keeping is not None:
+        families += _keeping(keeping)
     families += _webrtc(media.webrtc or WebRtcFigures())
     lines = [line for family in families for line in _family(*family)]
     return "\n".join(lines) + "\n"
@@ -114,6 +129,28 @@ def _volumes(volumes: Sequence[VolumeStatus]) -> list[Family]:
          [(labels, volume.bytes_written_total) for labels, volume in each]),
         ("vms_volume_write_errors_total", "counter", "Writes and syncs that failed on the volume.",
          [(labels, volume.write_errors_total) for labels, volume in each]),
+    ]  # fmt: skip
+
+
+def _keeping(report: KeepingReport) -> list[Family]:
+    days: list[Sample] = []
+    for volume in report.volumes:
+        if volume.forecast.outcome == "unknown" or volume.forecast.days is None:
+            continue
+        full = volume.forecast.outcome == "full"
+        days.append(({"volume": volume.status.name}, volume.forecast.days if full else math.inf))
+    removed: list[tuple[Mapping[str, str], Removed]] = [
+        ({"reason": reason}, figures) for reason, figures in sorted(report.removed.items())
+    ]
+    return [
+        ("vms_storage_days_left", "gauge", "Days until the volume is full; +Inf where retention keeps it from filling.",
+         days),
+        ("vms_storage_removed_files_total", "counter", "Recordings removed by rule.",
+         [(labels, figures.files) for labels, figures in removed]),
+        ("vms_storage_removed_bytes_total", "counter", "Bytes freed by removing recordings by rule.",
+         [(labels, figures.size_bytes) for labels, figures in removed]),
+        ("vms_storage_removes_by_age", "gauge", "0 while the clock is not believed and nothing is removed by age.",
+         [({}, report.removes_by_age)]),
     ]  # fmt: skip
 
 

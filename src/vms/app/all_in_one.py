@@ -21,18 +21,24 @@ from vms.adapters import certificates
 from vms.adapters.audio import OPUS_WORKER
 from vms.adapters.clock import SystemClock
 from vms.adapters.event_log import EventLogFiles
+from vms.adapters.motion import WorkerMotion
 from vms.adapters.passwords import Argon2Hasher
 from vms.adapters.sealing import AesGcmSealer, load_or_make_key
 from vms.adapters.sql import (
     SqlCameraRepository,
     SqlEventRepository,
     SqlExportRepository,
+    SqlFormerCameraRepository,
+    SqlGroupRepository,
+    SqlLockRepository,
+    SqlRecordingHistory,
     SqlSessionRepository,
     SqlUserRepository,
     check,
     open_database,
 )
 from vms.adapters.stills import WorkerRemuxer, WorkerStills
+from vms.adapters.thumbnails import WorkerThumbnails
 from vms.adapters.tokens import JwtSigner, load_or_make_private_key
 from vms.app import logging as app_logging
 from vms.app.application_server import ApplicationServer
@@ -83,6 +89,7 @@ class _Machinery:
     tls: TlsMaterial | None
     media: MediaEngine
     stills: WorkerStills
+    thumbnails: WorkerThumbnails
 
     @classmethod
     def open(cls, settings: Settings, directory: DataDir, as_json: bool) -> _Machinery:
@@ -120,6 +127,7 @@ class _Machinery:
                 ),
             ),
             stills=WorkerStills(),
+            thumbnails=WorkerThumbnails(),
         )
 
     def wire(self, settings: Settings, directory: DataDir, stopping: threading.Event) -> Rooms:
@@ -134,6 +142,10 @@ class _Machinery:
         parts = Parts(
             cameras=SqlCameraRepository(self.database),
             exports=SqlExportRepository(self.database),
+            history=SqlRecordingHistory(self.database),
+            groups=SqlGroupRepository(self.database),
+            locks=SqlLockRepository(self.database),
+            former=SqlFormerCameraRepository(self.database),
             events=SqlEventRepository(self.database),
             event_files=EventLogFiles(directory.storage),
             users=SqlUserRepository(self.database),
@@ -147,14 +159,19 @@ class _Machinery:
             live=self.media,
             stills=self.stills,
             remuxer=WorkerRemuxer(),
+            thumbnail_maker=self.thumbnails,
             clock=self.clock,
             export_dir=directory.exports,
+            cameras_dir=directory.path / "storage" / "cameras",
             check_ready=check_ready,
+            volume_limits=settings.retention.volumes,
+            motion_watcher=WorkerMotion(self.media, self.clock),
         )
         return build(
             parts,
             allow_loopback=settings.cameras.allow_loopback,
             requests_per_minute=settings.limits.requests_per_minute,
+            make_thumbnails=settings.recording.thumbnails,
             relays=Relays(settings.webrtc.stun_urls, settings.webrtc.turn_urls, settings.webrtc.turn_secret),
         )
 
@@ -193,6 +210,8 @@ def _serve_in(
         rooms = machinery.wire(settings, directory, stopping)
         made_password = rooms.access.ensure_administrator(settings.admin_password)
         rooms.events.start()
+        if rooms.motion is not None:
+            rooms.motion.start()
         rooms.storage.start()
         socket_path = directory.socket_path()
         server = ApplicationServer(rooms.application, socket_path, stopping.set)
@@ -223,11 +242,14 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
     if server is not None:
         server.stop()
     machinery.stills.close()
+    machinery.thumbnails.close()
     try:
         machinery.media.close(CLOSE_S)
     except Failure as failure:
         log.warning("the media core did not close cleanly", reason=failure.detail)
     if rooms is not None:
+        if rooms.motion is not None:
+            rooms.motion.stop()
         rooms.events.stop(0.3)
         rooms.storage.stop(0.3)
     if server is not None:

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from vms.contracts.files import Volume
+from vms.domain import retention as retention_limits
 from vms.domain.errors import Failure
 
+VOLUME_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 # Each has two threads of its own.
@@ -121,11 +123,12 @@ class Cameras(_Section):
 
 
 class Recording(_Section):
-    """The recorder. Thumbnails are not available yet."""
+    """The recorder."""
 
     fragment_ms: Annotated[int, Field(ge=100, le=10_000)] = 500
     sync_ms: Annotated[int, Field(ge=100, le=60_000)] = 1000
-    thumbnails: bool | None = None
+    # Stills for scrubbing, beside the recordings.
+    thumbnails: bool = True
     checksums: bool = True
 
 
@@ -162,6 +165,12 @@ class Storage(_Section):
         if value and not any(volume.weight for volume in value):
             raise ValueError("every volume has weight 0: nothing would be recorded by choice")
         return value
+
+
+class Retention(_Section):
+    """Limits of whole volumes, by their names; those of cameras and groups are set where these are."""
+
+    volumes: dict[Annotated[str, Field(pattern=VOLUME_NAME)], retention_limits.Limits] = {}
 
 
 class Ai(_Section):
@@ -201,6 +210,7 @@ class Settings(BaseSettings):
     cameras: Cameras = Cameras()
     recording: Recording = Recording()
     storage: Storage = Storage()
+    retention: Retention = Retention()
     ai: Ai = Ai()
     media: Media = Media()
     log: Log = Log()
@@ -219,7 +229,6 @@ class Settings(BaseSettings):
     def not_available_yet(self) -> list[str]:
         """The keys that ask for what is not built yet."""
         asked = {
-            "recording.thumbnails": self.recording.thumbnails,
             "ai.enabled": self.ai.enabled,
         }
         return [key for key, wanted in asked.items() if wanted]

@@ -11,16 +11,13 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from vms.contracts.files import Volume, VolumeStatus
-from vms.domain.cameras import CameraStatus, StreamName, StreamSource
+from vms.domain.cameras import CameraStatus, StreamSource
+from vms.domain.recording_policy import StreamName, StreamRecording
 from vms.domain.recordings import ExportFile, Timeline
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-# buffered: in files of a minute, which the storage service drops again where nothing happened.
-StreamRecording = Literal["off", "continuous", "buffered"]
 
 
 class CameraSource(_Value):
@@ -111,6 +108,14 @@ class WebRtcFigures(_Value):
     delay: DelayFigures = DelayFigures()
 
 
+class TapFigures(_Value):
+    """What went to worker processes since the start."""
+
+    open: int = 0
+    units: int = 0
+    units_dropped: int = 0
+
+
 class MediaMetrics(_Value):
     """Counters since the start, and the state of the disks."""
 
@@ -125,6 +130,7 @@ class MediaMetrics(_Value):
     volumes: tuple[VolumeStatus, ...] = ()
     http_requests_total: int = 0
     webrtc: WebRtcFigures | None = None
+    taps: TapFigures = TapFigures()
 
 
 class RepairReport(_Value):
@@ -212,6 +218,13 @@ class MediaArchive(Protocol):
         """Raises Failure(not_found) when nothing is recorded there."""
         ...
 
+    def key_picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        """The newest key frame not after the instant, as a picture of one unit.
+
+        Raises Failure(not_found) when nothing is recorded there.
+        """
+        ...
+
     def export_start(self, export_id: str, order: ExportOrder) -> None:
         """Raises Failure(not_found) when nothing is recorded in the span."""
         ...
@@ -251,6 +264,25 @@ class MediaLive(Protocol):
 
     def whep_close(self, session_id: str) -> None:
         """Raises Failure(not_found)."""
+        ...
+
+
+class MediaTap(Protocol):
+    """Cameras' access units for worker processes: motion, analysis."""
+
+    def tap(
+        self, camera_id: str, stream: str, fd: int, *, all_tracks: bool = False, key_frames_only: bool = False
+    ) -> int:
+        """Writes them, as `vms.contracts.tap` says, into a duplicate of `fd`, a pipe or a stream socket; the tap's
+        number. `main` stands in for a missing `sub`. It ends with the reader and with the camera. A reader that is slow
+        misses whole GOPs and holds up nobody.
+
+        Raises Failure(not_found) when the camera is not there.
+        """
+        ...
+
+    def untap(self, number: int) -> None:
+        """Does nothing when the tap has ended."""
         ...
 
 

@@ -96,6 +96,19 @@ class Engine:
     def picture_at(self, camera_id: str, at_us: int, stream: str = "main") -> Picture:
         """not_found when nothing is recorded there."""
 
+    def key_picture_at(self, camera_id: str, at_us: int, stream: str = "main") -> Picture:
+        """The newest key frame not after the instant, as one unit; not_found when nothing is recorded there."""
+
+    def tap(
+        self, camera_id: str, stream: str, fd: int, *, all_tracks: bool = False, key_frames_only: bool = False
+    ) -> int:
+        """Writes the stream's access units, as crates/media-io/src/tap.rs specifies, into a duplicate of `fd` (a pipe
+        or a stream socket, which becomes non-blocking); the tap's number. `main` stands in for a missing `sub`. Ends
+        when the reader goes away, and with the camera. not_found: no such camera; invalid: neither pipe nor socket."""
+
+    def untap(self, number: int) -> None:
+        """Without effect on one that has ended."""
+
     def picture_now(self, camera_id: str, stream: str = "main") -> Picture:
         """The newest key frame of the hub; conflict when the camera is known but shows nothing."""
 
@@ -126,8 +139,10 @@ class Engine:
 
     def media_metrics(self) -> str:
         """{"bytes_written_total","fragments_written_total","syncs_total","write_errors_total","disk_free_bytes",
-        "disk_total_bytes","recorded_bytes","volumes":[as `volumes`],"http_requests_total","webrtc":null or what `media_io::whep::WhepStats` holds:
-        counters, "send_method":"segmented|batched|single", "delay":{"count","p50_us","p95_us","p99_us","max_us"}}"""
+        "disk_total_bytes","recorded_bytes","volumes":[as `volumes`],"http_requests_total","webrtc":null or what
+        `media_io::whep::WhepStats` holds:
+        counters, "send_method":"segmented|batched|single", "delay":{"count","p50_us","p95_us","p99_us","max_us"},
+        "taps":{"open","units","units_dropped"}}"""
 
     def close(self, timeout_s: float = 4.0) -> None:
         """Leaves the cameras and closes every fragment and file, says good-bye to viewers, stops the front."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from vms.app.cli import options
@@ -18,9 +20,10 @@ def usage(
     connection: Connection,
     as_json: options.Json = False,
 ) -> None:
-    """Shows what recordings take."""
+    """Shows what recordings take, by volume and camera, and how long the disk lasts."""
     with connection.open() as server:
         found = server.get("/storage")
+        names = {} if as_json else {camera["id"]: camera["name"] for camera in server.every("/cameras")}
     if as_json:
         options.print_json(found)
         return
@@ -35,6 +38,55 @@ def usage(
             ]
         ],
     )
+    if found["volumes"]:
+        print()
+        options.print_table(
+            ["VOLUME", "STATE", "RECORDED", "FREE", "SIZE", "A DAY", "OLDEST", "FORECAST"],
+            [
+                [
+                    volume["name"],
+                    volume["state"],
+                    options.print_bytes(volume["recorded_bytes"]),
+                    options.print_bytes(volume["free_bytes"]),
+                    options.print_bytes(volume["total_bytes"]),
+                    _a_day(volume),
+                    _minute(volume["oldest"]),
+                    _forecast(volume["forecast"]),
+                ]
+                for volume in found["volumes"]
+            ],
+        )
+    if found["cameras"]:
+        print()
+        options.print_table(
+            ["CAMERA", "RECORDED", "A DAY", "OLDEST", "NEWEST", "DAYS LEFT"],
+            [
+                [
+                    names.get(camera["camera_id"], f"{camera['camera_id']} (removed)"),
+                    options.print_bytes(camera["bytes"]),
+                    _a_day(camera),
+                    _minute(camera["oldest"]),
+                    _minute(camera["newest"]),
+                    "no limit" if camera["days_left"] is None else f"{camera['days_left']:.1f}",
+                ]
+                for camera in sorted(found["cameras"], key=lambda camera: -camera["bytes"])
+            ],
+        )
+
+
+def _a_day(row: dict[str, Any]) -> str:
+    return "-" if row["bytes_per_day"] is None else options.print_bytes(row["bytes_per_day"])
+
+
+def _minute(time: str | None) -> str:
+    return "-" if time is None else time[:16].replace("T", " ") + "Z"
+
+
+def _forecast(forecast: dict[str, Any]) -> str:
+    if forecast["days_left"] is None:
+        return "-"
+    what = "full in" if forecast["outcome"] == "full" else "held by retention in"
+    return f"{what} {forecast['days_left']:.1f} days"
 
 
 @app.command("verify")

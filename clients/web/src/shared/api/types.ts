@@ -4,7 +4,7 @@ export type StreamName = "main" | "sub";
 /** A stream to watch: `auto` is whichever suits the network and the size of the picture. */
 export type StreamChoice = StreamName | "auto";
 export type Transport = "tcp" | "udp";
-export type RecordingMode = "continuous" | "motion" | "event" | "schedule" | "off";
+export type RecordingMode = "continuous" | "motion" | "event" | "schedule" | "manual" | "off";
 
 export interface StreamSource {
   url: string;
@@ -51,6 +51,20 @@ export interface CameraStatus {
 export interface Page<Item> {
   items: Item[];
   next_cursor: string | null;
+}
+
+/** Stills for scrubbing: one picture an hour. */
+export interface ThumbnailGrids {
+  items: {
+    start: string;
+    made_until: string;
+    columns: number;
+    rows: number;
+    cell_width: number;
+    cell_height: number;
+    period_s: number;
+    times: (string | null)[];
+  }[];
 }
 
 export interface Timeline {

@@ -18,7 +18,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml' -o -name 'pyproject.toml' -o -name '*.pyi') Cargo.toml Cargo.lock
 WEB_SOURCES := $(shell find clients/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/e2e' -prune -o -type f -print)
 
-.PHONY: help demo build test lint bench format clean test-rust test-python test-system test-web test-browser test-fuzz lint-rust lint-python lint-web tools
+.PHONY: help demo build test lint bench torture format clean test-rust test-python test-system test-web test-browser test-fuzz lint-rust lint-python lint-web tools
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -109,6 +109,9 @@ lint-web: $(STAMPS)/node
 
 bench: build $(STAMPS)/debian ## CPU, memory, seek, export and delay, beside ffmpeg, into bench-results/
 	$(BIN)/vms bench all
+
+torture: build $(STAMPS)/debian ## 500 kills, 100 power cuts, full, failing and slow disks, clock jumps (as root, half an hour)
+	$(BIN)/vms bench torture
 
 format: ## Formats Rust and Python
 	cargo fmt --all

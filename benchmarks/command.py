@@ -13,14 +13,19 @@ from benchmarks import (
     archive,
     archiving,
     cameras,
+    events,
     exporting,
     ingest,
     instructions,
-    kills,
+    integrity,
     live,
     live_viewers,
+    motion,
+    repair,
     report,
     seeking,
+    thumbnails,
+    torture,
 )
 
 bench = typer.Typer(
@@ -56,9 +61,14 @@ def ingest_command(
 
 
 @bench.command("seek")
-def seek_command(days: Annotated[float, typer.Option(min=0.1)] = 1, output: Output = RESULTS) -> None:
-    """First byte of playback and the timeline in an archive of DAYS."""
-    _publish(output, f"seek-{days:g}-days", seeking.measure(days))
+def seek_command(
+    days: Annotated[float, typer.Option(min=0.1)] = 1,
+    camera_count: Annotated[int, typer.Option("--cameras", min=1)] = 1,
+    output: Output = RESULTS,
+) -> None:
+    """First byte of playback, the timeline and the start with an archive of DAYS."""
+    name = f"seek-{days:g}-days" if camera_count == 1 else f"seek-{days:g}-days-{camera_count}-cameras"
+    _publish(output, name, seeking.measure(days, cameras=camera_count))
 
 
 @bench.command("files")
@@ -75,6 +85,34 @@ def files_command(
 def export_command(output: Output = RESULTS) -> None:
     """Export of an hour."""
     _publish(output, "export", exporting.measure())
+
+
+@bench.command("catalogue")
+def catalogue_command(
+    rows: Annotated[int, typer.Option(min=100, help="Files of an hour each.")] = 14_400, output: Output = RESULTS
+) -> None:
+    """Making the catalogue of recordings anew from the files and their chains."""
+    _publish(output, "catalogue", integrity.measure_catalogue(rows))
+
+
+@bench.command("verify")
+def verify_command(
+    gigabytes: Annotated[float, typer.Option(min=0.1)] = 4,
+    jobs: Annotated[int, typer.Option(min=1, max=16)] = 2,
+    output: Output = RESULTS,
+) -> None:
+    """Verifying recordings that are in memory already (warm)."""
+    _publish(output, "verify", integrity.measure_verify(gigabytes, jobs))
+
+
+@bench.command("events")
+def events_command(
+    posters: Annotated[int, typer.Option(min=1, max=200)] = 32,
+    window_s: Annotated[float, typer.Option(min=1)] = 10,
+    output: Output = RESULTS,
+) -> None:
+    """Events acknowledged a second, and how long a post takes."""
+    _publish(output, f"events-{posters}", events.measure(posters, window_s))
 
 
 @bench.command("live")
@@ -119,15 +157,40 @@ def live_command(
     _publish(output, f"live-{protocol}-{viewers}", live_viewers.measure(load))
 
 
+@bench.command("motion")
+def motion_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=64)] = 8, output: Output = RESULTS
+) -> None:
+    """What looking for motion costs a camera."""
+    _publish(output, "motion", motion.measure(count))
+
+
+@bench.command("thumbnails")
+def thumbnails_command(output: Output = RESULTS) -> None:
+    """What stills for scrubbing cost a camera."""
+    _publish(output, "thumbnails", thumbnails.measure())
+
+
 @bench.command("kills")
 def kills_command(
     count: Annotated[int, typer.Option("--kills", min=1)] = 50,
     camera_count: Annotated[int, typer.Option("--cameras", min=1)] = 4,
+    servers: Annotated[int, typer.Option(min=1, help="Servers that are killed beside one another.")] = 1,
     output: Output = RESULTS,
 ) -> None:
     """What SIGKILL at random instants costs."""
-    _publish(output, "kills", kills.measure(count, camera_count))
-    _publish(output, "repair", kills.measure_repair())
+    _publish(output, "kills", torture.kills(count, camera_count, servers=servers))
+    _publish(output, "repair", repair.measure())
+
+
+@bench.command("torture")
+def torture_command(
+    kill_count: Annotated[int, typer.Option("--kills", min=2)] = 500,
+    cut_count: Annotated[int, typer.Option("--power-cuts", min=1)] = 100,
+    output: Output = RESULTS,
+) -> None:
+    """Kills, power cuts, full, failing and slow disks, clocks that jump: what each costs. As root."""
+    _publish(output, "torture", torture.measure(kill_count, cut_count))
 
 
 @bench.command("instructions")
@@ -167,12 +230,16 @@ def all_command(output: Output = RESULTS) -> None:
         ("ingest-50", ingest.measure),
         ("seek-1-days", lambda: seeking.measure(1)),
         ("seek-30-days", lambda: seeking.measure(30)),
+        ("seek-30-days-20-cameras", lambda: seeking.measure(30, cameras=20)),
         ("export", exporting.measure),
+        ("events-32", events.measure),
         ("live", live.measure),
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),
-        ("kills", kills.measure),
-        ("repair", kills.measure_repair),
+        ("motion", motion.measure),
+        ("thumbnails", thumbnails.measure),
+        ("kills", lambda: torture.kills(50, servers=1)),
+        ("repair", repair.measure),
     ]
     for name, measure in benches:
         typer.echo(f"measuring {name} …")

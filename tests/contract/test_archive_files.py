@@ -12,8 +12,9 @@ from benchmarks.archive import make_archive
 from vms.adapters.media import MediaEngine
 from vms.contracts.files import ArchiveFiles
 from vms.contracts.media import CameraSource, EngineSettings, WebRtcSettings
-from vms.domain.cameras import StreamName, StreamSource
+from vms.domain.cameras import StreamSource
 from vms.domain.errors import Failure
+from vms.domain.recording_policy import StreamName
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
@@ -12,11 +12,14 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from vms.contracts.access import Access
+from vms.contracts.catalogue import Integrity
 from vms.contracts.clock import Clock
+from vms.contracts.events import EventLog
 from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
-from vms.contracts.storage import Archive
+from vms.contracts.storage import Archive, EvidenceLocks, Groups, Keeping
 from vms.contracts.stream import Live
+from vms.contracts.thumbnails import Thumbnails
 from vms.domain.cameras import Camera
 from vms.domain.errors import Failure
 from vms.domain.ids import is_id
@@ -24,6 +27,7 @@ from vms.domain.permissions import Permission, Principal
 
 STILLS_AT_ONCE = 16
 STILL_WAIT_S = 5.0
+EVENT_VIEWERS = 500
 
 
 @dataclass(frozen=True)
@@ -32,11 +36,20 @@ class Services:
 
     cameras: Cameras
     archive: Archive
+    thumbnails: Thumbnails
     live: Live
+    groups: Groups
+    locks: EvidenceLocks
+    events: EventLog
     access: Access
     clock: Clock
     check_ready: Callable[[], None]
+    # None: an archive whose files nobody can list.
+    keeping: Keeping | None = None
+    integrity: Integrity | None = None
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
+    # Who is pushed events.
+    event_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(EVENT_VIEWERS))
 
     @contextmanager
     def still_slot(self) -> Iterator[None]:
@@ -49,8 +62,9 @@ class Services:
             self.still_slots.release()
 
 
-def services(request: Request) -> Services:
-    """The services of the application that got the request."""
+async def services(request: Request) -> Services:
+    """The services of the application that got the request. Like `permitted`, asynchronous since it waits for nothing:
+    FastAPI sends every other function through a thread."""
     found = request.app.state.services
     assert isinstance(found, Services)  # noqa: S101 (set where the application is made)
     return found
@@ -78,10 +92,10 @@ def require(principal: Principal, permission: Permission) -> None:
         raise Failure("forbidden", f"the role {principal.role.value} lacks the permission {permission.value}")
 
 
-def permitted(permission: Permission) -> Callable[[Principal], Principal]:
+def permitted(permission: Permission) -> Callable[[Principal], Awaitable[Principal]]:
     """The dependency that lets only holders of `permission` pass."""
 
-    def check(principal: Authenticated) -> Principal:
+    async def check(principal: Authenticated) -> Principal:
         require(principal, permission)
         return principal
 

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from vms.api.times import ApiTime
 from vms.contracts.grants import GrantAction
+from vms.contracts.ingest import RecordingState
 from vms.contracts.stream import IceServer, LinkProtocol
-from vms.domain.cameras import Camera, CameraStatus, RecordingMode, StreamStatus
+from vms.domain.cameras import Camera, CameraStatus, StreamStatus
 from vms.domain.errors import FieldFailure
+from vms.domain.events import EventMark
 from vms.domain.ids import is_id
+from vms.domain.motion import MotionSettings
 from vms.domain.permissions import Role, UserName
+from vms.domain.recording_policy import RecordingPolicy, StreamRecording
 from vms.domain.recordings import Export, ExportFile, ExportFormat, ExportState, Timeline
+from vms.domain.retention import Retention
 
 
 class _Request(BaseModel):
@@ -88,19 +94,6 @@ class CredentialsAnswer(BaseModel):
     username: str
 
 
-class RecordingAnswer(BaseModel):
-    """When a camera is recorded."""
-
-    mode: RecordingMode
-
-
-class RetentionAnswer(BaseModel):
-    """How long recordings are wanted."""
-
-    days: int | None
-    max_bytes: int | None
-
-
 class CameraAnswer(BaseModel):
     """A camera."""
 
@@ -108,8 +101,10 @@ class CameraAnswer(BaseModel):
     name: str
     streams: dict[str, StreamAnswer]
     credentials: CredentialsAnswer | None
-    recording: RecordingAnswer
-    retention: RetentionAnswer
+    recording: RecordingPolicy
+    retention: Retention
+    motion: MotionSettings
+    group_id: str | None
     created_at: ApiTime
     updated_at: ApiTime
 
@@ -124,10 +119,55 @@ class CameraAnswer(BaseModel):
                 for name, source in camera.streams.items()
             },
             credentials=CredentialsAnswer(username=camera.credentials.username) if camera.credentials else None,
-            recording=RecordingAnswer(mode=camera.recording),
-            retention=RetentionAnswer(days=camera.retention.days, max_bytes=camera.retention.max_bytes),
+            recording=camera.recording,
+            retention=camera.retention,
+            motion=camera.motion,
+            group_id=camera.group_id,
             created_at=camera.created_us,
             updated_at=camera.updated_us,
+        )
+
+
+class RecordingRequest(_Request):
+    """An operator starts or stops recording; without `seconds` it goes on until it is stopped."""
+
+    state: Literal["start", "stop"]
+    seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] | None = None
+
+    @model_validator(mode="after")
+    def _seconds_of_a_start(self) -> Self:
+        if self.state == "stop" and self.seconds is not None:
+            raise ValueError("seconds go with start")
+        return self
+
+
+class StartedAnswer(BaseModel):
+    """What an operator started."""
+
+    by: str
+    start: ApiTime
+    # Null: until it is stopped.
+    end: ApiTime | None
+
+
+class RecordingStateAnswer(BaseModel):
+    """What each stream records now (buffered: kept only around events), what an operator started, and when the plan
+    changes by itself."""
+
+    streams: dict[str, StreamRecording]
+    started: StartedAnswer | None
+    changes_at: ApiTime | None
+
+    @classmethod
+    def of(cls, state: RecordingState) -> RecordingStateAnswer:
+        """The answer for what the ingest service planned."""
+        started = state.started
+        return cls.model_construct(
+            streams={stream: planned.recording for stream, planned in state.plan.streams.items()},
+            started=None
+            if started is None
+            else StartedAnswer.model_construct(by=started.started_by, start=started.start_us, end=started.end_us),
+            changes_at=state.plan.changes_us,
         )
 
 
@@ -229,16 +269,26 @@ class GapAnswer(BaseModel):
     cause: str
 
 
+class MarkAnswer(BaseModel):
+    """An event's place on a timeline; `end` is null while it goes on."""
+
+    id: str
+    type: str
+    start: ApiTime
+    end: ApiTime | None
+
+
 class TimelineAnswer(BaseModel):
-    """What of a span is recorded."""
+    """What of a span is recorded, and what happened; `events_cut` tells that only the newest events are here."""
 
     ranges: list[RangeAnswer]
     gaps: list[GapAnswer]
-    events: list[dict[str, object]] = []
+    events: list[MarkAnswer]
+    events_cut: bool
 
     @classmethod
-    def of(cls, timeline: Timeline) -> TimelineAnswer:
-        """The answer for a timeline."""
+    def of(cls, timeline: Timeline, events: Sequence[EventMark], *, events_cut: bool) -> TimelineAnswer:
+        """The answer for a timeline and the events in it, in order of time."""
         return cls.model_construct(
             ranges=[
                 RangeAnswer.model_construct(start=entry.start_us, end=entry.end_us, stream=entry.stream)
@@ -247,7 +297,11 @@ class TimelineAnswer(BaseModel):
             gaps=[
                 GapAnswer.model_construct(start=gap.start_us, end=gap.end_us, cause=gap.cause) for gap in timeline.gaps
             ],
-            events=[],
+            events=[
+                MarkAnswer.model_construct(id=event.id, type=event.type, start=event.start_us, end=event.end_us)
+                for event in events
+            ],
+            events_cut=events_cut,
         )
 
 
@@ -302,15 +356,6 @@ class Exports(BaseModel):
 
     items: list[ExportAnswer]
     next_cursor: str | None = None
-
-
-class StorageAnswer(BaseModel):
-    """The disk and the archive on it."""
-
-    disk_total_bytes: int
-    disk_free_bytes: int
-    recorded_bytes: int
-    write_bytes_per_second: float
 
 
 class GrantRequest(BaseModel):

@@ -16,6 +16,9 @@ from starlette.types import ASGIApp
 from vms.domain.errors import Failure
 
 log = structlog.get_logger(__name__)
+LARGEST_MESSAGE = 64 * 1024
+# Who has not answered a ping by the next one is gone.
+PING_S = 20.0
 
 
 class ApplicationServer:
@@ -33,7 +36,12 @@ class ApplicationServer:
                 application,
                 http="h11",
                 loop="asyncio",
-                ws="none",
+                ws="websockets-sansio",
+                # What clients send is a token and a filter.
+                ws_max_size=LARGEST_MESSAGE,
+                ws_ping_interval=PING_S,
+                ws_ping_timeout=PING_S,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

@@ -44,6 +44,11 @@ class DataDir:
         """Where exports are written."""
         return self.path / "exports"
 
+    @property
+    def storage(self) -> Path:
+        """The archive."""
+        return self.path / "storage"
+
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -51,7 +56,7 @@ class DataDir:
                 private.mkdir(exist_ok=True, mode=0o700)
                 private.chmod(0o700)
             self.exports.mkdir(exist_ok=True, mode=0o750)
-            (self.path / "storage").mkdir(exist_ok=True, mode=0o750)
+            self.storage.mkdir(exist_ok=True, mode=0o750)
             self._take_lock()
             # The database holds password hashes; its journal takes over its mode.
             database = self.path / "vms.sqlite3"

@@ -52,15 +52,19 @@ class Entry:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         peer = scope["client"][0] if scope.get("client") else None
         address = client_address(headers.get("x-forwarded-for"), peer)
         secure = headers.get("x-forwarded-proto", "http").rpartition(",")[2].strip() == "https"
-        scope["scheme"] = "https" if secure else "http"
         scope.setdefault("state", {})["client_address"] = address
+        if scope["type"] == "websocket":
+            # The messages that follow have no headers and no status.
+            await self._app(scope, receive, send)
+            return
+        scope["scheme"] = "https" if secure else "http"
         started = time.perf_counter()
         status = 500
 
@@ -101,7 +105,7 @@ class RateLimit:
         self._sessions = TokenBuckets(requests_per_minute * SESSION_FACTOR)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and is_counted(scope["path"]):
+        if scope["type"] in {"http", "websocket"} and is_counted(scope["path"]):
             headers = Headers(scope=scope)
             token = bearer_token(headers.get("authorization"))
             session = self._session_of(token) if token is not None and scope["path"] != _LOGIN_PATH else None
@@ -115,9 +119,20 @@ class RateLimit:
                 document = problem(
                     429, "Too many requests", f"too many requests; try again in {wait_s} s", "rate-limited"
                 )
-                await send_problem(send, document, {"Retry-After": str(wait_s)})
+                await send_problem(_answering(scope, send), document, {"Retry-After": str(wait_s)})
                 return
         await self._app(scope, receive, send)
+
+
+def _answering(scope: Scope, send: Send) -> Send:
+    """`send` for an HTTP answer, also to who asks for a WebSocket (ASGI's extension websocket.http.response)."""
+    if scope["type"] == "http":
+        return send
+
+    async def send_denial(message: Message) -> None:
+        await send({**message, "type": f"websocket.{message['type']}"})
+
+    return send_denial
 
 
 class _TooLargeError(Exception):

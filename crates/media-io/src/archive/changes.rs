@@ -157,19 +157,16 @@ mod tests {
     use super::super::catalogue::{Catalogue, FileState, StreamName};
     use super::*;
     use media_core::recording::file_name::FileSlot;
-    use parking_lot::RwLock;
 
     fn entry(hour: i64) -> Arc<FileEntry> {
-        Arc::new(FileEntry {
-            slot: FileSlot { hour, number: 1 },
-            start_us: hour,
-            state: RwLock::new(FileState::default()),
-        })
+        let volume = super::super::volumes::Volume::nowhere();
+        let slot = FileSlot { hour, number: 1 };
+        Arc::new(FileEntry::new(&volume, slot, hour, FileState::default()))
     }
 
     #[test]
     fn only_so_many_removals_are_remembered_and_who_asks_from_before_is_told_everything() {
-        let catalogue = Catalogue::new(std::path::Path::new("/nowhere"), 1_000);
+        let catalogue = Catalogue::new(1_000);
         let stream = catalogue.stream(&StreamName::new("1", "main"));
         let kept = entry(0);
         stream.insert(kept.clone());
@@ -195,7 +192,7 @@ mod tests {
 
     #[test]
     fn revisions_of_another_process_are_answered_in_whole() {
-        let catalogue = Catalogue::new(std::path::Path::new("/nowhere"), 1_000);
+        let catalogue = Catalogue::new(1_000);
         catalogue.stream(&StreamName::new("1", "main")).insert(entry(0));
         for revision in [0, 1, 999, 1_002, u64::MAX] {
             assert!(catalogue.changes().after(revision).whole, "{revision}");

@@ -2,12 +2,12 @@
 
 use super::Archive;
 use super::catalogue::{FileEntry, StreamFiles};
-use super::disk::{read_up_to, storage_error, sync_directory};
+use super::disk::{read_up_to, sync_directory};
+use super::objects::Mp4;
 use super::pace::{Pace, STEP_BYTES};
 use super::regular;
 use aws_lc_rs::digest::{Context, SHA256};
-use media_core::Result;
-use media_core::recording::file_name::FileSlot;
+use media_core::{Error, Result};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Write};
@@ -48,10 +48,9 @@ pub(crate) fn read_line(content: &[u8], video_name: &str) -> Option<Sha256> {
 }
 
 /// Writes a checksum file, durably. What stood there before was torn.
-pub(crate) fn write(stream: &StreamFiles, slot: FileSlot, sum: &Sha256) -> io::Result<()> {
-    let path = stream.checksum_path(slot);
-    let mut file = regular::open_with(File::options().write(true).create(true).truncate(true), &path)?;
-    file.write_all(line(sum, &slot.video_name(&stream.name.stream)).as_bytes())?;
+pub(crate) fn write(path: &Path, video_name: &str, sum: &Sha256) -> io::Result<()> {
+    let mut file = regular::open_with(File::options().write(true).create(true).truncate(true), path)?;
+    file.write_all(line(sum, video_name).as_bytes())?;
     file.sync_all()?;
     path.parent().map_or(Ok(()), sync_directory)
 }
@@ -74,14 +73,10 @@ impl Archive {
             let state = entry.state.read();
             (state.sealed, state.size_bytes, state.sha256.is_some())
         };
-        let path = stream.video_path(entry.slot);
-        let failed = |e: io::Error| match e.kind() {
-            io::ErrorKind::NotFound => media_core::Error::from(e),
-            _ => storage_error(&e, path.display()),
-        };
-        let file = regular::open(&path).map_err(failed)?;
+        let video = Mp4::open(&stream, &entry, &self.objects)?;
+        let failed = |e: Error| e.within(stream.paths(&entry).video.display());
         let length = match sealed {
-            true => file.metadata().map_err(failed)?.len(),
+            true => video.size_bytes().map_err(failed)?,
             false => durable_bytes,
         };
         let mut pace = Pace::new(max_bytes_per_s, &self.closing);
@@ -89,7 +84,7 @@ impl Archive {
         let mut at = 0;
         while at < length {
             let step = usize::try_from(length - at).unwrap_or(STEP_BYTES).min(STEP_BYTES);
-            let bytes = read_up_to(&file, at, step).map_err(failed)?;
+            let bytes = video.read_up_to(at, step).map_err(failed)?;
             if bytes.is_empty() {
                 break;
             }
@@ -110,8 +105,9 @@ impl Archive {
         if entry.state.read().removed {
             return;
         }
-        if let Err(e) = write(stream, entry.slot, &sum) {
-            tracing::warn!(path = %stream.checksum_path(entry.slot).display(), error = %e, "no checksum");
+        let path = stream.paths(entry).checksum;
+        if let Err(e) = write(&path, &entry.slot.video_name(&stream.name.stream), &sum) {
+            tracing::warn!(path = %path.display(), error = %e, "no checksum");
             return;
         }
         entry.state.write().sha256 = Some(sum);

@@ -9,9 +9,6 @@ use media_core::{Error, ErrorKind, Result};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// The volume of an archive that has one.
-const MAIN_VOLUME: &str = "main";
-
 /// One `.mp4` of one stream with its index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecordedFile {
@@ -57,13 +54,13 @@ impl RecordedFile {
             camera_id: stream.name.camera_id.clone(),
             stream: stream.name.stream.clone(),
             name: entry.slot.recording_name(&stream.name.stream),
-            volume: MAIN_VOLUME.to_owned(),
+            volume: entry.volume().name().to_owned(),
             start_us: entry.start_us,
             end_us: state.end_us,
             size_bytes: state.size_bytes,
             sealed: state.sealed,
             sha256: state.sha256.filter(|_| state.sealed).map(|sum| hex(&sum)),
-            object_key: None,
+            object_key: entry.object().map(|object| object.key.clone()),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Making the index of a closed file anew from its `.mp4`.
 
 use super::Archive;
-use super::catalogue::{FileEntry, FileState};
+use super::catalogue::FileState;
 use super::disk::{read_up_to, storage_error, sync_directory};
 use super::listing::check_closed;
+use super::objects::Mp4;
 use super::pace::Pace;
 use super::regular;
 use super::start::{MAX_INDEX_BYTES, find_init};
 use media_core::index::newer_version;
 use media_core::recording::repair;
 use media_core::{Error, ErrorKind, Result};
-use parking_lot::RwLock;
 use serde::Serialize;
 use std::fs::File;
 use std::io;
@@ -43,10 +43,10 @@ impl Archive {
             let message = format!("camera {camera_id}: {name} is not closed; the next start repairs it");
             return Err(Error::new(ErrorKind::Conflict, message));
         }
-        let (video_path, index_path) = (stream.video_path(entry.slot), stream.index_path(entry.slot));
+        let index_path = stream.paths(&entry).index;
         let within = |e: Error| e.within(format!("camera {camera_id} {name}"));
-        let video = regular::open(&video_path).map_err(Error::from).map_err(within)?;
-        let size = video.metadata()?.len();
+        let video = Mp4::open(&stream, &entry, &self.objects).map_err(within)?;
+        let size = video.size_bytes()?;
         let present = match regular::open(&index_path) {
             Ok(index) => read_up_to(&index, 0, index.metadata()?.len().min(MAX_INDEX_BYTES) as usize)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -59,12 +59,12 @@ impl Archive {
         let mut pace = Pace::new(None, &self.closing);
         let mut bytes_read = 0;
         let mut read_at = |offset: u64, length: usize| {
-            let bytes = read_up_to(&video, offset, length)?;
+            let bytes = video.read_up_to(offset, length)?;
             bytes_read += bytes.len() as u64;
             pace.wait(bytes.len())?;
             Ok(bytes)
         };
-        let init = find_init(&video, size).map_err(within)?;
+        let init = find_init(|offset, length| video.read_up_to(offset, length), size).map_err(within)?;
         let rebuilt = repair::rebuild(&init, size, &present, &mut read_at).map_err(within)?;
         let _one_at_a_time = self.removals.lock();
         if entry.state.read().removed {
@@ -73,6 +73,8 @@ impl Archive {
             return Err(Error::new(ErrorKind::Conflict, message));
         }
         if rebuilt.index != present {
+            // It may have been moved meanwhile.
+            let index_path = stream.paths(&entry).index;
             replace_index(&index_path, &rebuilt.index).map_err(|e| storage_error(&e, index_path.display()))?;
             let state = FileState {
                 end_us: rebuilt.seal.end_us,
@@ -85,11 +87,7 @@ impl Archive {
                 *entry.state.write() = state;
                 stream.changed(&entry);
             } else {
-                let moved = FileEntry {
-                    slot: entry.slot,
-                    start_us: rebuilt.seal.start_us,
-                    state: RwLock::new(state),
-                };
+                let moved = entry.with(rebuilt.seal.start_us, state);
                 entry.state.write().removed = true;
                 stream.replace(&entry, Arc::new(moved));
             }

@@ -115,7 +115,7 @@ impl Recorder {
     /// Ends recording: cuts what is pending, and waits until the file is sealed. May block on the disk.
     pub fn stop(&self) {
         if self.finish() {
-            self.writer.flush();
+            self.writer.flush_lane(&self.lane);
         }
     }
 

@@ -24,7 +24,7 @@ impl Archive {
         stream.remove(&entry);
         self.reader.forget(&entry);
         // Fails as long as anything is in it, which is how it should be.
-        let _ = std::fs::remove_dir(stream.directory.join(entry.slot.directory()));
+        let _ = std::fs::remove_dir(stream.paths(&entry).directory);
         Ok(freed)
     }
 }
@@ -33,11 +33,8 @@ impl Archive {
 /// a checksum alone.
 fn remove_from_disk(stream: &StreamFiles, entry: &Arc<FileEntry>) -> Result<u64> {
     let mut freed = 0;
-    for path in [
-        stream.index_path(entry.slot),
-        stream.video_path(entry.slot),
-        stream.checksum_path(entry.slot),
-    ] {
+    let paths = stream.paths(entry);
+    for path in [paths.index, paths.video, paths.object, paths.checksum] {
         freed += remove(&path)?;
     }
     Ok(freed)

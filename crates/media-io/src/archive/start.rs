@@ -1,11 +1,14 @@
 //! Start-up: finds every file, repairs those that were not closed, and fills the catalogue. Of a closed file only the
 //! index's header and tail are read.
 
-use super::catalogue::{Catalogue, FileEntry, FileState, StreamName};
+use super::catalogue::{Catalogue, FileEntry, FilePaths, FileState, StreamFiles, StreamName};
 use super::checksum;
 use super::disk::{read_exactly, read_up_to, storage_error};
+use super::leftovers::{Orphan, doubled, is_unfinished_copy};
+use super::objects::{OBJECT, StoredObject};
 use super::rebuild::replace_index;
 use super::regular::{self, Entry, entries};
+use super::volumes::Volume;
 use media_core::fmp4::{Init, read_init};
 use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, VERSION, newer_version, record_position};
 use media_core::recording::file_name::{
@@ -13,7 +16,7 @@ use media_core::recording::file_name::{
 };
 use media_core::recording::repair::{Repaired, SealedTail, read_sealed_tail, repair};
 use media_core::{Error, ErrorKind, Result};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -56,7 +59,7 @@ pub struct RepairReport {
 
 impl RepairReport {
     /// Paths are told with control characters escaped: whoever named a file does not write the log.
-    fn problem(&mut self, path: &Path, what: impl std::fmt::Display) {
+    pub(super) fn problem(&mut self, path: &Path, what: impl std::fmt::Display) {
         self.problem_of(&path.to_string_lossy().escape_debug().to_string(), what);
     }
 
@@ -67,7 +70,7 @@ impl RepairReport {
         }
     }
 
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.files_checked += other.files_checked;
         self.files_repaired += other.files_repaired;
         self.bytes_cut += other.bytes_cut;
@@ -77,9 +80,21 @@ impl RepairReport {
     }
 }
 
-/// Looks through all cameras, on two threads.
-pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
-    let directory = catalogue.cameras_directory();
+/// Whether there is any recording below `cameras`.
+pub(super) fn has_recordings(cameras: &Path) -> bool {
+    let below = |path: &Path| entries(path).unwrap_or_default();
+    let is_recording = |day, entry: &Entry| parse_video_name(day, &entry.name).is_some();
+    below(cameras).iter().any(|camera| {
+        below(&camera.path).iter().any(|directory| {
+            let day = parse_day_directory(&directory.name);
+            day.is_some_and(|day| below(&directory.path).iter().any(|entry| is_recording(day, entry)))
+        })
+    })
+}
+
+/// Looks through all cameras of a volume, on two threads.
+pub(super) fn fill(catalogue: &Catalogue, volume: &Arc<Volume>, orphans: &mut Vec<Orphan>) -> Result<RepairReport> {
+    let directory = volume.cameras_directory();
     let mut report = RepairReport::default();
     let mut cameras = Vec::new();
     for entry in entries(directory)? {
@@ -90,13 +105,16 @@ pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
         }
     }
     let next = AtomicUsize::new(0);
-    let reports = Mutex::new(&mut report);
+    let reports = Mutex::new((&mut report, orphans));
     std::thread::scope(|scope| {
         for _ in 0..THREADS.min(cameras.len()) {
             scope.spawn(|| {
                 while let Some((path, name)) = cameras.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = camera(catalogue, path, name);
-                    reports.lock().add(found);
+                    let mut orphans = Vec::new();
+                    let found = camera(catalogue, volume, (path, name), &mut orphans);
+                    let mut reports = reports.lock();
+                    reports.0.add(found);
+                    reports.1.append(&mut orphans);
                 }
             });
         }
@@ -104,7 +122,12 @@ pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
     Ok(report)
 }
 
-fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairReport {
+fn camera(
+    catalogue: &Catalogue,
+    volume: &Arc<Volume>,
+    (directory, camera_id): (&Path, &str),
+    orphans: &mut Vec<Orphan>,
+) -> RepairReport {
     let mut report = RepairReport::default();
     let days = match entries(directory) {
         Ok(days) => days,
@@ -116,7 +139,7 @@ fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairRep
     for Entry { path, name, .. } in days.iter().filter(|entry| entry.is_directory()) {
         match parse_day_directory(name) {
             Some(day) => {
-                if let Err(e) = day_of(catalogue, path, camera_id, day, &mut report) {
+                if let Err(e) = day_of(catalogue, volume, (path, camera_id, day), orphans, &mut report) {
                     report.problem(path, e);
                 }
             }
@@ -129,9 +152,16 @@ fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairRep
     report
 }
 
-fn day_of(catalogue: &Catalogue, directory: &Path, camera_id: &str, day: i64, report: &mut RepairReport) -> Result<()> {
-    let mut indexes = Vec::new();
+fn day_of(
+    catalogue: &Catalogue,
+    volume: &Arc<Volume>,
+    (directory, camera_id, day): (&Path, &str, i64),
+    orphans: &mut Vec<Orphan>,
+    report: &mut RepairReport,
+) -> Result<()> {
+    let mut lonely = HashSet::new();
     let mut videos = HashSet::new();
+    let mut stored = Vec::new();
     let entries = entries(directory)?;
     let mut checksums: HashMap<_, _> = entries
         .iter()
@@ -146,11 +176,17 @@ fn day_of(catalogue: &Catalogue, directory: &Path, camera_id: &str, day: i64, re
             videos.insert((slot, stream.to_owned()));
             report.files_checked += 1;
             let checksum = checksums.remove(&(slot, stream));
-            if let Err(e) = file(catalogue, camera_id, stream, slot, checksum.is_some(), report) {
+            let stream = catalogue.stream(&StreamName::new(camera_id, stream));
+            if let Err(e) = file(volume, &stream, slot, checksum.is_some(), report) {
                 report.problem(path, e);
             }
         } else if let Some((slot, stream)) = parse_index_name(day, name) {
-            indexes.push((path, (slot, stream.to_owned())));
+            lonely.insert((slot, stream.to_owned()));
+        } else if let Some((slot, stream)) = name.strip_suffix(OBJECT).and_then(|n| parse_video_name(day, n)) {
+            stored.push((slot, stream.to_owned()));
+        } else if is_unfinished_copy(day, name) {
+            tracing::info!(path = %path.display(), "the unfinished copy of a move is removed");
+            let _ = std::fs::remove_file(path);
         } else if name
             .strip_suffix(".new")
             .is_some_and(|n| parse_index_name(day, n).is_some())
@@ -162,39 +198,79 @@ fn day_of(catalogue: &Catalogue, directory: &Path, camera_id: &str, day: i64, re
             report.problem(path, "does not belong to the archive and was left alone");
         }
     }
-    for (path, key) in indexes.iter().filter(|(_, key)| !videos.contains(key)) {
-        report.problem(path, format!("is an index without {}", key.0.video_name(&key.1)));
+    for (slot, stream) in stored {
+        let files = catalogue.stream(&StreamName::new(camera_id, &stream));
+        let paths = files.paths_on(volume, slot);
+        report.files_checked += u64::from(videos.insert((slot, stream)));
+        if let Err(e) = object(volume, &files, slot, &paths) {
+            report.problem(&paths.object, e);
+        }
     }
-    for ((slot, stream), entry) in checksums {
-        report.problem(
-            &entry.path,
-            format!("is a checksum without {}", slot.video_name(stream)),
-        );
-    }
+    lonely.extend(checksums.keys().map(|(slot, stream)| (*slot, (*stream).to_owned())));
+    orphans.extend(lonely.difference(&videos).map(|(slot, stream)| Orphan {
+        volume: volume.clone(),
+        name: StreamName::new(camera_id, stream),
+        slot: *slot,
+    }));
     Ok(())
 }
 
 /// Files that other parts of the system keep beside the recordings.
 fn is_companion(name: &str) -> bool {
-    ["checksum_", "ai_", "events_", "thumb_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    name == "chain.jsonl"
+        || ["checksum_", "ai_", "events_", "thumb_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+/// A file whose video is an object. Should the video be here as well, it was about to be removed.
+fn object(volume: &Arc<Volume>, stream: &Arc<StreamFiles>, slot: FileSlot, paths: &FilePaths) -> Result<()> {
+    let object = StoredObject::read(&paths.object)?;
+    if let Some(here) = stream.in_slot(slot) {
+        let same = here.volume().number == volume.number && here.state.read().size_bytes == object.size_bytes;
+        if !same {
+            return Err(Error::malformed(
+                "means a video that is here too, with another length; not used",
+            ));
+        }
+        here.store_as(object);
+        return Ok(std::fs::remove_file(&paths.video)?);
+    }
+    let index = open_existing(&paths.index, false)?;
+    let found = index.map_or(Ok(None), |index| sealed(&index, object.size_bytes))?;
+    let (tail, records) = found.ok_or_else(|| Error::malformed("has no whole index beside it"))?;
+    let sum = checksum::read(&paths.checksum, &slot.video_name(&stream.name.stream));
+    let state = FileState {
+        end_us: tail.seal.end_us,
+        records,
+        size_bytes: object.size_bytes,
+        sealed: true,
+        gaps: tail.gaps,
+        sha256: sum,
+        ..FileState::default()
+    };
+    let entry = FileEntry::new(volume, slot, tail.seal.start_us, state);
+    entry.store_as(object);
+    stream.insert(Arc::new(entry));
+    Ok(())
 }
 
 fn file(
-    catalogue: &Catalogue,
-    camera_id: &str,
-    stream: &str,
+    volume: &Arc<Volume>,
+    stream: &Arc<StreamFiles>,
     slot: FileSlot,
     has_checksum: bool,
     report: &mut RepairReport,
 ) -> Result<()> {
-    let name = StreamName::new(camera_id, stream);
-    let directory = catalogue.cameras_directory().join(camera_id).join(slot.directory());
-    let (video_path, index_path) = (
-        directory.join(slot.video_name(stream)),
-        directory.join(slot.index_name(stream)),
-    );
+    let FilePaths {
+        video: video_path,
+        index: index_path,
+        checksum: checksum_path,
+        ..
+    } = stream.paths_on(volume, slot);
+    if let Some(other) = stream.in_slot(slot).filter(|f| f.volume().number != volume.number) {
+        return doubled(stream, &other, &stream.paths_on(volume, slot), report);
+    }
     let video_size = std::fs::symlink_metadata(&video_path)?.len();
     let index = open_existing(&index_path, false)?;
     if let Some(index) = &index
@@ -211,31 +287,24 @@ fn file(
         None => None,
     };
     let entry = match found {
-        Some((tail, records)) => FileEntry {
-            slot,
-            start_us: tail.seal.start_us,
-            state: RwLock::new(FileState {
+        Some((tail, records)) => {
+            let state = FileState {
                 end_us: tail.seal.end_us,
                 records,
                 size_bytes: video_size,
                 sealed: true,
                 gaps: tail.gaps,
                 ..FileState::default()
-            }),
-        },
+            };
+            FileEntry::new(volume, slot, tail.seal.start_us, state)
+        }
         None => match repair_file(&video_path, &index_path, index, video_size, report)? {
-            Some(state) => FileEntry {
-                slot,
-                start_us: state.0,
-                state: RwLock::new(state.1),
-            },
+            Some((start_us, state)) => FileEntry::new(volume, slot, start_us, state),
             None => return Ok(()),
         },
     };
-    let stream = catalogue.stream(&name);
     if has_checksum {
-        let path = stream.checksum_path(slot);
-        entry.state.write().sha256 = checksum::read(&path, &slot.video_name(&name.stream));
+        entry.state.write().sha256 = checksum::read(&checksum_path, &slot.video_name(&stream.name.stream));
     }
     stream.insert(Arc::new(entry));
     Ok(())
@@ -297,7 +366,7 @@ fn repair_file(
         Some(index) => read_up_to(index, 0, index.metadata()?.len().min(MAX_INDEX_BYTES) as usize)?,
         None => Vec::new(),
     };
-    let init = match find_init(&video, video_size) {
+    let init = match find_init(|offset, length| Ok(read_up_to(&video, offset, length)?), video_size) {
         Ok(init) => init,
         // Ours, and torn before the first fragment: the index knows of none.
         Err(_) if Header::decode(&index_bytes).is_ok() && index_bytes.len() < HEADER_BYTES + RECORD_BYTES => {
@@ -364,11 +433,11 @@ fn remove_empty(video_path: &Path, index_path: &Path, video_size: u64, report: &
 }
 
 /// Reads ftyp and moov from the start of a file.
-pub(super) fn find_init(video: &File, video_size: u64) -> Result<Init> {
-    let first = read_up_to(video, 0, INIT_BYTES[0])?;
+pub(super) fn find_init(read: impl Fn(u64, usize) -> Result<Vec<u8>>, video_size: u64) -> Result<Init> {
+    let first = read(0, INIT_BYTES[0])?;
     match read_init(&first) {
         Err(e) if e.kind() == ErrorKind::Malformed && video_size > INIT_BYTES[0] as u64 => {
-            read_init(&read_up_to(video, 0, INIT_BYTES[1])?)
+            read_init(&read(0, INIT_BYTES[1])?)
         }
         read => read,
     }

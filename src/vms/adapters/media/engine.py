@@ -28,7 +28,7 @@ _STATUSES = TypeAdapter(dict[str, CameraStatus])
 
 
 class MediaEngine(MediaFiles):
-    """Satisfies the four Protocols of `vms.contracts.media` and, as `MediaFiles`, `vms.contracts.files.ArchiveFiles`.
+    """Satisfies the Protocols of `vms.contracts.media` and, as `MediaFiles`, `vms.contracts.files.ArchiveFiles`.
 
     Making one takes the archive's lock; raises Failure(conflict) when another process holds it.
     """
@@ -70,6 +70,20 @@ class MediaEngine(MediaFiles):
     def picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
         with translated():
             return Picture.model_validate(self._engine.picture_at(camera_id, at_us, stream), from_attributes=True)
+
+    def key_picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        with translated():
+            return Picture.model_validate(self._engine.key_picture_at(camera_id, at_us, stream), from_attributes=True)
+
+    def tap(
+        self, camera_id: str, stream: str, fd: int, *, all_tracks: bool = False, key_frames_only: bool = False
+    ) -> int:
+        with translated():
+            return self._engine.tap(camera_id, stream, fd, all_tracks=all_tracks, key_frames_only=key_frames_only)
+
+    def untap(self, number: int) -> None:
+        with translated():
+            self._engine.untap(number)
 
     def picture_now(self, camera_id: str, stream: str) -> Picture:
         with translated():

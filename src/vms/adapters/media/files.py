@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pydantic import TypeAdapter
 from vms_media import Engine
 
 from vms.adapters.media.failures import translated
 from vms.contracts.files import FileChanges, FileReport, ObjectReader, VolumeStatus
-from vms.domain.errors import Failure
+
+_VOLUMES = TypeAdapter(list[VolumeStatus])
 
 
 class MediaFiles:
@@ -30,18 +32,18 @@ class MediaFiles:
         with translated():
             return FileReport.model_validate_json(self._engine.rebuild_index(camera_id, name))
 
-    def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None) -> None:  # noqa: ARG002
-        raise _not_yet("files cannot be moved between volumes")
+    def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None) -> None:
+        with translated():
+            self._engine.move_file(camera_id, name, volume, max_bytes_per_s)
 
-    def use_object(self, camera_id: str, name: str, object_key: str) -> int:  # noqa: ARG002
-        raise _not_yet("recordings cannot lie in an object storage")
+    def use_object(self, camera_id: str, name: str, object_key: str) -> int:
+        with translated():
+            return self._engine.use_object(camera_id, name, object_key)
 
-    def read_objects_with(self, reader: ObjectReader) -> None:  # noqa: ARG002
-        raise _not_yet("recordings cannot lie in an object storage")
+    def read_objects_with(self, reader: ObjectReader) -> None:
+        with translated():
+            self._engine.read_objects_with(reader)
 
     def volumes(self) -> list[VolumeStatus]:
-        raise _not_yet("there is one volume")
-
-
-def _not_yet(what: str) -> Failure:
-    return Failure("not_available_yet", f"{what} yet")
+        with translated():
+            return _VOLUMES.validate_json(self._engine.volumes())

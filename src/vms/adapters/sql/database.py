@@ -58,19 +58,34 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction: all that is done in it lasts, or nothing.
+def writing(engine: Engine, *, is_cache: bool = False) -> Iterator[Connection]:
+    """A transaction: all that is done in it lasts, or nothing. What is a cache of something safe need not be safe at
+    once: a power cut may undo the newest transactions then, in the order in which they came.
 
     Raises Failure(conflict, name-taken) where a rule of the schema is broken: names are the only such rule that
     callers can break.
     """
     try:
-        with engine.begin() as connection:
+        with engine.connect() as connection, _synchronous(connection, is_cache), connection.begin():
             yield connection
     except IntegrityError as error:
         raise Failure("conflict", "another one has this name", code="name-taken") from error
     except SQLAlchemyError as error:
         raise _unavailable(error) from error
+
+
+@contextmanager
+def _synchronous(connection: Connection, is_cache: bool) -> Iterator[None]:
+    if not (is_cache and connection.dialect.name == "sqlite"):
+        yield
+        return
+    # Of the connection, and only outside of transactions; FULL again for whoever gets it next.
+    connection.exec_driver_sql("PRAGMA synchronous=NORMAL")
+    connection.rollback()
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA synchronous=FULL")
 
 
 def _unavailable(error: SQLAlchemyError) -> Failure:

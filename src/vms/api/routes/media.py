@@ -30,6 +30,7 @@ StreamQuery = Annotated[Literal["main", "sub"], Query()]
 AskedStream = Annotated[Literal["main", "sub"] | None, Query(description="main unless the link says otherwise")]
 Height = Annotated[int | None, Query(ge=16, le=4320, description="Scale down to so many pixels of height")]
 LONGEST_TIMELINE_US = 400 * 86_400_000_000
+MOST_TIMELINE_EVENTS = 10_000
 
 
 @router.post("/cameras/{camera_id}/links")
@@ -59,10 +60,16 @@ def create_link(
 def timeline(
     part: ServicesOf, camera_id: CameraId, start: Annotated[ApiTime, Query()], end: Annotated[ApiTime, Query()]
 ) -> TimelineAnswer:
-    """What of [start, end) is recorded; ranges end at the last sample that is safe on the disk."""
+    """What of [start, end) is recorded; ranges end at the last sample that is safe on the disk. Of its events the
+    newest 10,000 are told; `events_cut` says that there are more."""
     camera = find_camera(part, camera_id)
     span = recordings.span(start, end, longest_us=LONGEST_TIMELINE_US)
-    return TimelineAnswer.of(part.archive.timeline(camera.id, span))
+    newest = part.events.marks(camera.id, span.start_us, span.end_us, MOST_TIMELINE_EVENTS + 1)
+    return TimelineAnswer.of(
+        part.archive.timeline(camera.id, span),
+        newest[:MOST_TIMELINE_EVENTS][::-1],
+        events_cut=len(newest) > MOST_TIMELINE_EVENTS,
+    )
 
 
 @router.get("/cameras/{camera_id}/snapshot.jpg", response_class=Response)

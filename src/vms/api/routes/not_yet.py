@@ -11,9 +11,7 @@ from vms.domain.errors import Failure
 
 router = APIRouter(include_in_schema=False)
 _PATHS = {
-    "/api/v1/events": "events",
     "/graphql": "GraphQL",
-    "/ws/events": "pushed events",
     "/ws/cameras/{camera_id}/live": "live video over WebSocket",
     "/api/v1/cameras/{camera_id}/live/hls/index.m3u8": "live HLS",
 }

@@ -36,11 +36,11 @@ class Server:
         """A DELETE."""
         self._ask("DELETE", path)
 
-    def every(self, path: str) -> Iterator[dict[str, Any]]:
+    def every(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """The items of all pages of a list."""
         cursor = None
         while True:
-            page = self.get(path, limit=500, cursor=cursor)
+            page = self.get(path, limit=500, cursor=cursor, **query)
             yield from page["items"]
             cursor = page.get("next_cursor")
             if cursor is None:

@@ -5,6 +5,8 @@ import { theme } from "@/shared/theme";
 import { clockTime, durationText, longDate, utcText } from "@/shared/time/format";
 import { HOUR_MS, type InstantMs, MINUTE_MS } from "@/shared/time/instant";
 import { createFramePreview } from "./frame-preview";
+import { StillView } from "./StillView";
+import { createThumbnails } from "./thumbnail-grid";
 import type { TimelineData } from "./timeline-data";
 import { drawTimeline, HEIGHT_PX, readColours, type TimelineColours } from "./timeline-drawing";
 import { atX, panView, spanOf, type TimelineView, xOf, zoomView } from "./timeline-view";
@@ -12,6 +14,8 @@ import { atX, panView, spanOf, type TimelineView, xOf, zoomView } from "./timeli
 // A finger or a hand moves a little even when it means a click.
 const CLICK_SLOP_PX = 5;
 const HANDLE_PX = 12;
+const EVENT_SLOP_PX = 3;
+const MOST_EVENT_TYPES = 4;
 const SHORTEST_SELECTION_MS = 1_000;
 
 type Drag =
@@ -51,13 +55,17 @@ export function Timeline(props: {
   };
   const recordedAt = (at: InstantMs) =>
     props.data?.ranges.some((range) => range.start <= at && at < range.end) ?? false;
-  const preview = createFramePreview(
-    () => props.cameraId,
-    () => {
-      const at = hoverAt();
-      return at !== null && drag()?.kind !== "pan" && recordedAt(at) ? at : null;
-    },
-  );
+  const wantedAt = () => {
+    const at = hoverAt();
+    return at !== null && drag()?.kind !== "pan" && recordedAt(at) ? at : null;
+  };
+  const preview = createFramePreview(() => props.cameraId, wantedAt);
+  const still = createThumbnails(() => props.cameraId, wantedAt);
+  // The exact picture of another instant would hide the still of this one.
+  const exact = () => {
+    const found = preview();
+    return found && (still() === null || found.isOf(wantedAt())) ? found.url : null;
+  };
 
   onMount(() => {
     if (!root) return;
@@ -234,6 +242,14 @@ export function Timeline(props: {
     const cause = props.data?.gaps.find((gap) => gap.start <= at && at < gap.end)?.cause ?? "";
     return GAP_CAUSES.has(cause) ? t(`gap.${cause}` as Key) : t("gap.unknown");
   };
+  // The types of what happened there, each once.
+  const eventsAt = (at: InstantMs): string => {
+    const slopMs = (spanOf(props.view) / Math.max(1, widthPx())) * EVENT_SLOP_PX;
+    const found = (props.data?.events ?? []).filter(
+      (event) => event.start - slopMs <= at && at <= (event.end ?? props.now) + slopMs,
+    );
+    return [...new Set(found.map((event) => event.type))].slice(0, MOST_EVENT_TYPES).join(", ");
+  };
   const tooltipX = () => Math.min(widthPx() - 106, Math.max(106, hoverX() ?? 0));
 
   return (
@@ -270,10 +286,14 @@ export function Timeline(props: {
           >
             <Show when={recordedAt(at())} fallback={<p class="px-2 pt-2 text-[12.5px] text-muted">{gapAt(at())}</p>}>
               <div class="relative aspect-video bg-stage">
-                <Show when={preview()}>
+                <Show when={still()}>{(found) => <StillView still={found()} />}</Show>
+                <Show when={exact()}>
                   {(url) => <img src={url()} alt="" class="absolute inset-0 h-full w-full object-contain" />}
                 </Show>
               </div>
+            </Show>
+            <Show when={eventsAt(at())}>
+              {(types) => <p class="truncate px-2 pt-1.5 text-[12.5px] text-accent">{types()}</p>}
             </Show>
             <p class="px-2 py-1.5 text-[13px] tabular-nums" title={utcText(at())}>
               <span class="text-muted">{longDate(at(), regional())}</span>{" "}

@@ -33,6 +33,8 @@ export const HOUR_ROW_PX = 18;
 export const BAR_TOP_PX = DATE_ROW_PX + HOUR_ROW_PX;
 export const HEIGHT_PX = 88;
 const BAR_BOTTOM_PX = HEIGHT_PX - 10;
+// The least width of an event.
+const EVENT_PX = 2;
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif";
 
 export function readColours(element: Element): TimelineColours {
@@ -70,6 +72,7 @@ export function drawTimeline(
   drawRanges(context, widthPx, picture, colours);
   drawFuture(context, widthPx, x(picture.now), colours);
   drawTicks(context, widthPx, picture, colours);
+  drawEvents(context, widthPx, picture, colours);
   if (picture.selection) drawSelection(context, widthPx, x(picture.selection.start), x(picture.selection.end), colours);
   if (picture.hover !== null) {
     context.fillStyle = colours.muted;
@@ -113,6 +116,27 @@ function drawRanges(
     openTo = Math.max(to, from + 1);
   }
   flush();
+}
+
+/** A strip below the bar: a mark where something happened, as long as it lasted. */
+function drawEvents(
+  context: CanvasRenderingContext2D,
+  widthPx: number,
+  picture: TimelinePicture,
+  colours: TimelineColours,
+): void {
+  context.fillStyle = colours.accent;
+  // Of thousands in a month those that share pixels are drawn once.
+  let drawnTo = Number.NEGATIVE_INFINITY;
+  for (const event of picture.data?.events ?? []) {
+    const start = xOf(event.start, picture.view, widthPx);
+    const end = Math.max(start + EVENT_PX, xOf(event.end ?? picture.now, picture.view, widthPx));
+    const to = Math.min(widthPx, end);
+    if (start > widthPx || to <= Math.max(0, drawnTo)) continue;
+    const left = Math.max(0, start, drawnTo);
+    context.fillRect(left, BAR_BOTTOM_PX + 3, to - left, 4);
+    drawnTo = to;
+  }
 }
 
 function drawFuture(context: CanvasRenderingContext2D, widthPx: number, nowX: number, colours: TimelineColours): void {

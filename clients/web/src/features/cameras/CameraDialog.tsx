@@ -122,9 +122,13 @@ export function CameraDialog(props: { open: boolean; camera: Camera | null; onCl
                 onChange={(event) => setForm("mode", event.currentTarget.value as RecordingMode)}
               >
                 <option value="continuous">{t("mode.continuous")}</option>
+                <option value="motion">{t("mode.motion")}</option>
+                <option value="event">{t("mode.event")}</option>
+                <option value="manual">{t("mode.manual")}</option>
                 <option value="off">{t("mode.off")}</option>
-                <Show when={form.mode !== "continuous" && form.mode !== "off"}>
-                  <option value={form.mode}>{t(`mode.${form.mode}`)}</option>
+                {/* A week's plan is made through the interface; here it can only be kept or left. */}
+                <Show when={form.mode === "schedule"}>
+                  <option value="schedule">{t("mode.schedule")}</option>
                 </Show>
               </select>
             )}

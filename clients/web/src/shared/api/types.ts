@@ -4,7 +4,7 @@ export type StreamName = "main" | "sub";
 /** A stream to watch: `auto` is whichever suits the network and the size of the picture. */
 export type StreamChoice = StreamName | "auto";
 export type Transport = "tcp" | "udp";
-export type RecordingMode = "continuous" | "motion" | "event" | "schedule" | "off";
+export type RecordingMode = "continuous" | "motion" | "event" | "schedule" | "manual" | "off";
 
 export interface StreamSource {
   url: string;
@@ -53,10 +53,24 @@ export interface Page<Item> {
   next_cursor: string | null;
 }
 
+/** Stills for scrubbing: one picture an hour. */
+export interface ThumbnailGrids {
+  items: {
+    start: string;
+    made_until: string;
+    columns: number;
+    rows: number;
+    cell_width: number;
+    cell_height: number;
+    period_s: number;
+    times: (string | null)[];
+  }[];
+}
+
 export interface Timeline {
   ranges: { start: string; end: string; stream: string }[];
   gaps: { start: string; end: string; cause: string }[];
-  events: unknown[];
+  events: { id: string; type: string; start: string; end: string | null }[];
 }
 
 export type ExportFormat = "mp4" | "mkv" | "zip";

@@ -184,6 +184,7 @@ export const en = {
   "cameras.unlimited": "no limit",
   "cameras.daysWrong": "A whole number of days, or empty for no limit.",
   "mode.continuous": "Continuous",
+  "mode.manual": "By hand",
   "mode.off": "Off",
   "mode.motion": "On motion",
   "mode.event": "On events",

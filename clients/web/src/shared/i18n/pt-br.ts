@@ -186,6 +186,7 @@ export const ptBR: Record<Key, string> = {
   "cameras.unlimited": "sem limite",
   "cameras.daysWrong": "Um número inteiro de dias, ou vazio para não limitar.",
   "mode.continuous": "Contínua",
+  "mode.manual": "Manual",
   "mode.off": "Desligada",
   "mode.motion": "Por movimento",
   "mode.event": "Por eventos",

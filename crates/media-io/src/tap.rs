@@ -242,7 +242,7 @@ impl Sink for Tap {
         true
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self, _cause: media_core::index::GapCause) {
         let mut state = self.inner.state.lock();
         let record = Record::new(INTERRUPTION, 0).write();
         // Reconnections that nobody reads of must not pile up.

@@ -101,7 +101,7 @@ async fn the_bytes_are_those_of_the_format() {
     let bench = Bench::new();
     let (number, mut reader) = bench.tap(TapOptions::default());
     bench.hub.publish(&unit(0, 0x0102, true, vec![7, 8, 9], &bench.video));
-    bench.hub.interrupt();
+    bench.hub.interrupt(media_core::index::GapCause::Network);
     bench.taps.close(number);
     let mut all = Vec::new();
     tokio::task::spawn_blocking(move || {

@@ -2,6 +2,7 @@
 
 use super::*;
 use media_core::Codec;
+use media_core::index::GapCause;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};

@@ -9,22 +9,28 @@ use std::time::Duration;
 const CAMERA_BYTES_PER_S: f64 = 500_000.0;
 /// A picture of such a camera at 30 per second.
 const PICTURE_BYTES: usize = 16_667;
-const PICTURES: usize = 60_000;
+const PICTURES: usize = 20_000;
+/// The best counts: what others do on the machine only slows it down.
+const TURNS: usize = 9;
 
 fn main() {
     let picture = vec![0x5a_u8; PICTURE_BYTES];
-    let mut context = Context::new(&SHA256);
-    let before = cpu_time();
-    for _ in 0..PICTURES {
-        context.update(&picture);
+    let mut rate: f64 = 0.0;
+    let mut sum = None;
+    for _ in 0..TURNS {
+        let mut context = Context::new(&SHA256);
+        let before = cpu_time();
+        for _ in 0..PICTURES {
+            context.update(&picture);
+        }
+        let took = cpu_time().saturating_sub(before).as_secs_f64();
+        sum = Some(context.finish());
+        rate = rate.max((PICTURES * PICTURE_BYTES) as f64 / took);
     }
-    let took = cpu_time().saturating_sub(before).as_secs_f64();
-    let sum = context.finish();
-    let rate = (PICTURES * PICTURE_BYTES) as f64 / took;
     println!(
         "{{\"bytes_per_s\":{rate:.0},\"percent_of_a_core\":{:.5},\"of\":\"{:02x}\"}}",
         CAMERA_BYTES_PER_S / rate * 100.0,
-        sum.as_ref().first().copied().unwrap_or(0)
+        sum.as_ref().and_then(|sum| sum.as_ref().first().copied()).unwrap_or(0)
     );
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use media_core::Codec;
+use media_core::index::GapCause;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -101,7 +102,7 @@ async fn the_bytes_are_those_of_the_format() {
     let bench = Bench::new();
     let (number, mut reader) = bench.tap(TapOptions::default());
     bench.hub.publish(&unit(0, 0x0102, true, vec![7, 8, 9], &bench.video));
-    bench.hub.interrupt();
+    bench.hub.interrupt(GapCause::Network);
     bench.taps.close(number);
     let mut all = Vec::new();
     tokio::task::spawn_blocking(move || {

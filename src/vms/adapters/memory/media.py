@@ -118,7 +118,7 @@ class MemoryMedia:
             if tapped == camera_id:
                 try:
                     os.write(fd, content)
-                except BrokenPipeError:
+                except (BrokenPipeError, ConnectionResetError):
                     self.untap(number)
 
     def picture_now(self, camera_id: str, stream: str) -> Picture:

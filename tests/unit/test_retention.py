@@ -250,11 +250,11 @@ def test_properties_of_every_plan(archive: tuple[list[RecordedFile], Rules, list
     keys = [(removal.file.camera_id, removal.file.name) for removal in plan]
     assert len(set(keys)) == len(keys)
     for removal in plan:
-        file, rule = removal.file, rules.cameras[removal.file.camera_id].retention
+        file = removal.file
         assert file.sealed
         for span in rules.locks.get(file.camera_id, ()):
             assert file.end_us <= span.start_us or file.start_us >= span.end_us
-        if rule.min_days is not None and file.end_us > NOW_US - rule.min_days * DAY_US:
+        if _guaranteed(file, rules, by_age):
             assert removal.reason == "last_reserve"
         if removal.reason in {"age", "thinned", "volume_age"}:
             assert by_age
@@ -275,20 +275,20 @@ def test_properties_of_every_plan(archive: tuple[list[RecordedFile], Rules, list
                 and all(
                     file.end_us < s.start_us or file.start_us >= s.end_us for s in rules.locks.get(file.camera_id, ())
                 )
-                and not _guaranteed(file, rules)
+                and not _guaranteed(file, rules, by_age)
             ]
-            assert not may_go or {_guaranteed_before(file, left, rules) for file in may_go} == {True}
+            assert not may_go or {_guaranteed_before(file, left, rules, by_age) for file in may_go} == {True}
     assert plan_removals(_known(left), rules, after, NOW_US, by_age=by_age) == []
 
 
-def _guaranteed(file: RecordedFile, rules: Rules) -> bool:
+def _guaranteed(file: RecordedFile, rules: Rules, by_age: bool) -> bool:
     days = rules.cameras[file.camera_id].retention.min_days
-    return days is not None and file.end_us > NOW_US - days * DAY_US
+    return days is not None and (not by_age or file.end_us > NOW_US - days * DAY_US)
 
 
-def _guaranteed_before(file: RecordedFile, left: list[RecordedFile], rules: Rules) -> bool:
+def _guaranteed_before(file: RecordedFile, left: list[RecordedFile], rules: Rules, by_age: bool) -> bool:
     return any(
-        other.camera_id == file.camera_id and other.start_us <= file.start_us and _guaranteed(other, rules)
+        other.camera_id == file.camera_id and other.start_us <= file.start_us and _guaranteed(other, rules, by_age)
         for other in left
     )
 
@@ -403,6 +403,21 @@ def test_a_lock_holds_until_it_ends_or_is_released() -> None:
     site.clock.advance(43_300)
     site.turn()
     assert site.minutes(camera, start_us) == [2]
+
+
+@pytest.mark.parametrize("days", [365, 3650])
+def test_a_clock_set_by_years_ends_no_lock_and_no_guarantee(days: int) -> None:
+    site = Site()
+    locked = site.add_camera("Gate", retention={"max_bytes": 1})
+    guaranteed = site.add_camera("Yard", retention={"max_bytes": 1, "min_days": 7})
+    start_us = site.clock.now_us()
+    for camera in (locked, guaranteed):
+        site.files.put(recorded_file(camera, start_us, MINUTE_US))
+    site.lock(locked, start_us, start_us + MINUTE_US, until_us=start_us + 30 * DAY_US)
+    site.turn()
+    site.clock.set_wall(site.clock.now_us() + days * DAY_US)
+    site.turn()
+    assert len(site.files.files) == 2
 
 
 def test_what_the_report_says() -> None:

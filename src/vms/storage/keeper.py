@@ -171,10 +171,14 @@ class Keeper:
         now_us, monotonic_s = self._clock.now_us(), self._clock.monotonic_s()
         newest_us = max((files[-1].end_us for files in self._known.streams().values()), default=None)
         self._by_age = self._clock_watch.is_believed(now_us, monotonic_s, newest_us)
-        self._rules = self._read_rules(now_us)
+        self._rules = self._read_rules()
         self._failed = {key: again_s for key, again_s in self._failed.items() if again_s > monotonic_s}
 
-    def _read_rules(self, now_us: int) -> Rules:
+    def _locked(self) -> Mapping[str, Sequence[Span]]:
+        # A clock that is not believed ends no lock.
+        return locked_spans(self._locks.unreleased(), self._clock.now_us() if self._by_age else None)
+
+    def _read_rules(self) -> Rules:
         groups = {group.id: group for group in self._groups.all()}
 
         def rule(retention: Retention, group_id: str | None) -> CameraRule:
@@ -194,7 +198,7 @@ class Keeper:
                 if group.retention.max_bytes is not None
             },
             volumes=self._volume_limits,
-            locks=locked_spans(self._locks.unreleased(), now_us),
+            locks=self._locked(),
         )
 
     def _drop_unwanted(self, stopping: threading.Event) -> None:

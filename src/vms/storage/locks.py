@@ -88,11 +88,12 @@ class LockService:
             raise FieldFailure("/camera_ids", failure.detail, code=failure.code) from failure
 
 
-def locked_spans(locks: Iterable[EvidenceLock], now_us: int) -> Mapping[str, Sequence[Span]]:
-    """What is locked of each camera at that instant, in order and apart."""
+def locked_spans(locks: Iterable[EvidenceLock], now_us: int | None) -> Mapping[str, Sequence[Span]]:
+    """What is locked of each camera at that instant, in order and apart. None: nobody knows what time it is; then no
+    lock has ended that was not released."""
     found: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for lock in locks:
-        if lock.holds(now_us):
+        if lock.released_us is None if now_us is None else lock.holds(now_us):
             for camera_id in lock.camera_ids:
                 found[camera_id].append((lock.start_us, lock.end_us))
     return {camera_id: _merged(spans) for camera_id, spans in found.items()}

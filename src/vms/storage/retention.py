@@ -83,9 +83,9 @@ def plan_removals(
 
     Never: what is being recorded, what is locked. For want of space, within bytes or by age never what is guaranteed
     (`min_days`), unless every volume that is recorded to is at its last reserve. `by_age` False: the clock is not to
-    be believed. `passed_over`: (camera, name) of files that could not be removed lately.
+    be believed; then everything of a camera with a guarantee is guaranteed. `passed_over`: (camera, name) of files that could not be removed lately.
     """
-    turn = _Turn(known, rules, now_us, set(passed_over))
+    turn = _Turn(known, rules, now_us, set(passed_over), by_age=by_age)
     if by_age:
         turn.remove_old()
         turn.thin()
@@ -98,10 +98,13 @@ def plan_removals(
 
 
 class _Turn:
-    def __init__(self, known: KnownFiles, rules: Rules, now_us: int, passed_over: set[tuple[str, str]]) -> None:
+    def __init__(
+        self, known: KnownFiles, rules: Rules, now_us: int, passed_over: set[tuple[str, str]], *, by_age: bool
+    ) -> None:
         self._known = known
         self._rules = rules
         self._now_us = now_us
+        self._by_age = by_age
         self._gone = passed_over
         # Per camera and per (camera, volume), what is planned to go.
         self._freed: dict[str, int] = defaultdict(int)
@@ -215,7 +218,10 @@ class _Turn:
 
     def _is_guaranteed(self, file: RecordedFile) -> bool:
         days = self._retention(file.camera_id).min_days
-        return days is not None and file.end_us > self._now_us - days * DAY_US
+        if days is None:
+            return False
+        # How old a file is, only a clock that is believed can tell.
+        return not self._by_age or file.end_us > self._now_us - days * DAY_US
 
     def _remove_ended_before(self, files: Sequence[RecordedFile], before_us: int, reason: Reason) -> None:
         for file in self._ended_before(files, before_us):

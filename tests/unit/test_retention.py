@@ -420,6 +420,24 @@ def test_a_clock_set_by_years_ends_no_lock_and_no_guarantee(days: int) -> None:
     assert len(site.files.files) == 2
 
 
+def test_a_lock_that_comes_while_files_are_removed_holds_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    camera = site.add_camera(retention={"max_bytes": 1})
+    start_us = site.clock.now_us()
+    for minute in range(3):
+        site.files.put(recorded_file(camera, start_us + minute * MINUTE_US, MINUTE_US))
+    remove_file = site.files.remove_file
+
+    def locks_the_next(camera_id: str, name: str) -> int:
+        if len(site.files.files) == 3:
+            site.lock(camera, start_us + MINUTE_US, start_us + 2 * MINUTE_US)
+        return remove_file(camera_id, name)
+
+    monkeypatch.setattr(site.files, "remove_file", locks_the_next)
+    site.turn()
+    assert site.minutes(camera, start_us) == [1]
+
+
 def test_what_the_report_says() -> None:
     site = Site(volume(free_bytes=22 * GIB))
     camera = site.add_camera(retention={"days": 10})

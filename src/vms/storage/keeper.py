@@ -251,7 +251,7 @@ class Keeper:
         unwanted = [
             Removal(file, "unwanted")
             for file, judged_by in files
-            if not keeping.is_wanted(file, wanted, judged_by) and not _is_locked(file, self._rules)
+            if not keeping.is_wanted(file, wanted, judged_by) and not _is_locked(file, self._rules.locks)
         ]
         return self._carry_out(unwanted, stopping)
 
@@ -263,6 +263,9 @@ class Keeper:
             file = removal.file
             if stopping.is_set():
                 return False
+            # Thousands of files take minutes: what was locked since the plan was made stays.
+            if _is_locked(file, self._locked()):
+                continue
             if (file.camera_id, file.name) in self._failed:
                 complete = False
                 continue
@@ -380,7 +383,5 @@ def _is_done(span: RecordingSpan) -> bool:
     return span.end_us is not None and span.judged_us > span.end_us + keeping.LONGEST_BUFFERED_US
 
 
-def _is_locked(file: RecordedFile, rules: Rules) -> bool:
-    return any(
-        span.start_us < file.end_us and file.start_us < span.end_us for span in rules.locks.get(file.camera_id, ())
-    )
+def _is_locked(file: RecordedFile, locks: Mapping[str, Sequence[Span]]) -> bool:
+    return any(span.start_us < file.end_us and file.start_us < span.end_us for span in locks.get(file.camera_id, ()))

@@ -83,7 +83,8 @@ def plan_removals(
 
     Never: what is being recorded, what is locked. For want of space, within bytes or by age never what is guaranteed
     (`min_days`), unless every volume that is recorded to is at its last reserve. `by_age` False: the clock is not to
-    be believed; then everything of a camera with a guarantee is guaranteed. `passed_over`: (camera, name) of files that could not be removed lately.
+    be believed; then everything of a camera with a guarantee is guaranteed. `passed_over`: (camera, name) of files that
+    could not be removed lately.
     """
     turn = _Turn(known, rules, now_us, set(passed_over), by_age=by_age)
     if by_age:

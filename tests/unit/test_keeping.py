@@ -8,7 +8,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.keeping_site import MINUTE_US, Site, recorded_file
+from tests.keeping_site import GIB, MINUTE_US, Site, recorded_file, volume
 from tests.memory_installation import MemoryInstallation
 from vms.contracts.keeping import ManualRecording, RecordingSpan
 from vms.domain.recording_policy import Wanted
@@ -217,6 +217,19 @@ def test_a_buffer_is_left_alone_while_events_cannot_be_read() -> None:
     site.events_fail = False
     site.turn()
     assert site.minutes(camera, start_us) == []
+
+
+def test_a_disk_is_freed_while_events_cannot_be_read() -> None:
+    site = Site(volume(free_bytes=2 * GIB - 1))
+    buffering = site.add_camera("Gate", recording={"mode": "motion"})
+    camera = site.add_camera("Yard")
+    start_us = site.clock.now_us()
+    site.files.put(recorded_file(buffering, start_us, MINUTE_US))
+    site.files.put(recorded_file(camera, start_us, MINUTE_US, name="large.mp4", size_bytes=2 * GIB))
+    site.events_fail = True
+    site.clock.advance(3600)
+    site.turn(fails=True)
+    assert [name for name, _ in site.removed] == ["large.mp4"]
 
 
 def test_a_file_that_cannot_be_removed_is_tried_again() -> None:

@@ -371,6 +371,18 @@ def test_a_removed_cameras_recordings_go_by_its_last_limits() -> None:
     assert list(site.history.spans()) == []
 
 
+def test_a_removed_cameras_limits_wait_for_a_volume_that_is_out() -> None:
+    site = Site(volume(), volume("second"))
+    camera = site.add_camera(retention={"days": 30, "min_days": 20})
+    site.ingest.remove(camera)
+    site.files.volume_states["second"] = volume("second", state="missing")
+    site.turn()
+    for _ in range(5):
+        site.clock.advance(86_400)
+        site.turn()
+    assert [former.id for former in site.former.all()] == [camera]
+
+
 def test_the_limits_of_a_group_count_for_its_cameras() -> None:
     site = Site()
     group = CameraGroup(

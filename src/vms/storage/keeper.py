@@ -104,11 +104,10 @@ class Keeper:
 
     def turn(self, stopping: threading.Event) -> None:
         """Looks, decides, removes. Raises Failure when something that it needs does not answer: then nothing that
-        hangs on it was removed."""
+        hangs on it was removed, but whatever does not."""
         with self._lock:
             self._look()
-            if self._by_age:
-                self._drop_unwanted(stopping)
+            unanswered = self._try_to_drop_unwanted(stopping) if self._by_age else None
             volumes = self._settled(self._files.volumes())
             removals = plan_removals(
                 self._known,
@@ -121,7 +120,9 @@ class Keeper:
             self._carry_out(removals, stopping)
             self._expect(volumes, removals)
             self._note_judged()
-            self._tidy()
+            self._tidy(volumes)
+            if unanswered is not None:
+                raise unanswered
 
     def report(self) -> KeepingReport:
         # A turn that removes thousands of files does not hold up whoever looks: they see what was seen last.
@@ -200,6 +201,14 @@ class Keeper:
             volumes=self._volume_limits,
             locks=self._locked(),
         )
+
+    def _try_to_drop_unwanted(self, stopping: threading.Event) -> Failure | None:
+        """Why buffers could not be judged: the disk must not fill up for that."""
+        try:
+            self._drop_unwanted(stopping)
+        except Failure as failure:
+            return failure
+        return None
 
     def _drop_unwanted(self, stopping: threading.Event) -> None:
         """Removes what buffers hold and nothing wanted."""
@@ -303,9 +312,12 @@ class Keeper:
             self._history.judge_spans(news)
             self._noted_us.update(news)
 
-    def _tidy(self) -> None:
+    def _tidy(self, volumes: Sequence[VolumeStatus]) -> None:
         """Forgets spans, operators' recordings and removed cameras that no recording is left of."""
         if self._clock.monotonic_s() < self._tidy_at_s or not self._by_age:
+            return
+        if any(volume.state == "missing" for volume in volumes):
+            # Recordings that lie there are not known of now, and come back with the volume.
             return
         self._tidy_at_s = self._clock.monotonic_s() + _TIDY_EVERY_S
         old_us = self._clock.now_us() - 2 * DAY_US

@@ -35,6 +35,8 @@ class Cataloguing:
         # Revisions count within a process: the first question is for everything.
         self._revision = 0
         self._unhashed: set[tuple[str, str]] = set()
+        # Per camera whose chain could not be written, the files that are to be chained still, by name.
+        self._unchained: dict[str, dict[str, RecordedFile]] = {}
         self._lock = threading.Lock()
 
     def run(self, _: threading.Event) -> None:
@@ -44,24 +46,27 @@ class Cataloguing:
             changes = self._files.file_changes(self._revision)
             if changes.whole:
                 self._drop_gone(changes)
+                self._unchained.clear()
             self._catalogue.put_files(changes.files)
             for gone in changes.removed:
                 self._catalogue.remove(gone.camera_id, [gone.name])
                 self._unhashed.discard((gone.camera_id, gone.name))
-            to_chain = self._to_chain(changes)
-            cameras = {file.camera_id for file in to_chain}
+                self._unchained.get(gone.camera_id, {}).pop(gone.name, None)
+            for file in self._to_chain(changes):
+                self._unchained.setdefault(file.camera_id, {})[file.name] = file
             if changes.whole:
-                cameras |= {file.camera_id for file in changes.files} | set(self._chain.cameras())
-            failed = False
-            for camera_id in sorted(cameras):
+                for camera_id in {file.camera_id for file in changes.files} | set(self._chain.cameras()):
+                    self._unchained.setdefault(camera_id, {})
+            for camera_id in sorted(self._unchained):
                 try:
                     self._chain.catch_up(camera_id)
-                    self._chain.sealed_all(file for file in to_chain if file.camera_id == camera_id)
+                    self._chain.sealed_all(self._unchained[camera_id].values())
                 except Failure as failure:
-                    failed = True
+                    # Again with the next turn, and this camera's files alone.
                     log.warning("recordings are not chained", camera_id=camera_id, reason=failure.detail)
-            # What could not be chained comes again with the next turn: everything is asked for.
-            self._revision = 0 if failed else changes.revision
+                else:
+                    del self._unchained[camera_id]
+            self._revision = changes.revision
         self._chain.close_days()
 
     def rebuild(self) -> int:

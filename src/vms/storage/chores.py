@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True)
 class Chore:
     """`run` is called every `period_s`, the first time at once; it returns early when `stopping` is set. A failure is
-    logged and the next turn comes as usual."""
+    logged, once while it stays the same, and the next turn comes as usual."""
 
     name: str
     period_s: float
@@ -46,11 +46,15 @@ class Chores:
             thread.join(timeout_s)
 
     def _repeat(self, chore: Chore) -> None:
+        logged: str | None = None
         while not self._stopping.is_set():
             try:
                 chore.run(self._stopping)
+                logged = None
             except Failure as failure:
-                log.warning("chore failed", chore=chore.name, reason=failure.detail)
+                if failure.detail != logged:
+                    log.warning("chore failed", chore=chore.name, reason=failure.detail)
+                logged = failure.detail
             except Exception:
                 # The supervisor of background work: one bad turn must not end all that follow.
                 log.exception("chore failed", chore=chore.name)

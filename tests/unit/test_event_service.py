@@ -13,9 +13,12 @@ from vms.adapters.event_log import EventLogFiles
 from vms.adapters.memory.accounts import ManualClock
 from vms.adapters.sql import SqlEventRepository, open_database
 from vms.contracts.events import EventQuery, NewEvent
+from vms.domain.errors import Failure
 from vms.domain.events import HOUR_US, Event, EventAmendment
 from vms.domain.ids import make_id
+from vms.domain.recordings import Span
 from vms.storage.events import EventService
+from vms.storage.happenings import happenings_of
 
 CAMERA = make_id(1, b"\1" * 8)
 DAY_US = 24 * HOUR_US
@@ -79,6 +82,44 @@ def test_a_start_reads_what_a_kill_kept_from_the_database(installation: Installa
     service.tidy(threading.Event())
     assert _ids(service) == [recent.id, known.id, old.id]
     assert [path.name[-8:] for path in sorted(installation.storage.rglob("events_*"))] == [".parquet", ".journal"]
+
+
+def test_the_keeper_is_told_nothing_before_all_files_were_looked_through(installation: Installation) -> None:
+    # A database from before the event: restored, or made anew.
+    old = installation.event(1, ago_us=30 * DAY_US)
+    files = EventLogFiles(installation.storage)
+    files.append([NewEvent(old)])
+    files.close()
+    service = installation.start()
+    ask = happenings_of(service)
+    span = Span(start_us=old.start_us - 1, end_us=old.start_us + 1)
+    with pytest.raises(Failure, match="read again"):
+        list(ask(CAMERA, span))
+    service.tidy(threading.Event())
+    assert list(ask(CAMERA, span)) == [old]
+
+
+def test_the_keeper_is_told_nothing_while_the_database_lacks_events(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = installation.start()
+    service.tidy(threading.Event())
+    event = installation.event(1)
+    span = Span(start_us=event.start_us - 1, end_us=event.start_us + 1)
+
+    def refuses(*_: object) -> None:
+        raise Failure("unavailable", "the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlEventRepository, "put", refuses)
+        patch.setattr(SqlEventRepository, "put_hour", refuses)
+        service.add(event)
+        assert not service.finds_all(CAMERA, span)
+        service.tidy(threading.Event())
+        assert not service.finds_all(CAMERA, span)
+        assert service.finds_all(make_id(1, b"\2" * 8), span)
+    service.tidy(threading.Event())
+    assert list(happenings_of(service)(CAMERA, span)) == [event]
 
 
 def test_hours_whose_files_are_gone_are_forgotten(installation: Installation) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from typing import NamedTuple
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.keeping_site import GIB, MINUTE_US, Site, recorded_file, volume
 from tests.memory_installation import MemoryInstallation
 from vms.contracts.keeping import ManualRecording, RecordingSpan
+from vms.domain.errors import Failure
 from vms.domain.recording_policy import Wanted
 from vms.domain.recordings import Span
 from vms.domain.time import format_time
@@ -217,6 +219,27 @@ def test_a_buffer_is_left_alone_while_events_cannot_be_read() -> None:
     site.events_fail = False
     site.turn()
     assert site.minutes(camera, start_us) == []
+
+
+def test_one_cameras_unreadable_events_hold_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site()
+    cameras = [site.add_camera(name, recording={"mode": "motion"}) for name in ("Gate", "Yard")]
+    start_us = site.clock.now_us()
+    for camera in cameras:
+        site.files.put(recorded_file(camera, start_us, MINUTE_US))
+
+    def happenings(camera_id: str, _: Span) -> list[Event]:
+        if camera_id == cameras[0]:
+            raise Failure("unavailable", "they are being read again")
+        return []
+
+    monkeypatch.setattr(site.keeper, "_happenings", happenings)
+    site.clock.advance(3600)
+    site.turn(fails=True)
+    assert [camera_id for camera_id, _ in site.files.files] == cameras[:1]
+    monkeypatch.undo()
+    site.turn()
+    assert not site.files.files
 
 
 def test_a_disk_is_freed_while_events_cannot_be_read() -> None:

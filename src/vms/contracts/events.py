@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from vms.domain.events import Event, EventAmendment, EventMark
+from vms.domain.recordings import Span
 
 
 class _Value(BaseModel):
@@ -79,6 +80,11 @@ class EventLog(Protocol):
 
     def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
         """The newest `limit` events of a camera that go on within [start_us, end_us), newest start first."""
+        ...
+
+    def finds_all(self, camera_id: str, span: Span) -> bool:
+        """Whether `page` finds every event of a camera that is safe on the disk and goes on within a span. After a
+        start, and while the catalogue refuses, it may not for a while."""
         ...
 
     def subscribe(self, callback: Callable[[EventChange], None]) -> Callable[[], None]:

@@ -25,7 +25,16 @@ from vms.contracts.events import (
     RebuildReport,
 )
 from vms.domain.errors import Failure
-from vms.domain.events import Event, EventAmendment, EventMark, check_amendment, check_event
+from vms.domain.events import (
+    HOUR_US,
+    LONGEST_EVENT_US,
+    Event,
+    EventAmendment,
+    EventMark,
+    check_amendment,
+    check_event,
+)
+from vms.domain.recordings import Span
 from vms.domain.time import SECOND_US
 from vms.storage.chores import Chore
 from vms.storage.event_rules import second_posting, settled
@@ -139,6 +148,15 @@ class EventService:
     def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
         return self._catalogue.marks(camera_id, start_us, end_us, limit)
 
+    def finds_all(self, camera_id: str, span: Span) -> bool:
+        with self._lock:
+            return self._is_checked and not any(
+                hour.camera_id == camera_id
+                and hour.hour_us < span.end_us
+                and hour.hour_us + HOUR_US > span.start_us - LONGEST_EVENT_US
+                for hour in self._stale
+            )
+
     def subscribe(self, callback: Callable[[EventChange], None]) -> Callable[[], None]:
         with self._lock:
             self._subscribers = [*self._subscribers, callback]
@@ -170,7 +188,7 @@ class EventService:
             self._check(None, stopping)
             self._is_checked = not stopping.is_set()
         with self._lock:
-            stale, self._stale = self._stale, set()
+            stale = sorted(self._stale)
         for hour in stale:
             self._reread_logged(hour)
         known = self._catalogue.hours()
@@ -336,9 +354,10 @@ class EventService:
             self._files.files_of(hour)
             content = self._files.read(hour)
             self._catalogue.put_hour(hour, content.events, content.files)
-        with self._lock:
-            for event in content.events:
-                self._unlisted.pop(event.id, None)
+            with self._lock:
+                self._stale.discard(hour)
+                for event in content.events:
+                    self._unlisted.pop(event.id, None)
         return len(content.events), content.problems
 
     def _compact(self, hour: EventHour, files: HourFiles) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vms.contracts.events import EventLog, EventPosition, EventQuery
+from vms.domain.errors import Failure
 from vms.domain.events import Event
 from vms.domain.recordings import Span
 from vms.storage.keeper import Happenings
@@ -13,9 +14,12 @@ _PAGE = 500
 
 
 def happenings_of(events: EventLog) -> Happenings:
-    """The keeper's question, asked of the event log page by page."""
+    """The keeper's question, asked of the event log page by page. Raises Failure(unavailable) while the log may not
+    find all: what an event wants must not go because it is read again only now."""
 
     def ask(camera_id: str, span: Span) -> Iterator[Event]:
+        if not events.finds_all(camera_id, span):
+            raise Failure("unavailable", f"camera {camera_id}: its events are being read again")
         query = EventQuery(camera_ids=(camera_id,), start_us=span.start_us, end_us=span.end_us)
         before: EventPosition | None = None
         while page := events.page(query, before, _PAGE):

@@ -234,15 +234,29 @@ class Keeper:
                     ripe[camera_id].append((file, judged_by))
             # Not the later of this and before: a clock that was set back must not leave a mark in the future.
             reached.update(dict.fromkeys((span.id for span in due), limit_us))
-        for camera_id, files in ripe.items():
-            if stopping.is_set():
-                return
-            if not self._drop_unwanted_of(camera_id, files, stopping):
-                streams = {file.stream for file, _ in files}
-                for stream in streams:
-                    for span in spans[camera_id, stream]:
-                        reached.pop(span.id, None)
+        unsettled, unanswered = self._drop_ripe(ripe, stopping)
+        for key in unsettled:
+            for span in spans[key]:
+                reached.pop(span.id, None)
         self._judged_us.update(reached)
+        if unanswered is not None:
+            raise unanswered
+
+    def _drop_ripe(
+        self, ripe: Mapping[str, list[tuple[RecordedFile, list[RecordingSpan]]]], stopping: threading.Event
+    ) -> tuple[set[StreamKey], Failure | None]:
+        """The streams of which something is still to be judged, and the first failure on the way."""
+        unsettled: set[StreamKey] = set()
+        unanswered: Failure | None = None
+        for camera_id, files in ripe.items():
+            try:
+                complete = not stopping.is_set() and self._drop_unwanted_of(camera_id, files, stopping)
+            except Failure as failure:
+                # One camera's trouble is its own.
+                complete, unanswered = False, unanswered or failure
+            if not complete:
+                unsettled.update((camera_id, file.stream) for file, _ in files)
+        return unsettled, unanswered
 
     def _drop_unwanted_of(
         self, camera_id: str, files: list[tuple[RecordedFile, list[RecordingSpan]]], stopping: threading.Event

@@ -13,6 +13,7 @@ from vms.adapters.memory.accounts import ManualClock
 from vms.adapters.memory.files import MemoryFiles
 from vms.adapters.memory.objects import MemoryObjects
 from vms.contracts.files import RecordedFile, VolumeStatus
+from vms.domain.errors import Failure
 from vms.storage.tiering import DAY_US, TieringRules, Window
 from vms.storage.tiers import Tiers, object_key
 
@@ -101,6 +102,27 @@ def test_half_an_object_is_uploaded_anew(site: Site) -> None:
     site.tiers.run(site.stopping)
     assert site.is_away()
     assert site.objects.objects[site.key] == CONTENT
+
+
+def test_a_recording_that_somebody_took_away_is_not_asked_for_again_and_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.path.unlink()
+    asked: list[str] = []
+
+    def size_bytes(key: str) -> None:
+        asked.append(key)
+        if len(asked) > 1:
+            site.stopping.set()
+
+    monkeypatch.setattr(site.objects, "size_bytes", size_bytes)
+    monkeypatch.setattr(site.objects, "put", _finds_nothing)
+    site.tiers.run(site.stopping)
+    assert len(asked) == 1
+
+
+def _finds_nothing(*_: object) -> None:
+    raise Failure("not_found", "there is no such file")
 
 
 def test_a_storage_that_is_down_is_tried_again_later(site: Site) -> None:

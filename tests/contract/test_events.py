@@ -106,6 +106,7 @@ def test_what_goes_on_into_a_span_belongs_to_it(events: EventRepository) -> None
     ]
     assert events.marks(GATE, NOW_US, NOW_US + 10, 1) == marks[:1]
     assert events.marks(YARD, NOW_US, NOW_US + 10, 9) == []
+    assert _found(events, **span, is_open=True) == [-LONGEST_EVENT_US]
 
 
 def test_an_hours_events_are_replaced_as_a_whole(events: EventRepository) -> None:

@@ -13,6 +13,7 @@ from vms.contracts.motion import MotionFigures, MotionListener
 from vms.domain.errors import Failure
 from vms.domain.events import Event, EventAmendment, EventMark, check_event
 from vms.domain.motion import Box, MotionEnded, MotionSettings, MotionStarted
+from vms.domain.recordings import Span
 from vms.storage.motion import LEFT_OPEN_US, MotionService
 
 BOX = Box(0.1, 0.2, 0.3, 0.4)
@@ -65,9 +66,17 @@ class Events:
         return self.kept[event_id]
 
     def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> Sequence[Event]:
-        return [event for event in self.kept.values() if event.type in query.types]
+        found = (event for event in self.kept.values() if event.type in query.types)
+        return [
+            event
+            for event in found
+            if (not query.is_open or event.end_us is None) and event.start_us >= (query.start_us or 0)
+        ][:limit]
 
     def marks(self, camera_id: str, start_us: int, end_us: int, limit: int) -> Sequence[EventMark]:
+        raise NotImplementedError
+
+    def finds_all(self, camera_id: str, span: Span) -> bool:
         raise NotImplementedError
 
     def subscribe(self, callback: Callable[[EventChange], None]) -> Callable[[], None]:
@@ -148,3 +157,14 @@ def test_what_a_crash_left_open_is_ended_at_the_next_start(bench: Bench) -> None
     again = MotionService(Watcher(), bench.events, dict, bench.clock)
     again.start()
     assert bench.only().end_us == start_us + LEFT_OPEN_US
+
+
+def test_what_was_recorded_until_a_crash_stays_in_the_event(bench: Bench) -> None:
+    bench.service.start()
+    start_us = bench.clock.now_us()
+    bench.watcher.listener("a", MotionStarted(start_us, 0.1, BOX))
+    bench.clock.advance(3 * 86_400)
+    crash_us = start_us + 600_000_000
+    again = MotionService(Watcher(), bench.events, dict, bench.clock, lambda _camera_id, _span: crash_us)
+    again.start()
+    assert bench.only().end_us == crash_us

@@ -32,6 +32,7 @@ from vms.contracts.stills import Remuxer, StillDecoder
 from vms.contracts.thumbnails import ThumbnailMaker
 from vms.domain.cameras import Camera
 from vms.domain.motion import MotionSettings, needs_server, records_on_motion
+from vms.domain.recordings import Span
 from vms.domain.retention import Limits
 from vms.gateway.middleware import BodyLimit, Entry, RateLimit
 from vms.gateway.service import AccessService
@@ -251,7 +252,11 @@ def _motion(parts: Parts, events: EventLog) -> MotionService | None:
             if needs_server(camera.motion, records_on_motion=records_on_motion(camera.recording, camera.streams))
         }
 
-    return MotionService(watcher, events, looked_at, parts.clock)
+    def recorded_until_us(camera_id: str, span: Span) -> int | None:
+        ranges = parts.archive.timeline(camera_id, span.start_us, span.end_us).ranges
+        return max((found.end_us for found in ranges), default=None)
+
+    return MotionService(watcher, events, looked_at, parts.clock, recorded_until_us)
 
 
 def _keeper(parts: Parts, events: EventLog) -> Keeper | None:

@@ -34,6 +34,8 @@ class EventQuery(_Value):
     end_us: int | None = None
     # Each must occur in the text or the type, without regard to case; `vms.domain.events.search_words` makes them.
     words: tuple[str, ...] = ()
+    # Those without an end alone.
+    is_open: bool = False
 
 
 class EventPosition(NamedTuple):

@@ -10,19 +10,20 @@ from dataclasses import dataclass
 import structlog
 
 from vms.contracts.clock import Clock
-from vms.contracts.events import EventLog, EventQuery
+from vms.contracts.events import EventLog, EventPosition, EventQuery
 from vms.contracts.motion import MotionFigures, MotionWatcher
 from vms.domain.errors import Failure
-from vms.domain.events import Event, EventAmendment
+from vms.domain.events import LONGEST_EVENT_US, Event, EventAmendment
 from vms.domain.ids import make_id
 from vms.domain.motion import Box, MotionEnded, MotionReport, MotionSettings, MotionStarted
+from vms.domain.recordings import Span
 
 log = structlog.get_logger(__name__)
 TYPE = "motion"
 SOURCE = "motion"
-# What an event lasted that a crash left open: at least what its pictures were kept for.
+# What an event lasted at least that a crash left open.
 LEFT_OPEN_US = 60_000_000
-_LEFT_OPEN_WITHIN_US = 2 * 86_400_000_000
+_PAGE = 500
 # Ends that the event log refused, kept to try again.
 _MOST_UNWRITTEN = 10_000
 PERIOD_S = 5.0
@@ -39,7 +40,8 @@ class _Open:
 class MotionService:
     """Keeps the watcher to the cameras that want it, and the event log to what it sees.
 
-    `cameras` tells the settings of each camera that the server shall look at.
+    `cameras` tells the settings of each camera that the server shall look at; `recorded_until_us` when the last
+    recording of a camera within a span ends.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class MotionService:
         events: EventLog,
         cameras: Callable[[], Mapping[str, MotionSettings]],
         clock: Clock,
+        recorded_until_us: Callable[[str, Span], int | None] = lambda _camera_id, _span: None,
     ) -> None:
         self._watcher = watcher
         self._events = events
         self._cameras = cameras
         self._clock = clock
+        self._recorded_until_us = recorded_until_us
         self._watched: dict[str, MotionSettings] = {}
         self._open: dict[str, _Open] = {}
         self._unwritten: list[tuple[str | None, Event]] = []
@@ -139,8 +143,18 @@ class MotionService:
 
     def _end_left_open(self) -> None:
         now_us = self._clock.now_us()
-        query = EventQuery(types=(TYPE,), start_us=now_us - _LEFT_OPEN_WITHIN_US, end_us=now_us + 1)
-        for event in self._events.page(query, None, 10_000):
-            if event.end_us is None and event.source == SOURCE:
-                end_us = min(max(event.start_us, now_us), event.start_us + LEFT_OPEN_US)
-                self._events.amend(event.id, EventAmendment(end_us=end_us))
+        # What is open keeps all that its camera records.
+        query = EventQuery(types=(TYPE,), start_us=now_us - LONGEST_EVENT_US, end_us=now_us + 1, is_open=True)
+        left_open: list[Event] = []
+        before: EventPosition | None = None
+        while page := self._events.page(query, before, _PAGE):
+            left_open += [event for event in page if event.source == SOURCE and event.end_us is None]
+            if len(page) < _PAGE:
+                break
+            before = EventPosition(page[-1].start_us, page[-1].id)
+        for event in left_open:
+            # Nobody knows how long it moved: up to the crash, as far as there is a recording.
+            span = Span(start_us=event.start_us, end_us=now_us)
+            until_us = max(event.start_us + LEFT_OPEN_US, self._recorded_until_us(event.camera_id, span) or 0)
+            end_us = min(max(event.start_us, now_us), until_us)
+            self._events.amend(event.id, EventAmendment(end_us=end_us))

@@ -66,6 +66,7 @@ def _matches(event: Event, query: EventQuery) -> bool:
         begins_in_time &= not is_long_ago and (event.end_us is None or event.end_us > start_us)
     return (
         begins_in_time
+        and (not query.is_open or event.end_us is None)
         and (not query.camera_ids or event.camera_id in query.camera_ids)
         and (not query.types or event.type in query.types)
         and all(word in search_key(event) for word in query.words)

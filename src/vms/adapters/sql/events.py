@@ -101,6 +101,8 @@ def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
         conditions.append(events.c.camera_id.in_(query.camera_ids))
     if query.types:
         conditions.append(events.c.type.in_(query.types))
+    if query.is_open:
+        conditions.append(events.c.end_us.is_(None))
     if query.end_us is not None:
         conditions.append(events.c.start_us < query.end_us)
     if query.start_us is not None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.memory_installation import MemoryInstallation
+from vms.adapters.memory.media import MemoryMedia
 from vms.adapters.sealing import load_or_make_token, load_token
+from vms.app import storage_node
 from vms.app.config import load
+from vms.app.data_dir import DataDir
 from vms.app.storage_node import run
 from vms.domain.errors import Failure
 
@@ -91,3 +96,24 @@ def test_a_node_that_was_not_there_is_told_of_every_camera(
     assert vms.client.get(f"/api/v1/cameras/{first}").status_code == 200, "nothing was done by half"
     names = [camera["name"] for camera in vms.client.get("/api/v1/cameras").json()["items"]]
     assert names == ["a", "b"]
+
+
+def test_a_media_core_that_does_not_close_does_not_change_the_exit_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hanging(MemoryMedia):
+        def __init__(self, *_: object) -> None:
+            super().__init__()
+
+        def close(self, _: float) -> None:
+            raise Failure("unavailable", "files are still being written")
+
+    monkeypatch.setattr("vms.adapters.media.MediaEngine", Hanging)
+    monkeypatch.setattr(storage_node, "end_in_time", lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    stopping = threading.Event()
+    stopping.set()
+    with DataDir(tmp_path) as directory:
+        status = storage_node._run_in(load(None, grpc={"port": port}), directory, False, stopping)
+    assert status == 0

@@ -41,7 +41,7 @@ from vms.app import logging as app_logging
 from vms.app.application_server import ApplicationServer
 from vms.app.config import Http, Settings
 from vms.app.data_dir import DataDir
-from vms.app.deadline import CLOSE_S, end_in_time
+from vms.app.deadline import CLOSE_S, close_cleanly, end_in_time
 from vms.app.integrity import integrity_of
 from vms.app.media_parts import LocalMedia, MediaParts, RemoteMedia, engine_settings
 from vms.app.services import Parts, Rooms, build
@@ -237,19 +237,16 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
         server.stop()
     machinery.stills.close()
     machinery.thumbnails.close()
-    try:
-        machinery.media.close(CLOSE_S)
-    except Failure as failure:
-        log.warning("the media core did not close cleanly", reason=failure.detail)
+    close_cleanly("the media core", lambda: machinery.media.close(CLOSE_S))
     if rooms is not None:
         if rooms.motion is not None:
             rooms.motion.stop()
-        rooms.events.stop(0.3)
+        close_cleanly("the event log", lambda: rooms.events.stop(0.3))
         if rooms.integrity is not None:
             rooms.integrity.stop(0.2)
         rooms.storage.stop(0.3)
         if rooms.integrity is not None:
-            rooms.integrity.catalogue.close()
+            close_cleanly("the catalogue of recordings", rooms.integrity.catalogue.close)
     if server is not None:
         server.join(0.5)
     machinery.database.dispose()

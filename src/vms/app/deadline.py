@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 
 import structlog
+
+from vms.domain.errors import Failure
 
 log = structlog.get_logger(__name__)
 # What is not closed by then is repaired at the next start.
 CLOSE_S = 3.8
 EXIT_S = 4.7
+
+
+def close_cleanly(what: str, close: Callable[[], object]) -> None:
+    """Closes; a failure is logged alone, since what follows must be closed too and nobody can be told any more."""
+    try:
+        close()
+    except Failure as failure:
+        log.warning("not closed cleanly", what=what, reason=failure.detail)
 
 
 def end_in_time(status: int) -> None:

@@ -19,7 +19,7 @@ from vms.adapters.sealing import AesGcmSealer, load_or_make_key, load_or_make_to
 from vms.app import logging as app_logging
 from vms.app.config import Grpc, Settings
 from vms.app.data_dir import DataDir
-from vms.app.deadline import CLOSE_S, end_in_time
+from vms.app.deadline import CLOSE_S, close_cleanly, end_in_time
 from vms.app.media_parts import engine_settings
 from vms.domain.errors import Failure
 from vms.ingest.remembered import RememberedIngest
@@ -80,7 +80,7 @@ def _run_in(settings: Settings, directory: DataDir, as_json: bool, stopping: thr
     finally:
         end_in_time(0 if stopping.is_set() else 1)
         # Recordings first: whatever else takes long, they are closed.
-        media.close(CLOSE_S)
+        close_cleanly("the media core", lambda: media.close(CLOSE_S))
         if server is not None:
             server.stop(0.2)
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from tests.keeping_site import GIB, MINUTE_US, Site, recorded_file, volume
 from vms.contracts.files import FileChanges, RecordedFile, VolumeStatus
+from vms.domain.cameras import Camera
 from vms.domain.recordings import Span
 from vms.domain.retention import DAY_US, CameraGroup, Limits, Retention, stricter
 from vms.storage.clock_watch import ClockWatch
@@ -381,6 +383,23 @@ def test_a_removed_cameras_limits_wait_for_a_volume_that_is_out() -> None:
         site.clock.advance(86_400)
         site.turn()
     assert [former.id for former in site.former.all()] == [camera]
+
+
+def test_a_camera_that_is_removed_while_rules_are_read_keeps_its_guarantee(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(volume(free_bytes=2 * GIB - 1))
+    camera = site.add_camera(retention={"min_days": 20})
+    site.files.put(recorded_file(camera, site.clock.now_us(), MINUTE_US))
+    site.clock.advance(120)
+    page = site.cameras.page
+
+    def page_after_the_removal(after_id: str | None, limit: int) -> Sequence[Camera]:
+        monkeypatch.undo()
+        site.ingest.remove(camera)
+        return page(after_id, limit)
+
+    monkeypatch.setattr(site.cameras, "page", page_after_the_removal)
+    site.turn()
+    assert len(site.files.files) == 1
 
 
 def test_the_limits_of_a_group_count_for_its_cameras() -> None:

@@ -186,11 +186,14 @@ class Keeper:
             group = groups.get(group_id) if group_id is not None else None
             return CameraRule(stricter(retention, None if group is None else group.retention), group_id)
 
-        rules = {camera.id: rule(camera.retention, camera.group_id) for camera in self._former.all()}
+        rules: dict[str, CameraRule] = {}
         after: str | None = None
         while page := self._cameras.page(after, _PAGE):
             rules.update({camera.id: rule(camera.retention, camera.group_id) for camera in page})
             after = page[-1].id
+        # Last: a camera that is removed meanwhile is among these before it is gone from those.
+        for former in self._former.all():
+            rules.setdefault(former.id, rule(former.retention, former.group_id))
         return Rules(
             cameras=rules,
             group_bytes={
@@ -281,6 +284,7 @@ class Keeper:
     def _carry_out(self, removals: Sequence[Removal], stopping: threading.Event) -> bool:
         """Removes in order; whether all of it is gone."""
         removed: dict[str, Removed] = {}
+        refused: list[Failure] = []
         complete = True
         for removal in removals:
             file = removal.file
@@ -303,15 +307,16 @@ class Keeper:
                 if failure.kind != "not_found":
                     self._failed[file.camera_id, file.name] = self._clock.monotonic_s() + _AGAIN_AFTER_S
                     complete = False
-                    log.warning(
-                        "recording not removed", camera_id=file.camera_id, file=file.name, reason=failure.detail
-                    )
+                    refused.append(failure)
                     continue
                 freed_bytes = 0
             self._known.drop(file.camera_id, file.name)
             for counted in (removed, self._removed):
                 before = counted.get(removal.reason, Removed())
                 counted[removal.reason] = Removed(files=before.files + 1, size_bytes=before.size_bytes + freed_bytes)
+        if refused:
+            # A disk that refuses one refuses thousands.
+            log.warning("recordings not removed", files=len(refused), reason=refused[0].detail)
         for reason, figures in removed.items():
             say = log.error if reason == "last_reserve" else log.info
             say("recordings removed", reason=reason, files=figures.files, size_bytes=figures.size_bytes)

@@ -126,6 +126,36 @@ const SHOTS = {
       await page.waitForTimeout(3_000);
     },
   },
+  plan: {
+    path: "#/cameras?add=1",
+    waitMs: 1_000,
+    act: async (page) => {
+      await page.fill("[name=name]", "Front door");
+      await page.selectOption("[name=mode]", "schedule");
+      await page.getByRole("button", { name: /Add a day|Adicionar um dia/ }).click();
+      await page.getByTestId("week-plan").scrollIntoViewIfNeeded();
+      const grid = await page.getByRole("grid").boundingBox();
+      await page.mouse.move(grid.x + grid.width * 0.8, grid.y + 10);
+      await page.mouse.down();
+      await page.mouse.move(grid.x + grid.width * 0.95, grid.y + 90);
+      await page.mouse.up();
+    },
+  },
+  limits: {
+    path: "#/cameras?add=1",
+    waitMs: 1_000,
+    act: async (page) => {
+      await page.fill("[name=name]", "Front door");
+      await page.fill("[name=url]", "rtsp://198.51.100.7:554/stream1");
+      await page.selectOption("[name=mode]", "motion");
+      for (const fold of await page.locator("details summary").all()) await fold.click();
+      await page.fill("[name=subUrl]", "rtsp://198.51.100.7:554/stream2");
+      await page.fill("[name=minDays]", "60");
+      await page.selectOption("[name=groupId]", "new");
+      await page.click("form [type=submit]");
+      await page.waitForTimeout(400);
+    },
+  },
   exports: { path: "#/exports", waitMs: 1_000 },
   loginwrong: {
     loggedOut: true,

@@ -2,14 +2,16 @@ import { DropdownMenu } from "@kobalte/core/dropdown-menu";
 import { A, useLocation } from "@solidjs/router";
 import { For, type JSX, Suspense } from "solid-js";
 import { loggedIn, session } from "@/shared/api/client";
-import { LOCALES, type Locale, locale, setLocale, t } from "@/shared/i18n";
+import { type Key, LOCALES, type Locale, locale, setLocale, t } from "@/shared/i18n";
 import { setTheme, type Theme, theme } from "@/shared/theme";
 import { Icon, type IconName, Mark, Spinner } from "@/shared/ui/Icon";
 
-const PLACES: { path: string; icon: IconName; label: "nav.wall" | "nav.cameras" | "nav.exports" }[] = [
+const PLACES: { path: string; icon: IconName; label: Key }[] = [
   { path: "/", icon: "wall", label: "nav.wall" },
   { path: "/cameras", icon: "camera", label: "nav.cameras" },
+  { path: "/events", icon: "bell", label: "nav.events" },
   { path: "/exports", icon: "download", label: "nav.exports" },
+  { path: "/storage", icon: "disk", label: "nav.storage" },
 ];
 
 const ITEM =

@@ -42,7 +42,7 @@ export function RecordingFields(props: FormParts): JSX.Element {
           value={props.form[name]}
           onChange={(event) => props.setForm(name, event.currentTarget.value as StreamMode)}
         >
-          <option value="">{t("cameras.asCamera", { mode: t(`mode.${props.form.mode}`) })}</option>
+          <option value="">{t("cameras.asCamera")}</option>
           <For each={MODES}>{(mode) => <option value={mode}>{t(`mode.${mode}`)}</option>}</For>
         </select>
       )}
@@ -76,10 +76,15 @@ export function RecordingFields(props: FormParts): JSX.Element {
                 {...attributes}
                 class="field"
                 name="timeZone"
-                value={props.form.timeZone}
                 onChange={(event) => props.setForm("timeZone", event.currentTarget.value)}
               >
-                <For each={timeZones(props.form.timeZone)}>{(zone) => <option value={zone}>{zone}</option>}</For>
+                <For each={timeZones(props.form.timeZone)}>
+                  {(zone) => (
+                    <option value={zone} selected={props.form.timeZone === zone}>
+                      {zone}
+                    </option>
+                  )}
+                </For>
               </select>
             )}
           </Field>

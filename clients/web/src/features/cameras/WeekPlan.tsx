@@ -1,6 +1,6 @@
 import { createMemo, createSignal, createUniqueId, For, type JSX, onCleanup, Show } from "solid-js";
 import type { Day, SlotMode } from "@/shared/api/types";
-import { t } from "@/shared/i18n";
+import { type Key, t } from "@/shared/i18n";
 import { Button } from "@/shared/ui/Button";
 import {
   type Block,
@@ -140,25 +140,33 @@ export function WeekPlan(props: {
     return `${days}, ${stepTime(shown.from)}–${stepTime(shown.to)}`;
   });
 
-  const choose = (label: string, value: DayChoice, set: (value: DayChoice) => void) => (
+  const choose = (label: Key, value: () => DayChoice, set: (value: DayChoice) => void) => (
     <select
-      class="field w-auto"
-      aria-label={label}
-      value={value}
+      class="field w-auto min-w-28 flex-1"
+      aria-label={t(label)}
       onChange={(event) => set(event.currentTarget.value as DayChoice)}
     >
-      <For each={CHOICES}>{(choice) => <option value={choice}>{t(`day.${choice}`)}</option>}</For>
+      <For each={CHOICES}>
+        {(choice) => (
+          <option value={choice} selected={value() === choice}>
+            {t(`day.${choice}`)}
+          </option>
+        )}
+      </For>
     </select>
   );
-  const time = (label: string, value: () => number, set: (step: number) => void, first: number) => (
+  const time = (label: Key, value: () => number, set: (step: number) => void, first: number) => (
     <select
       class="field w-auto tabular-nums"
-      aria-label={label}
-      value={value()}
+      aria-label={t(label)}
       onChange={(event) => set(Number(event.currentTarget.value))}
     >
       <For each={Array.from({ length: STEPS }, (_, step) => step + first)}>
-        {(step) => <option value={step}>{stepTime(step)}</option>}
+        {(step) => (
+          <option value={step} selected={value() === step}>
+            {stepTime(step)}
+          </option>
+        )}
       </For>
     </select>
   );
@@ -280,11 +288,13 @@ export function WeekPlan(props: {
       </Show>
       <div class="grid gap-2 text-[13px]">
         <div class="flex flex-wrap items-center gap-1.5">
-          <span class="w-16 text-muted">{t("plan.paint")}</span>
-          {choose(t("plan.days"), spanDays(), setSpanDays)}
-          {time(t("plan.from"), spanFrom, setSpanFrom, 0)}
-          <span aria-hidden="true">–</span>
-          {time(t("plan.to"), spanTo, setSpanTo, 1)}
+          <span class="w-full text-muted sm:w-16">{t("plan.paint")}</span>
+          {choose("plan.days", spanDays, setSpanDays)}
+          <span class="flex items-center gap-1.5">
+            {time("plan.from", spanFrom, setSpanFrom, 0)}
+            <span aria-hidden="true">–</span>
+            {time("plan.to", spanTo, setSpanTo, 1)}
+          </span>
           <Button
             disabled={spanTo() <= spanFrom()}
             data-testid="paint-span"
@@ -292,21 +302,33 @@ export function WeekPlan(props: {
               props.onWeek(paint(props.week, { days: daysOf(spanDays()), from: spanFrom(), to: spanTo() }, brush()))
             }
           >
-            {t("plan.paintAs", { mode: t(`mode.${brush()}`) })}
+            <span
+              aria-hidden="true"
+              class={`grid h-5 w-5 place-items-center rounded text-[11px] font-semibold ${MODE_CLASS[brush()]}`}
+            >
+              {t(`mode.letter.${brush()}`)}
+            </span>
+            {t("plan.paintDo")}
+            <span class="sr-only">{t(`mode.${brush()}`)}</span>
           </Button>
         </div>
         <div class="flex flex-wrap items-center gap-1.5">
-          <span class="w-16 text-muted">{t("plan.copy")}</span>
+          <span class="w-full text-muted sm:w-16">{t("plan.copy")}</span>
           <select
             class="field w-auto"
             aria-label={t("plan.copyFrom")}
-            value={copyFrom()}
             onChange={(event) => setCopyFrom(event.currentTarget.value as Day)}
           >
-            <For each={DAYS}>{(day) => <option value={day}>{t(`day.${day}`)}</option>}</For>
+            <For each={DAYS}>
+              {(day) => (
+                <option value={day} selected={copyFrom() === day}>
+                  {t(`day.${day}`)}
+                </option>
+              )}
+            </For>
           </select>
           <span aria-hidden="true">→</span>
-          {choose(t("plan.copyTo"), copyTo(), setCopyTo)}
+          {choose("plan.copyTo", copyTo, setCopyTo)}
           <Button onClick={() => props.onWeek(copyDay(props.week, copyFrom(), daysOf(copyTo())))}>
             {t("plan.copyDo")}
           </Button>

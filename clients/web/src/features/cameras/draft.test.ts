@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Camera } from "@/shared/api/types";
-import { bytesOf, check, draftOf, EMPTY, fieldOf, formOf, patchOf, uses, waitsForEvents } from "./draft";
+import { check, draftOf, EMPTY, fieldOf, formOf, patchOf, uses, waitsForEvents } from "./draft";
 import { gridOf } from "./week-grid";
 
 const good = { ...EMPTY, name: " Door ", url: " rtsp://192.0.2.1/a ", username: "u", password: "p" };
@@ -104,15 +104,6 @@ describe("the camera form", () => {
     expect(holidays("2026-02-29")).toEqual([["holidays", "cameras.holidayWrong"]]);
     expect(holidays("")).toEqual([["holidays", "cameras.holidayWrong"]]);
     expect(holidays("12-25", "12-25")).toEqual([["holidays", "cameras.holidayTwice"]]);
-  });
-  it("reads gigabytes with a point or a comma", () => {
-    expect([bytesOf("1.5"), bytesOf("1,5"), bytesOf(" 500 "), bytesOf(""), bytesOf("-1")]).toEqual([
-      1_500_000_000,
-      1_500_000_000,
-      500_000_000_000,
-      null,
-      null,
-    ]);
   });
   it("knows which modes are in use", () => {
     expect(uses({ ...good, subMode: "motion" }, "motion")).toBe(false);

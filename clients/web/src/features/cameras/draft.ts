@@ -1,12 +1,13 @@
 import type { Camera, CameraDraft, Holiday, RecordingMode, Transport } from "@/shared/api/types";
 import type { Key } from "@/shared/i18n";
+import { checkLimits, type LimitsForm, limitsFormOf, NO_LIMITS, retentionOf } from "@/shared/keeping/limits";
 import { gridOf, paint, readWeek, type WeekGrid, writeWeek } from "./week-grid";
 
 /** The mode of a single stream; empty: the camera's. */
 export type StreamMode = RecordingMode | "";
 
 /** The form's own state: every field is text, as fields are. */
-export interface CameraForm {
+export interface CameraForm extends LimitsForm {
   name: string;
   url: string;
   subUrl: string;
@@ -22,11 +23,6 @@ export interface CameraForm {
   timeZone: string;
   week: WeekGrid;
   holidays: Holiday[];
-  retentionDays: string;
-  /** Gigabytes of 10⁹ bytes. */
-  retentionGb: string;
-  minDays: string;
-  mainDays: string;
   /** Empty: none; NEW_GROUP: the one that `newGroup` names. */
   groupId: string;
   newGroup: string;
@@ -58,16 +54,11 @@ export const EMPTY: CameraForm = {
   // Something to begin with: around events all week, everything in office hours.
   week: paint(gridOf("motion"), { days: WEEKDAYS, from: 16, to: 36 }, "continuous"),
   holidays: [],
+  ...NO_LIMITS,
   retentionDays: "30",
-  retentionGb: "",
-  minDays: "",
-  mainDays: "",
   groupId: "",
   newGroup: "",
 };
-
-const BYTES_PER_GB = 1e9;
-const numberText = (value: number | null | undefined): string => (value == null ? "" : String(value));
 
 export function formOf(camera: Camera): CameraForm {
   const { recording, retention } = camera;
@@ -88,10 +79,7 @@ export function formOf(camera: Camera): CameraForm {
     timeZone: schedule?.time_zone ?? EMPTY.timeZone,
     week: schedule ? readWeek(schedule.week) : EMPTY.week,
     holidays: schedule?.holidays ?? [],
-    retentionDays: numberText(retention?.days),
-    retentionGb: retention?.max_bytes == null ? "" : String(retention.max_bytes / BYTES_PER_GB),
-    minDays: numberText(retention?.min_days),
-    mainDays: numberText(retention?.main_days),
+    ...limitsFormOf(retention),
     groupId: camera.group_id ?? "",
     newGroup: "",
   };
@@ -109,9 +97,6 @@ export function waitsForEvents(form: CameraForm): boolean {
   return uses(form, "motion") || uses(form, "event") || (uses(form, "schedule") && inPlan());
 }
 
-const DAYS_FORM = /^[1-9]\d{0,4}$/;
-const LONGEST_DAYS = 36_500;
-const GB_FORM = /^\d{1,9}([.,]\d{1,9})?$/;
 const EVENT_TYPE = /^[a-z][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)*$/;
 const HOLIDAY = /^(?:(\d{4})-)?(\d{2})-(\d{2})$/;
 
@@ -130,15 +115,7 @@ export function check(form: CameraForm): Map<FieldName, Key> {
   if (eventTypesOf(form.eventTypes).some((type) => !EVENT_TYPE.test(type))) {
     wrong.set("eventTypes", "cameras.eventTypesWrong");
   }
-  for (const field of ["retentionDays", "minDays", "mainDays"] as const) {
-    if (!isDays(form[field])) wrong.set(field, "cameras.daysWrong");
-  }
-  if (form.retentionGb.trim() !== "" && !(bytesOf(form.retentionGb) ?? 0)) wrong.set("retentionGb", "cameras.gbWrong");
-  const guaranteed = daysOf(form.minDays);
-  if (!wrong.has("minDays") && guaranteed !== null) {
-    const limits = [daysOf(form.retentionDays), daysOf(form.mainDays)];
-    if (limits.some((days) => days !== null && guaranteed > days)) wrong.set("minDays", "cameras.minDaysWrong");
-  }
+  for (const [field, key] of checkLimits(form)) wrong.set(field, key);
   if (form.groupId === NEW_GROUP && form.newGroup.trim() === "") wrong.set("newGroup", "cameras.groupMissing");
   if (uses(form, "schedule")) {
     const dates = form.holidays.map((holiday) => holiday.date);
@@ -151,16 +128,7 @@ export function check(form: CameraForm): Map<FieldName, Key> {
 const isStreamUrl = (text: string): boolean => /^rtsps?:\/\/[^\s/]+/i.test(text.trim());
 const hasCredentials = (text: string): boolean => /^rtsps?:\/\/[^\s/]*@/i.test(text.trim());
 const isSeconds = (text: string, most: number): boolean => /^\d{1,4}$/.test(text.trim()) && Number(text) <= most;
-const isDays = (text: string): boolean =>
-  text.trim() === "" || (DAYS_FORM.test(text.trim()) && Number(text) <= LONGEST_DAYS);
-const daysOf = (text: string): number | null => (text.trim() === "" ? null : Number(text));
 const eventTypesOf = (text: string): string[] => [...new Set(text.split(/[\s,;]+/).filter((type) => type !== ""))];
-
-/** The bytes that so many gigabytes are; null of an empty field and of what is no number. */
-export function bytesOf(gigabytes: string): number | null {
-  const text = gigabytes.trim();
-  return GB_FORM.test(text) ? Math.round(Number(text.replace(",", ".")) * BYTES_PER_GB) : null;
-}
 
 function isHoliday(date: string): boolean {
   const match = HOLIDAY.exec(date);
@@ -198,12 +166,7 @@ export function draftOf(form: CameraForm, before: Camera | null = null): CameraD
           ? { time_zone: form.timeZone, week: writeWeek(form.week, plan?.week), holidays: form.holidays }
           : null,
     },
-    retention: {
-      days: daysOf(form.retentionDays),
-      max_bytes: bytesOf(form.retentionGb),
-      min_days: daysOf(form.minDays),
-      main_days: daysOf(form.mainDays),
-    },
+    retention: retentionOf(form),
     group_id: form.groupId === "" || form.groupId === NEW_GROUP ? null : form.groupId,
   };
 }

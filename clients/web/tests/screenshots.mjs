@@ -157,6 +157,27 @@ const SHOTS = {
     },
   },
   exports: { path: "#/exports", waitMs: 1_000 },
+  storage: {
+    path: "#/storage",
+    waitMs: 1_500,
+  },
+  storagebelow: {
+    path: "#/storage",
+    waitMs: 1_500,
+    act: async (page) => {
+      await page.getByRole("button", { name: /Edit Outdoors|Editar Outdoors/ }).click();
+      await page.getByTestId("add-lock").scrollIntoViewIfNeeded();
+    },
+  },
+  addlock: {
+    path: "#/storage",
+    waitMs: 1_500,
+    act: async (page) => {
+      await page.getByTestId("add-lock").click();
+      await page.getByTestId("lock-evidence").click();
+      await page.waitForTimeout(300);
+    },
+  },
   loginwrong: {
     loggedOut: true,
     act: async (page) => {

@@ -260,7 +260,7 @@ export function WeekPlan(props: {
                           onFocus={() => setHere({ day, step })}
                         >
                           <Show when={letterAt(props.week[day], step)}>
-                            <span class="pointer-events-none absolute top-1/2 left-1 z-10 -translate-y-1/2 text-[11px] font-semibold">
+                            <span class="pointer-events-none absolute top-1/2 left-px z-10 -translate-y-1/2 font-semibold text-[10px] sm:left-1 sm:text-[11px]">
                               {t(`mode.letter.${mode()}`)}
                             </span>
                           </Show>

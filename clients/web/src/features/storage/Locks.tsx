@@ -6,7 +6,7 @@ import type { EvidenceLock } from "@/shared/api/types";
 import { directory } from "@/shared/cameras/directory";
 import { regional, t } from "@/shared/i18n";
 import { LockForm } from "@/shared/keeping/LockForm";
-import { dateAndTime } from "@/shared/time/format";
+import { dateAndTime, spanText } from "@/shared/time/format";
 import { formatInstant, fromLocalInput, HOUR_MS, parseInstant, toLocalInput } from "@/shared/time/instant";
 import { Button } from "@/shared/ui/Button";
 import { Dialog } from "@/shared/ui/Dialog";
@@ -16,7 +16,7 @@ import { ProblemNotice } from "@/shared/ui/Notice";
 import { say } from "@/shared/ui/toasts";
 
 const at = (time: string): string => dateAndTime(parseInstant(time), regional());
-export const nameOf = (id: string): string =>
+const nameOf = (id: string): string =>
   directory.cameras.find((camera) => camera.id === id)?.name ?? t("export.removedCamera");
 
 /** The evidence locks: who locked what, why, until when. */
@@ -81,7 +81,7 @@ export function Locks(props: { locks: readonly EvidenceLock[]; onChanged: () => 
                     </For>
                   </p>
                   <p class="text-[12.5px] text-muted tabular-nums">
-                    {at(lock.start)} – {at(lock.end)}
+                    {spanText(parseInstant(lock.start), parseInstant(lock.end), regional())}
                   </p>
                 </div>
                 <p class="text-[12.5px] text-muted tabular-nums max-sm:pl-8 sm:w-56">

@@ -67,7 +67,7 @@ export default function StoragePage(): JSX.Element {
   return (
     <div class="h-full overflow-y-auto">
       <div class="mx-auto max-w-6xl px-4 py-5 sm:px-6">
-        <h1 class="mb-4 font-semibold text-[20px]">{t("nav.storage")}</h1>
+        <h1 class="mb-4 font-semibold text-[20px]">{t("storage.title")}</h1>
         <Show when={problem()}>
           {(found) => (
             <div class="mb-4">

@@ -157,6 +157,35 @@ const SHOTS = {
     },
   },
   exports: { path: "#/exports", waitMs: 1_000 },
+  lock: {
+    path: `#/cameras/cam0001?t=${hoursAgo(2)}`,
+    before: (cameras) => {
+      cameras[0].body.recording = { mode: "manual" };
+    },
+    waitMs: 2_500,
+    act: async (page) => {
+      await page.getByTestId("record-by-hand").click();
+      await page.getByTestId("toggle-export").click();
+      await page.waitForTimeout(400);
+      await page.locator("aside details").last().locator("summary").click();
+      await page.getByTestId("lock-evidence").click();
+      await page.getByTestId("lock-evidence").scrollIntoViewIfNeeded();
+      await page.waitForTimeout(300);
+    },
+    after: (cameras) => {
+      cameras[0].body.recording = { mode: "continuous" };
+      cameras[0].recording = true;
+    },
+  },
+  events: {
+    path: "#/events",
+    waitMs: 2_500,
+    act: async (page) => {
+      server.events.happen({ camera_id: "cam0003", type: "alarm.input", text: "Glass break sensor, dock 2" });
+      await page.waitForTimeout(900);
+    },
+  },
+  eventsfiltered: { path: "#/events?q=door&camera=cam0002", waitMs: 2_000 },
   storage: {
     path: "#/storage",
     waitMs: 1_500,

@@ -46,7 +46,7 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
             <A
               href={place.path}
               aria-current={isHere(place.path) ? "page" : undefined}
-              class="relative grid min-h-14 min-w-0 flex-1 justify-items-center sm:flex-none gap-0.5 rounded-lg px-0.5 py-2 text-[10.5px] sm:px-1 sm:text-[11.5px] sm:mb-1 sm:w-[78px]"
+              class="relative grid min-h-14 min-w-0 flex-1 justify-items-center sm:flex-none gap-0.5 rounded-lg py-2 text-[10.5px] sm:px-1 sm:text-[11.5px] sm:mb-1 sm:w-[78px]"
               classList={{
                 "text-accent bg-accent-soft": isHere(place.path),
                 "text-muted hover:bg-hover hover:text-ink": !isHere(place.path),
@@ -58,7 +58,7 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
           )}
         </For>
         <DropdownMenu placement="right-end" gutter={8}>
-          <DropdownMenu.Trigger class="grid min-h-14 min-w-0 flex-1 justify-items-center sm:flex-none gap-0.5 rounded-lg px-0.5 py-2 text-[10.5px] sm:px-1 sm:text-[11.5px] text-muted hover:bg-hover hover:text-ink sm:mt-auto sm:w-[78px]">
+          <DropdownMenu.Trigger class="grid min-h-14 min-w-0 flex-1 justify-items-center sm:flex-none gap-0.5 rounded-lg py-2 text-[10.5px] sm:px-1 sm:text-[11.5px] text-muted hover:bg-hover hover:text-ink sm:mt-auto sm:w-[78px]">
             <Icon name="user" size={21} />
             <span class="max-w-full truncate">{loggedIn()?.username || t("nav.account")}</span>
           </DropdownMenu.Trigger>

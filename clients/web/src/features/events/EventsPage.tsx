@@ -171,11 +171,11 @@ export default function EventsPage(): JSX.Element {
           </h2>
         </Show>
         <a
-          class="flex items-center gap-3.5 rounded-lg p-1.5 hover:bg-raised"
+          class="flex items-start gap-3.5 rounded-lg p-1.5 hover:bg-raised"
           href={`#/cameras/${encodeURIComponent(row.event.camera_id)}?t=${encodeURIComponent(formatInstant(start()))}`}
         >
           <EventStill cameraId={row.event.camera_id} at={start()} />
-          <span class="min-w-0 flex-1">
+          <span class="min-w-0 flex-1 pt-0.5">
             <span class="flex flex-wrap items-baseline gap-x-2">
               <span class="font-medium">{typeText(row.event.type)}</span>
               <Show when={row.event.end === null}>
@@ -271,7 +271,7 @@ export default function EventsPage(): JSX.Element {
             onChange={(event) => change("day", event.currentTarget.value)}
           />
           <Button
-            class="max-md:col-span-2"
+            class={isFiltered() ? "max-md:col-span-2" : "max-md:hidden"}
             disabled={!isFiltered()}
             onClick={() =>
               setSearch({ camera: undefined, type: undefined, q: undefined, day: undefined }, { replace: true })

@@ -210,7 +210,7 @@ function NewLock(props: { onLocked: () => void; onCancel: () => void }): JSX.Ele
           </For>
         </div>
       </fieldset>
-      <div class="grid gap-3.5 sm:grid-cols-2">
+      <div class="grid gap-3.5">
         {time("export.from", start, setStart)}
         {time("export.to", end, setEnd)}
       </div>

@@ -11,16 +11,20 @@ import typer
 
 from benchmarks import (
     archive,
+    archiving,
     cameras,
     events,
     exporting,
     ingest,
     instructions,
+    integrity,
     live,
     live_viewers,
+    motion,
     repair,
     report,
     seeking,
+    thumbnails,
     torture,
 )
 
@@ -67,10 +71,38 @@ def seek_command(
     _publish(output, name, seeking.measure(days, cameras=camera_count))
 
 
+@bench.command("files")
+def files_command(
+    cameras_count: Annotated[int, typer.Option("--cameras", min=1, max=1000)] = 20,
+    days: Annotated[float, typer.Option(min=0.1)] = 30,
+    output: Output = RESULTS,
+) -> None:
+    """Start with an archive of CAMERAS x DAYS, its listing, checksums and an index made anew."""
+    _publish(output, "files", archiving.measure(cameras_count, days))
+
+
 @bench.command("export")
 def export_command(output: Output = RESULTS) -> None:
     """Export of an hour."""
     _publish(output, "export", exporting.measure())
+
+
+@bench.command("catalogue")
+def catalogue_command(
+    rows: Annotated[int, typer.Option(min=100, help="Files of an hour each.")] = 14_400, output: Output = RESULTS
+) -> None:
+    """Making the catalogue of recordings anew from the files and their chains."""
+    _publish(output, "catalogue", integrity.measure_catalogue(rows))
+
+
+@bench.command("verify")
+def verify_command(
+    gigabytes: Annotated[float, typer.Option(min=0.1)] = 4,
+    jobs: Annotated[int, typer.Option(min=1, max=16)] = 2,
+    output: Output = RESULTS,
+) -> None:
+    """Verifying recordings that are in memory already (warm)."""
+    _publish(output, "verify", integrity.measure_verify(gigabytes, jobs))
 
 
 @bench.command("events")
@@ -123,6 +155,20 @@ def live_command(
         client_core=client_core,
     )
     _publish(output, f"live-{protocol}-{viewers}", live_viewers.measure(load))
+
+
+@bench.command("motion")
+def motion_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=64)] = 8, output: Output = RESULTS
+) -> None:
+    """What looking for motion costs a camera."""
+    _publish(output, "motion", motion.measure(count))
+
+
+@bench.command("thumbnails")
+def thumbnails_command(output: Output = RESULTS) -> None:
+    """What stills for scrubbing cost a camera."""
+    _publish(output, "thumbnails", thumbnails.measure())
 
 
 @bench.command("kills")
@@ -190,6 +236,8 @@ def all_command(output: Output = RESULTS) -> None:
         ("live", live.measure),
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),
+        ("motion", motion.measure),
+        ("thumbnails", thumbnails.measure),
         ("kills", lambda: torture.kills(50, servers=1)),
         ("repair", repair.measure),
     ]

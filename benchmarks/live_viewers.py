@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,10 @@ DEFAULT_MAX_VIEWERS = 1000
 # Targets are said for one core, and for these numbers of viewers at these resolutions.
 CORE_TARGETS = {("720p", 1000): 0.6, ("1080p", 400): 0.5}
 PACKET_TARGET_US = 3.6
+# What a viewer took is free this long after it has left.
+AFTERWARDS_S = 10
+# What viewers that stall or mean harm may cost the others.
+DISTURBANCE_TARGET_PERCENT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,17 @@ class Load:
 
 
 def measure(load: Load) -> list[Figure]:
-    """One run."""
+    """One run; with stalled or hostile viewers a second, before it, without them."""
     binary = _build()
+    if not load.stalled + load.hostile:
+        return _figures(load, _run(load, binary))
+    undisturbed = _run(replace(load, stalled=0, hostile=0), binary)
+    disturbed = _run(load, binary)
+    return _figures(load, disturbed) + _disturbance(undisturbed, disturbed)
+
+
+def _run(load: Load, binary: str) -> dict[str, Any]:
+    """What the viewers report of a server of their own."""
     clip = dict(CLIPS[load.resolution])
     if load.bitrate_bps is not None:
         clip["bitrate_bps"] = load.bitrate_bps
@@ -74,12 +87,25 @@ def measure(load: Load) -> list[Figure]:
             capture_output=True,
             check=False,
             text=True,
-            timeout=120 + load.window_s + everyone / load.joins_per_second,
+            timeout=120 + AFTERWARDS_S + load.window_s + everyone / load.joins_per_second,
         )
     if run.returncode != 0:
         raise RuntimeError(f"the viewers failed:\n{run.stderr[-3000:]}")
     report: dict[str, Any] = json.loads(run.stdout)
-    return _figures(load, report)
+    return report
+
+
+def _disturbance(undisturbed: dict[str, Any], disturbed: dict[str, Any]) -> list[Figure]:
+    """How much later the others get their pictures."""
+    before, after = undisturbed["delay_ms"]["p95"], disturbed["delay_ms"]["p95"]
+    rise_percent = 100 * (after / before - 1)
+    return [
+        Figure("undisturbed: time to first packet, P95", undisturbed["time_to_first_packet_ms"]["p95"], "ms"),
+        Figure("undisturbed: delay from the camera to the viewer, median", undisturbed["delay_ms"]["p50"], "ms"),
+        Figure("undisturbed: delay from the camera to the viewer, P95", before, "ms"),
+        Figure("undisturbed: server's CPU", undisturbed["server"]["cores"], "cores"),
+        Figure("rise of the delay's P95 by the disturbance", rise_percent, "%", DISTURBANCE_TARGET_PERCENT),
+    ]
 
 
 def _arguments(load: Load, server: RunningServer, camera_id: str) -> list[str]:
@@ -90,13 +116,14 @@ def _arguments(load: Load, server: RunningServer, camera_id: str) -> list[str]:
         *("--joins-per-second", str(load.joins_per_second), "--seconds", str(load.window_s)),
         *("--audio", "yes" if load.audio else "no", "--lose-percent", str(load.lose_percent)),
         *("--trains", "yes" if load.trains else "no"),
-        *("--server-pid", str(server.pid)),
+        *("--server-pid", str(server.pid), "--afterwards-seconds", str(AFTERWARDS_S)),
     ]
 
 
 def _figures(load: Load, report: dict[str, Any]) -> list[Figure]:
     first, delay, server = report["time_to_first_packet_ms"], report["delay_ms"], report["server"]
     grown_mb = (server["rss_bytes"] - server["rss_before_bytes"]) / 1e6
+    kept_mb = (server["rss_afterwards_bytes"] - server["rss_before_bytes"]) / 1e6
     scale = load.viewers >= DEFAULT_MAX_VIEWERS
     figures = [
         Figure("viewers connected", report["connected_at_end"], "", load.viewers, at_least=True),
@@ -112,6 +139,7 @@ def _figures(load: Load, report: dict[str, Any]) -> list[Figure]:
         Figure("server's CPU per packet", server["cpu_us_per_packet"], "µs", PACKET_TARGET_US),
         Figure("server's CPU", server["cores"], "cores", CORE_TARGETS.get((load.resolution, load.viewers))),
         Figure("server's memory above idle", grown_mb, "MB", 120 if scale else None),
+        Figure(f"memory above idle {AFTERWARDS_S} s after they left", kept_mb, "MB"),
         Figure("viewers' CPU", report["client_cores"], "cores"),
     ]
     figures += [Figure(f"not connected: {reason}", count, "") for reason, count in report["failures"].items()]

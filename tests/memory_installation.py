@@ -20,17 +20,36 @@ from vms.adapters.memory.accounts import (
 )
 from vms.adapters.memory.catalog import MemoryCameraRepository, MemoryExportRepository
 from vms.adapters.memory.events import MemoryEventRepository
-from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills
+from vms.adapters.memory.files import MemoryFiles
+from vms.adapters.memory.keeping import (
+    MemoryFormerCameraRepository,
+    MemoryGroupRepository,
+    MemoryLockRepository,
+    MemoryRecordingHistory,
+)
+from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills, MemoryThumbnails
 from vms.adapters.memory.sealing import MemorySealer
 from vms.adapters.tokens import JwtSigner
 from vms.app.services import Parts, Rooms, build
+from vms.contracts.files import VolumeStatus
 from vms.domain.cameras import CameraStatus
 from vms.domain.errors import Failure
 from vms.domain.recordings import RecordedRange
+from vms.storage.integrity import IntegrityService
 from vms.stream.ice_servers import Relays
 
 NO_RELAYS = Relays()
 PASSWORD = "correct horse"
+DISK = VolumeStatus(
+    name="main",
+    path="/recordings",
+    weight=1,
+    tier="fast",
+    reserve_bytes=1 << 30,
+    state="ok",
+    free_bytes=50 << 30,
+    total_bytes=100 << 30,
+)
 CAMERA = {"name": "Gate", "streams": {"main": {"url": "rtsp://192.0.2.10/stream1"}}}
 
 
@@ -45,10 +64,16 @@ class MemoryInstallation:
         requests_per_minute: int = 0,
         allow_loopback: bool = False,
         relays: Relays = NO_RELAYS,
+        integrity: IntegrityService | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.media = MemoryMedia()
         self.cameras = MemoryCameraRepository()
+        self.files = MemoryFiles([DISK])
+        self.history = MemoryRecordingHistory()
+        self.groups = MemoryGroupRepository()
+        self.locks = MemoryLockRepository()
+        self.former = MemoryFormerCameraRepository()
         self.events = MemoryEventRepository()
         self.stopping = threading.Event()
         self.sealer = MemorySealer()
@@ -59,6 +84,10 @@ class MemoryInstallation:
             Parts(
                 cameras=self.cameras,
                 exports=MemoryExportRepository(),
+                history=self.history,
+                groups=self.groups,
+                locks=self.locks,
+                former=self.former,
                 events=self.events,
                 event_files=EventLogFiles(directory / "storage"),
                 users=MemoryUserRepository(),
@@ -73,8 +102,12 @@ class MemoryInstallation:
                 stills=MemoryStills(),
                 remuxer=MemoryRemuxer(),
                 clock=self.clock,
+                thumbnail_maker=MemoryThumbnails(),
                 export_dir=directory,
+                cameras_dir=directory / "cameras",
                 check_ready=self._check_ready,
+                files=self.files,
+                integrity=integrity,
             ),
             allow_loopback=allow_loopback,
             requests_per_minute=requests_per_minute,

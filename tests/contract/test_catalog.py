@@ -7,10 +7,12 @@ import pytest
 from vms.adapters.memory.catalog import MemoryCameraRepository, MemoryExportRepository
 from vms.adapters.sql import SqlCameraRepository, SqlExportRepository
 from vms.contracts.catalog import CameraRepository, ExportRepository
-from vms.domain.cameras import Camera, RecordingMode, Retention, SealedCredentials, StreamSource
+from vms.domain.cameras import Camera, SealedCredentials, StreamSource
 from vms.domain.errors import Failure
 from vms.domain.ids import make_id
+from vms.domain.recording_policy import RecordingMode, RecordingPolicy
 from vms.domain.recordings import Export, ExportFile, Span
+from vms.domain.retention import Retention
 
 
 def _id(number: int) -> str:
@@ -26,8 +28,16 @@ def _camera(number: int, **changes: object) -> Camera:
             "sub": StreamSource(url="rtsp://192.0.2.1/b"),
         },
         credentials=SealedCredentials(username="u", sealed_password=b"\0\xff"),
-        recording=RecordingMode.OFF,
-        retention=Retention(days=3, max_bytes=2**50),
+        recording=RecordingPolicy.model_validate(
+            {
+                "mode": RecordingMode.OFF,
+                "streams": {"main": "event"},
+                "schedule": {"time_zone": "Europe/Berlin", "week": {"mon": [{"from": "08:00", "to": "24:00"}]}},
+                "event_types": ["line_crossed"],
+            }
+        ),
+        retention=Retention(days=3, max_bytes=2**50, min_days=1, main_days=2),
+        group_id=_id(9),
         created_us=number,
         updated_us=2**53 + 1,
     )

@@ -1,7 +1,7 @@
-"""A site of two network namespaces: a server and a viewer, between whom only one way is open.
+"""A site of two network namespaces: a server and a viewer, between whom only one way is open, or one that loses.
 
 `ip netns exec SERVER python -m tests.e2e.reach_site WAY VIEWER DIRECTORY` runs inside the server's namespace and prints
-what the viewer's browser saw. WAY is `relay`, `tcp` or `router`.
+what the viewer's browser saw. WAY is `relay`, `tcp`, `router` or `lossy`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ ENVIRONMENTS = {
         "VMS_WEBRTC__UDP_PORT": str(LIVE_PORT),
         "VMS_WEBRTC__PUBLIC_ADDRESSES": f'["{ROUTER_ADDRESS}:{ROUTER_PORT}"]',
     },
+    "lossy": {"VMS_WEBRTC__TCP_PORT": "0"},
 }
+# What the viewer's browser does: it looks whether pictures come, or how smoothly they do.
+SCRIPTS = {"lossy": "e2e/freezes.mjs"}
 
 
 @contextmanager
@@ -95,7 +98,7 @@ def main(way: str, viewer: str, directory: Path) -> int:
         server.wait_for_recording(camera_id, 3)
         began = time.monotonic()
         browser = subprocess.run(
-            ["ip", "netns", "exec", viewer, "node", "e2e/reach.mjs"],
+            ["ip", "netns", "exec", viewer, "node", SCRIPTS.get(way, "e2e/reach.mjs")],
             cwd=REPOSITORY / "clients" / "web",
             env={**os.environ, "VMS_URL": server.url, "VMS_PASSWORD": server.password, "VMS_CAMERA": camera_id},
             timeout=90,

@@ -1,4 +1,5 @@
-"""Live pictures in Chromium where one way alone is open: by TCP, by the relay we ship, by a router's address."""
+"""Live pictures in Chromium where one way alone is open: by TCP, by the relay we ship, by a router's address; and where
+the network loses packets."""
 
 from __future__ import annotations
 
@@ -33,6 +34,13 @@ BY_ROUTER = (
     "add table ip n; add chain ip n out { type nat hook output priority -100; }; "
     f"add rule ip n out ip daddr {ROUTER_ADDRESS} udp dport {ROUTER_PORT} dnat to {SERVER_ADDRESS}:{LIVE_PORT}"
 )
+
+# Every hundredth datagram, by chance, on its way to the viewer.
+LOSSY = (
+    "add table inet f; add chain inet f in { type filter hook input priority 0; }; "
+    "add rule inet f in meta l4proto udp numgen random mod 100 == 0 drop"
+)
+LONGEST_FREEZE_MS = 500
 
 
 def _ip(*arguments: str) -> None:
@@ -97,3 +105,12 @@ def test_a_viewer_outside_sees_live_pictures_by_the_routers_address(
 ) -> None:
     way = _seen("router", BY_ROUTER, namespaces, tmp_path)["way"]
     assert (way["protocol"], way["remote"]) == ("udp", {"address": ROUTER_ADDRESS, "port": ROUTER_PORT}), way
+
+
+def test_one_percent_of_loss_is_repaired_before_anyone_sees_it(namespaces: tuple[str, str], tmp_path: Path) -> None:
+    seen = _seen("lossy", LOSSY, namespaces, tmp_path)
+    assert seen["way"] == "udp", seen
+    assert seen["longestFreezeMs"] <= LONGEST_FREEZE_MS, seen
+    # Some hundred packets a second for twenty seconds: fewer would mean that nothing was lost.
+    assert seen["asked"] >= 5 and seen["repaired"] >= 5, seen
+    assert seen["pictures"] >= 20 * 25 * 0.9, seen

@@ -59,6 +59,21 @@ def test_a_whep_link_opens_a_live_session_without_a_header(vms: MemoryInstallati
     assert problem_code(late) == "link-expired"
 
 
+def test_an_ice_restart_is_refused_as_whep_wants_it(
+    vms: MemoryInstallation, camera_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = vms.client.post(f"/api/v1/cameras/{camera_id}/live/whep", content=OFFER, headers=SDP).headers["location"]
+
+    def refuse(session_id: str, fragment: str) -> None:
+        raise Failure("unsupported", "ICE restart: close this session and open a new one instead")
+
+    monkeypatch.setattr(vms.media, "whep_patch", refuse)
+    trickle = {"Content-Type": "application/trickle-ice-sdpfrag"}
+    refused = vms.client.patch(location, content="a=ice-ufrag:other", headers=trickle)
+    assert (refused.status_code, problem_code(refused)) == (422, "unsupported")
+    assert "open a new one" in refused.json()["detail"]
+
+
 def test_whep_with_a_session(vms: MemoryInstallation, camera_id: str) -> None:
     path = f"/api/v1/cameras/{camera_id}/live/whep"
     opened = vms.client.post(f"{path}?stream=sub", content=OFFER, headers=SDP)

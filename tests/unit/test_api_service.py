@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from tests.memory_installation import MemoryInstallation, problem_code
 from vms.adapters.tokens import JwtSigner
 from vms.api import metrics
+from vms.contracts.files import VolumeStatus
 from vms.contracts.media import MediaMetrics
 from vms.contracts.storage import StorageUsage
 from vms.domain.cameras import Camera, CameraStatus, StreamSource
@@ -136,6 +137,25 @@ def test_metrics_of_a_camera_that_never_showed_anything() -> None:
     assert "vms_write_throughput 1.5" in text.splitlines()
     assert "vms_whep_switches_down_total 0" in text.splitlines()
     assert "vms_camera_last_frame_timestamp_seconds{" not in text
+
+
+def test_metrics_of_volumes() -> None:
+    bad = VolumeStatus(
+        name="disk2", path="/mnt/2", weight=1, tier="slow", reserve_bytes=1, state="failing", reason="disk failure",
+        free_bytes=7, total_bytes=9, recorded_bytes=2, bytes_written_total=3, write_errors_total=4,
+    )  # fmt: skip
+    usage = StorageUsage(media=MediaMetrics(volumes=(bad,)), write_bytes_per_second=0)
+    lines = metrics.exposition([], {}, usage).splitlines()
+    for line in (
+        'vms_volume_free_bytes{volume="disk2"} 7',
+        'vms_volume_total_bytes{volume="disk2"} 9',
+        'vms_volume_recorded_bytes{volume="disk2"} 2',
+        'vms_volume_state{volume="disk2",state="failing"} 1',
+        'vms_volume_state{volume="disk2",state="ok"} 0',
+        'vms_volume_written_bytes_total{volume="disk2"} 3',
+        'vms_volume_write_errors_total{volume="disk2"} 4',
+    ):
+        assert line in lines
 
 
 def test_storage_usage(vms: MemoryInstallation) -> None:

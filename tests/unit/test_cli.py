@@ -17,6 +17,7 @@ import uvicorn
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.keeping_site import recorded_file
 from tests.memory_installation import PASSWORD, MemoryInstallation
 from vms.adapters.sql import SqlUserRepository, open_database
 from vms.app.cli import main
@@ -92,9 +93,9 @@ def online(run: Run, url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 COMMANDS = [
-    "", "serve", "demo", "run", "camera", "camera add", "camera list", "camera discover",
-    "event add",
-    "event list", "camera remove",
+    "", "serve", "demo", "run", "camera", "camera add", "camera list", "camera discover", "camera remove",
+    "camera record", "lock", "lock add", "lock list", "lock remove",
+    "event", "event add", "event list",
     "storage", "storage verify", "storage rebuild", "storage usage", "export", "user", "user add", "user list",
     "user passwd", "simulate",
 ]  # fmt: skip
@@ -236,6 +237,60 @@ def test_storage_usage(online: Run) -> None:
     assert "400 B" in table
     _, document, _ = online("storage", "usage", "--json")
     assert json.loads(document)["disk_total_bytes"] == 1000
+
+
+def test_storage_by_volume_and_camera(online: Run, vms: MemoryInstallation) -> None:
+    camera = vms.add_camera(retention={"days": 30})
+    vms.files.put(recorded_file(camera["id"], vms.clock.now_us(), 3_600_000_000, size_bytes=1 << 26))
+    vms.clock.advance(3600)
+    _, table, _ = online("storage", "usage")
+    assert "held by retention in 30.0 days" in table
+    assert "Gate" in table
+    assert "1.5 GiB" in table
+    assert online("camera", "remove", "Gate")[0] == 0
+    assert "(removed)" in online("storage", "usage")[1]
+
+
+def test_locks_are_added_listed_and_released(online: Run, vms: MemoryInstallation) -> None:
+    vms.add_camera()
+    span = ["--start", "2026-11-23T08:00:00Z", "--end", "2026-11-23T09:00:00+01:00"]
+    assert online("lock", "add", "gate", *span, "--reason", "x")[0] == 1
+    span[3] = "2026-11-23T10:00:00+01:00"
+    status, lock_id, err = online("lock", "add", "gate", *span, "--reason", "theft", "--until", "2030-01-01T00:00:00Z")
+    assert (status, err) == (0, "")
+    assert "theft" in online("lock", "list")[1]
+    assert online("lock", "remove", lock_id.strip())[0] == 0
+    assert "theft" not in online("lock", "list")[1]
+    (lock,) = json.loads(online("lock", "list", "--all", "--json")[1])["items"]
+    assert lock["released_by"] == "admin"
+    for wrong in (["nobody", *span, "--reason", "x"], ["gate", "--start", "x", "--end", "y", "--reason", "x"]):
+        assert online("lock", "add", *wrong)[0] == 1
+
+
+def test_cameras_are_added_with_their_policy(online: Run, vms: MemoryInstallation, tmp_path: Path) -> None:
+    vms.client.post("/api/v1/groups", json={"name": "Yard"})
+    add = ["camera", "add", "--url", "rtsp://192.0.2.1/a", "--json"]
+    rest = ["--recording", "motion", "--sub-url", "rtsp://192.0.2.1/b", "--sub-recording", "continuous"]
+    limits = ["--pre-event", "90", "--days", "30", "--max-gib", "2", "--min-days", "3", "--group", "yard"]
+    _, out, err = online(*add, "--name", "A", *rest, *limits)
+    assert err == ""
+    camera = json.loads(out)
+    assert camera["recording"]["streams"]["sub"] == "continuous"
+    assert camera["recording"]["pre_event_s"] == 90
+    assert camera["retention"] == {"days": 30, "max_bytes": 2 << 30, "min_days": 3, "main_days": None}
+    assert camera["group_id"] is not None
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"mode": "schedule", "schedule": {"time_zone": "UTC"}}')
+    assert json.loads(online(*add, "--name", "B", "--policy", str(policy))[1])["recording"]["mode"] == "schedule"
+    policy.write_text("[]")
+    assert "no JSON object" in online(*add, "--name", "C", "--policy", str(policy))[2]
+    assert "no group" in online(*add, "--name", "C", "--group", "x")[2]
+
+
+def test_recording_by_hand(online: Run, vms: MemoryInstallation) -> None:
+    vms.add_camera(recording={"mode": "manual"})
+    assert online("camera", "record", "Gate", "--seconds", "60")[1] == "main: continuous\n"
+    assert online("camera", "record", "Gate", "--stop")[1] == "main: off\n"
 
 
 def test_exports_are_downloaded_and_checked(

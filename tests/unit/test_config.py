@@ -169,8 +169,8 @@ def test_security_that_is_not_there_is_not_pretended(monkeypatch: pytest.MonkeyP
 
 
 def test_other_wishes_are_named() -> None:
-    settings = load(None, recording={"thumbnails": True, "checksums": False}, ai={"enabled": True})
-    assert settings.not_available_yet() == ["recording.thumbnails", "ai.enabled"]
+    settings = load(None, recording={"thumbnails": True, "checksums": True}, ai={"enabled": True})
+    assert settings.not_available_yet() == ["ai.enabled"]
 
 
 def test_an_empty_password_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,3 +200,67 @@ def test_beyond_this_machine_there_is_tls(host: str, tls: str, expected: bool) -
 def test_nothing_of_one_load_stays_for_the_next(tmp_path: Path) -> None:
     load(_file(tmp_path, "[http]\nport = 5\n"))
     assert Settings().http.port == 8080
+
+
+def test_limits_of_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMS_RETENTION__VOLUMES", '{"main": {"days": 30}, "slow": {"max_bytes": 5}}')
+    limits = load(None).retention.volumes
+    assert (limits["main"].days, limits["slow"].max_bytes) == (30, 5)
+    for wrong in ('{"main": {"days": 0}}', '{"main": {"weeks": 1}}', '{"../x": {"days": 1}}', "[]"):
+        monkeypatch.setenv("VMS_RETENTION__VOLUMES", wrong)
+        with pytest.raises(Failure, match="retention"):
+            load(None)
+
+
+def test_volumes_come_from_the_file_or_as_json_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load(None).storage.volumes == ()
+    path = _file(
+        tmp_path,
+        """
+        [storage]
+        volumes = [
+            {name = "disk1", path = "/mnt/disk1/vms", weight = 2},
+            {name = "archive", path = "/mnt/archive", tier = "slow", reserve_bytes = 5_000_000_000},
+        ]
+        """,
+    )
+    first, second = load(path).storage.volumes
+    assert (first.name, first.path, first.weight, first.tier, first.reserve_bytes) == (
+        "disk1", "/mnt/disk1/vms", 2, "fast", 1 << 30,
+    )  # fmt: skip
+    assert (second.tier, second.weight, second.reserve_bytes) == ("slow", 1, 5_000_000_000)
+    monkeypatch.setenv("VMS_STORAGE__VOLUMES", json.dumps([{"name": "only", "path": "/only"}]))
+    assert [volume.name for volume in load(path).storage.volumes] == ["only"]
+
+
+@pytest.mark.parametrize(
+    ("volumes", "words"),
+    [
+        ([{"name": "a", "path": "mnt/a"}], "volume a is not absolute"),
+        ([{"name": "a", "path": "/mnt/../a"}], "volume a is not absolute"),
+        ([{"name": "a", "path": "/a"}, {"name": "a", "path": "/b"}], "two volumes are called a"),
+        ([{"name": "a", "path": "/a"}, {"name": "b", "path": "/a/"}], "a and b have the same path"),
+        ([{"name": "a", "path": "/a"}, {"name": "b", "path": "/a/b"}], "of the volumes a and b one lies in the other"),
+        ([{"name": "a", "path": "/a/b"}, {"name": "b", "path": "/a"}], "of the volumes a and b one lies in the other"),
+        ([{"name": "a", "path": "/a", "weight": 0}], "every volume has weight 0"),
+        ([{"name": "A", "path": "/a"}], "name"),
+        ([{"name": "a", "path": "/a", "tier": "warm"}], "tier"),
+        ([{"name": "a", "path": "/a", "weight": -1}], "weight"),
+        ([{"name": "a", "path": "/a", "size": 1}], "entry 1 has a key that no volume has: size"),
+        ([{"name": "a"}], "path"),
+        (["/a"], "volumes"),
+        ("/a", "volumes"),
+        ([{"name": f"v{i}", "path": f"/v{i}"} for i in range(17)], "at most 16"),
+    ],
+)
+def test_volumes_that_cannot_be_meant_are_refused_by_name(
+    volumes: object, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMS_STORAGE__VOLUMES", json.dumps(volumes))
+    with pytest.raises(Failure) as refused:
+        load(None)
+    assert refused.value.kind == "invalid"
+    assert words in refused.value.detail
+    assert "storage" in refused.value.detail

@@ -88,3 +88,39 @@ test("the wheel zooms around the pointer and dragging moves the view", { skip },
   assert.equal(await page.getAttribute("[data-testid=stage]", "data-mode"), "live", "dragging does not seek");
   await page.context().close();
 });
+
+test("under the pointer the still of the instant shows at once, the exact picture when it rests", {
+  skip,
+}, async () => {
+  const page = await server.openLoggedIn();
+  const frames = [];
+  page.on("request", (request) => {
+    if (request.url().includes("/frame.jpg")) frames.push(request.url());
+  });
+  await page.evaluate(
+    (hash) => {
+      location.hash = hash;
+    },
+    `#/cameras/cam0002?t=${encodeURIComponent(new Date(Date.now() - 100 * 60_000).toISOString())}`,
+  );
+  const timeline = await page.waitForSelector("[data-testid=timeline]");
+  await page.waitForTimeout(1_500);
+  const box = await timeline.boundingBox();
+  const y = box.y + box.height / 2;
+  await page.mouse.move(box.x + box.width * 0.5, y);
+  await page.waitForSelector("[data-testid=still]");
+  const asked = frames.length;
+  // Moving on within the hour takes no question.
+  const images = [];
+  for (let step = 1; step <= 10; step += 1) {
+    await page.mouse.move(box.x + box.width * (0.5 + step * 0.002), y);
+    images.push(await page.isVisible("[data-testid=still]"));
+  }
+  assert.ok(
+    images.every((isThere) => isThere),
+    "the still is there wherever the pointer goes",
+  );
+  assert.ok(frames.length <= asked + 1, `${frames.length - asked} exact pictures were asked for in passing`);
+  await page.waitForSelector("[data-testid=timeline] img");
+  await page.context().close();
+});

@@ -9,7 +9,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isRecorded, playlist, timeline } from "./mock/archive.mjs";
+import { isRecorded, playlist, thumbnailGrid, timeline } from "./mock/archive.mjs";
 import { createEvents } from "./mock/events.mjs";
 import { clip, stills } from "./mock/footage.mjs";
 import { createKeeping } from "./mock/keeping.mjs";
@@ -331,6 +331,9 @@ export async function startMockServer({
         return respond.problem(404, "nothing-recorded", "Not found", "nothing is recorded there");
       return respond.send(200, "image/jpeg", pictures[Math.floor(at / 1_000) % pictures.length]);
     }
+    if (rest === "thumbnails") return respond.json(200, { items: [thumbnailGrid(camera, start, now)] });
+    // Any picture will do: its parts are the stills.
+    if (rest === "thumbnails.webp") return respond.send(200, "image/webp", pictures[0]);
     if (rest === "playback/index.m3u8") {
       const text = playlist(camera, media, start, end, now);
       if (text === null) return respond.problem(404, "nothing-recorded", "Not found", "nothing is recorded there");

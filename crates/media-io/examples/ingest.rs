@@ -33,7 +33,7 @@ impl Sink for Check {
         true
     }
 
-    fn interrupt(&self) {}
+    fn interrupt(&self, _cause: media_core::index::GapCause) {}
 }
 
 /// Processor time of this process so far: user, system.

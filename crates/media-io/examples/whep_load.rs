@@ -2,7 +2,7 @@
 //!
 //! Prints one JSON object (`media_io::whep_load::Report`). Options: `--bearer TOKEN`, `--seconds S` (the window, 20),
 //! `--joins-per-second J` (50), `--stalled N`, `--hostile N`, `--audio yes`, `--nack no`, `--lose-percent P`,
-//! `--trains yes` (UDP_GRO), `--server-pid PID` (its CPU time and memory).
+//! `--trains yes` (UDP_GRO), `--server-pid PID` (its CPU time and memory), `--afterwards-seconds A` (10).
 
 use media_io::whep_load::{LoadOptions, run};
 use std::error::Error;
@@ -23,6 +23,7 @@ fn options(arguments: &[String]) -> Result<LoadOptions, Box<dyn Error>> {
         lose_percent: 0.0,
         trains: false,
         server_pid: None,
+        afterwards: Duration::from_secs(10),
     };
     for pair in arguments.chunks(2) {
         let [name, value] = pair else {
@@ -41,6 +42,7 @@ fn options(arguments: &[String]) -> Result<LoadOptions, Box<dyn Error>> {
             "--lose-percent" => options.lose_percent = value.parse()?,
             "--trains" => options.trains = value == "yes",
             "--server-pid" => options.server_pid = Some(value.parse()?),
+            "--afterwards-seconds" => options.afterwards = Duration::from_secs_f64(positive(name, value)?),
             _ => return Err(format!("unknown option {name}").into()),
         }
     }

@@ -49,8 +49,28 @@ pub struct CameraSpec {
     /// RTSP password.
     #[serde(default)]
     pub password: Option<String>,
-    /// Whether the streams are recorded.
-    pub recording: bool,
+    /// How each stream is recorded; those not named are not.
+    #[serde(default)]
+    pub recording: BTreeMap<String, RecordingMode>,
+}
+
+/// How a stream is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordingMode {
+    /// Not at all.
+    #[default]
+    Off,
+    /// In files of an hour.
+    Continuous,
+    /// In files of a minute, most of which go again.
+    Buffered,
+}
+
+impl CameraSpec {
+    fn recording_of(&self, stream: &str) -> RecordingMode {
+        self.recording.get(stream).copied().unwrap_or_default()
+    }
 }
 
 /// A camera's state as the API shows it: the main stream's, and each stream's own.
@@ -196,11 +216,14 @@ impl Cameras {
                     }
                 };
                 if let Some(recorder) = recorders.remove(name) {
+                    recorder.set_buffered(spec.recording_of(name) == RecordingMode::Buffered);
                     stream.hub.attach_at_key(recorder.clone() as Arc<dyn Sink>);
                     stream.recorder = Some(recorder);
                 }
-                if !spec.recording {
-                    over.extend(stream.detach_recorder());
+                match (spec.recording_of(name), &stream.recorder) {
+                    (RecordingMode::Off, _) => over.extend(stream.detach_recorder()),
+                    (mode, Some(recorder)) => recorder.set_buffered(mode == RecordingMode::Buffered),
+                    (_, None) => {}
                 }
                 streams.insert(name.clone(), stream);
             }
@@ -328,14 +351,19 @@ impl Cameras {
 
     /// Recorders for the streams that are to be recorded and are not yet.
     fn new_recorders(&self, camera_id: &str, spec: &CameraSpec) -> Result<BTreeMap<String, Arc<Recorder>>> {
-        if !spec.recording {
-            return Ok(BTreeMap::new());
-        }
         let recorded: Vec<String> = match self.cameras.lock().get(camera_id) {
-            Some(camera) if camera.spec.recording => camera.streams.keys().cloned().collect(),
-            _ => Vec::new(),
+            Some(camera) => camera
+                .streams
+                .iter()
+                .filter(|(_, stream)| stream.recorder.is_some())
+                .map(|(name, _)| name.clone())
+                .collect(),
+            None => Vec::new(),
         };
-        let wanted = spec.streams.keys().filter(|name| !recorded.contains(name));
+        let wanted = spec
+            .streams
+            .keys()
+            .filter(|name| spec.recording_of(name) != RecordingMode::Off && !recorded.contains(name));
         wanted
             .map(|name| Ok((name.clone(), self.archive.recorder(camera_id, name)?)))
             .collect()

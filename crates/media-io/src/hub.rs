@@ -5,6 +5,7 @@
 //! its queue is full it drops up to the next key frame and counts.
 
 use crate::bitrate::{Bitrate, BitrateMeter};
+use media_core::index::GapCause;
 use media_core::{AccessUnit, TrackParameters};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -16,7 +17,8 @@ pub trait Sink: Send + Sync {
     /// One unit, in decoding order per track. False: the sink is gone and shall be forgotten.
     fn push(&self, unit: &Arc<AccessUnit>) -> bool;
     /// The camera is lost or removed: what was held back waiting for a next unit can be let go. Units may follow later.
-    fn interrupt(&self);
+    /// Said again when it turns out that nothing comes for another cause.
+    fn interrupt(&self, cause: GapCause);
 }
 
 /// Default cap of the GOP cache of one stream.
@@ -110,11 +112,11 @@ impl Hub {
         state.sinks.retain(|sink| sink.push(unit));
     }
 
-    /// Tells every sink that the camera is lost.
-    pub fn interrupt(&self) {
+    /// Tells every sink that the camera is lost, and why nothing comes.
+    pub fn interrupt(&self, cause: GapCause) {
         let state = self.state.lock();
         for sink in &state.sinks {
-            sink.interrupt();
+            sink.interrupt(cause);
         }
     }
 

@@ -10,6 +10,7 @@ pub mod ingest;
 pub mod recordings;
 pub mod simulate;
 pub mod source;
+pub mod tap;
 pub mod whep;
 #[cfg(feature = "load")]
 pub mod whep_load;

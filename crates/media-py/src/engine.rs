@@ -3,15 +3,17 @@
 use crate::error::{bad_document, raise};
 use crate::grants::key_from_hex;
 use media_core::{Error, ErrorKind};
-use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest};
+use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest, ObjectReader, VolumeOptions};
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
 use media_io::front::{Front, FrontConfig, FrontHandle, FrontLimits, TlsIdentity};
+use media_io::tap::{TapOptions, Taps};
 use media_io::whep::{Limits, Listen, PublicAddress, SendPath, Whep};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Deserialize;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +26,10 @@ struct EngineDocument {
     sync_ms: u32,
     worker_threads: usize,
     allow_local_cameras: bool,
+    checksums: bool,
     webrtc: WebRtcDocument,
+    #[serde(default)]
+    volumes: Vec<VolumeOptions>,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +118,7 @@ pub struct Engine {
     runtime: Mutex<Option<Runtime>>,
     archive: Arc<Archive>,
     cameras: Cameras,
+    taps: Taps,
     whep: Option<Arc<Whep>>,
     front: Mutex<Option<FrontHandle>>,
     repair_report: String,
@@ -163,6 +169,43 @@ impl Engine {
         py.detach(|| self.archive.picture(camera_id, stream, at_us))
             .map(|inner| Picture { inner })
             .map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, at_us, stream = "main"))]
+    fn key_picture_at(&self, py: Python<'_>, camera_id: &str, at_us: i64, stream: &str) -> PyResult<Picture> {
+        py.detach(|| self.archive.key_picture(camera_id, stream, at_us))
+            .map(|inner| Picture { inner })
+            .map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, stream, fd, *, all_tracks = false, key_frames_only = false))]
+    fn tap(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        stream: &str,
+        fd: RawFd,
+        all_tracks: bool,
+        key_frames_only: bool,
+    ) -> PyResult<u64> {
+        let options = TapOptions {
+            all_tracks,
+            key_frames_only,
+        };
+        py.detach(|| {
+            if fd < 0 {
+                return Err(Error::new(ErrorKind::Invalid, format!("{fd} is no descriptor")));
+            }
+            let hub = self.cameras.hub(camera_id, stream)?;
+            // SAFETY: used for this one call, which fails with EBADF where the number is not open.
+            let fd = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
+            self.taps.open(&hub, fd, options)
+        })
+        .map_err(raise)
+    }
+
+    fn untap(&self, py: Python<'_>, number: u64) {
+        py.detach(|| self.taps.close(number));
     }
 
     #[pyo3(signature = (camera_id, stream = "main"))]
@@ -227,6 +270,65 @@ impl Engine {
         .map_err(raise)
     }
 
+    fn file_changes(&self, py: Python<'_>, after_revision: u64) -> PyResult<String> {
+        py.detach(|| document(&self.archive.file_changes(after_revision)))
+            .map_err(raise)
+    }
+
+    fn remove_file(&self, py: Python<'_>, camera_id: &str, name: &str) -> PyResult<u64> {
+        py.detach(|| self.archive.remove_file(camera_id, name)).map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, name, max_bytes_per_s = None))]
+    fn hash_file(&self, py: Python<'_>, camera_id: &str, name: &str, max_bytes_per_s: Option<u64>) -> PyResult<String> {
+        py.detach(|| self.archive.hash_file(camera_id, name, max_bytes_per_s))
+            .map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, name, volume, max_bytes_per_s = None))]
+    fn move_file(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        name: &str,
+        volume: &str,
+        max_bytes_per_s: Option<u64>,
+    ) -> PyResult<()> {
+        py.detach(|| self.archive.move_file(camera_id, name, volume, max_bytes_per_s))
+            .map_err(raise)
+    }
+
+    fn use_object(&self, py: Python<'_>, camera_id: &str, name: &str, object_key: &str) -> PyResult<u64> {
+        py.detach(|| self.archive.use_object(camera_id, name, object_key))
+            .map_err(raise)
+    }
+
+    fn read_objects_with(&self, py: Python<'_>, reader: Py<PyAny>) {
+        let reader: Arc<ObjectReader> = Arc::new(move |key, offset, length| {
+            // Attached for the call only: whatever waits for the object storage is Python's to let go of.
+            Python::attach(|py| {
+                let answer = reader.call1(py, (key, offset, length));
+                answer
+                    .and_then(|bytes| Ok(bytes.extract::<&[u8]>(py)?.to_vec()))
+                    .map_err(|e| e.to_string())
+            })
+        });
+        py.detach(|| self.archive.read_objects_with(reader));
+    }
+
+    fn volumes(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| document(&self.archive.volumes())).map_err(raise)
+    }
+
+    fn rebuild_index(&self, py: Python<'_>, camera_id: &str, name: &str) -> PyResult<String> {
+        py.detach(|| {
+            self.archive
+                .rebuild_index(camera_id, name)
+                .and_then(|report| document(&report))
+        })
+        .map_err(raise)
+    }
+
     fn export_cancel(&self, py: Python<'_>, export_id: &str) -> PyResult<()> {
         py.detach(|| self.archive.export_cancel(export_id)).map_err(raise)
     }
@@ -261,7 +363,7 @@ impl Engine {
     fn media_metrics(&self, py: Python<'_>) -> PyResult<String> {
         py.detach(|| {
             let written = self.archive.write_counters();
-            let disk = self.archive.disk_space()?;
+            let disk = self.archive.disk_space();
             let live = self.whep.as_ref().map(|whep| whep.stats());
             document(&serde_json::json!({
                 "bytes_written_total": written.bytes_written,
@@ -271,7 +373,9 @@ impl Engine {
                 "disk_free_bytes": disk.free_bytes,
                 "disk_total_bytes": disk.total_bytes,
                 "recorded_bytes": self.archive.recorded_bytes(),
+                "volumes": self.archive.volumes(),
                 "webrtc": live,
+                "taps": self.taps.counters(),
                 "http_requests_total": self.front.lock().as_ref().map_or(0, |front| front.counters().requests_total),
             }))
         })
@@ -309,9 +413,11 @@ impl Engine {
         let options = ArchiveOptions {
             fragment_ms: config.fragment_ms,
             sync_ms: config.sync_ms,
+            checksums: config.checksums,
             ..ArchiveOptions::default()
         };
-        let (archive, report) = Archive::open(&data_dir.join("storage"), options, clock.clone())?;
+        let volumes = config.volumes.clone();
+        let (archive, report) = Archive::open_on(&data_dir.join("storage"), volumes, options, clock.clone())?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.worker_threads.clamp(1, 64))
             .thread_name("vms-media")
@@ -342,6 +448,7 @@ impl Engine {
                 whep.clone(),
                 allow_local,
             ),
+            taps: Taps::new(runtime.handle().clone()),
             clock,
             runtime: Mutex::new(Some(runtime)),
             repair_report: document(&report)?,

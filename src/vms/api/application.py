@@ -9,8 +9,35 @@ from fastapi.responses import HTMLResponse
 
 from vms.api import docs_page, problem_handlers
 from vms.api.dependencies import Services
-from vms.api.routes import auth, cameras, event_push, events, exports, live, media, not_yet, service
+from vms.api.routes import (
+    auth,
+    cameras,
+    event_push,
+    events,
+    exports,
+    integrity,
+    live,
+    media,
+    not_yet,
+    service,
+    storage,
+    thumbnails,
+)
 
+_ROUTES = (
+    auth,
+    cameras,
+    live,
+    media,
+    thumbnails,
+    events,
+    event_push,
+    exports,
+    storage,
+    integrity,
+    service,
+    not_yet,
+)
 _DESCRIPTION = (
     "Times are RFC 3339 with microseconds and Z. Lists are pages: {items, next_cursor}. Errors are problem documents "
     "(RFC 9457) whose type is urn:vms:problem:CODE. Unknown fields are refused with 422. Log in at /api/v1/auth/token "
@@ -30,7 +57,20 @@ def create_application(services: Services) -> FastAPI:
     )
     app.state.services = services
     problem_handlers.install(app)
-    for module in (auth, cameras, live, media, events, event_push, exports, service, not_yet):
+    for module in (
+        auth,
+        cameras,
+        live,
+        media,
+        thumbnails,
+        events,
+        event_push,
+        exports,
+        integrity,
+        storage,
+        service,
+        not_yet,
+    ):
         app.include_router(module.router)
 
     @app.get("/docs", include_in_schema=False)

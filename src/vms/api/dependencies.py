@@ -12,12 +12,14 @@ from fastapi import Depends, Path, Query, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from vms.contracts.access import Access
+from vms.contracts.catalogue import Integrity
 from vms.contracts.clock import Clock
 from vms.contracts.events import EventLog
 from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
-from vms.contracts.storage import Archive
+from vms.contracts.storage import Archive, EvidenceLocks, Groups, Keeping
 from vms.contracts.stream import Live
+from vms.contracts.thumbnails import Thumbnails
 from vms.domain.cameras import Camera
 from vms.domain.errors import Failure
 from vms.domain.ids import is_id
@@ -34,11 +36,17 @@ class Services:
 
     cameras: Cameras
     archive: Archive
+    thumbnails: Thumbnails
     live: Live
+    groups: Groups
+    locks: EvidenceLocks
     events: EventLog
     access: Access
     clock: Clock
     check_ready: Callable[[], None]
+    # None: an archive whose files nobody can list.
+    keeping: Keeping | None = None
+    integrity: Integrity | None = None
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
     # Who is pushed events.
     event_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(EVENT_VIEWERS))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
+from vms.contracts.files import VolumeState, VolumeStatus
 from vms.contracts.media import WebRtcFigures
-from vms.contracts.storage import StorageUsage
+from vms.contracts.storage import KeepingReport, Removed, StorageUsage
 from vms.domain.cameras import Camera, CameraState, CameraStatus
 
 _STATES: tuple[str, ...] = get_args(CameraState)
+_VOLUME_STATES: tuple[str, ...] = get_args(VolumeState)
 Sample = tuple[Mapping[str, str], float]
 Family = tuple[str, str, str, list[Sample]]
 # Fields of WebRtcFigures that only grow, and what they count.
@@ -46,16 +49,29 @@ def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
 def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> list[str]:
     lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
     for labels, value in samples:
         inside = ",".join(f'{key}="{_escape(label)}"' for key, label in labels.items())
-        number = str(int(value)) if value == int(value) else repr(float(value))
+        number = _number(value)
         lines.append(f"{name}{{{inside}}} {number}" if inside else f"{name} {number}")
     return lines
 
 
-def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], usage: StorageUsage) -> str:
+def exposition(
+    cameras: Sequence[Camera],
+    statuses: Mapping[str, CameraStatus],
+    usage: StorageUsage,
+    *,
+    keeping: KeepingReport | None = None,
+    damaged_files: int | None = None,
+) -> str:
     """The whole page. Labels of a camera: `camera` (identifier) and `name`."""
     each = [({"camera": camera.id, "name": camera.name}, statuses.get(camera.id, CameraStatus())) for camera in cameras]
     media = usage.media
@@ -89,9 +105,57 @@ def exposition(cameras: Sequence[Camera], statuses: Mapping[str, CameraStatus], 
         ("vms_recorded_bytes", "gauge", "Bytes of recordings.", [({}, media.recorded_bytes)]),
         ("vms_http_requests_total", "counter", "Requests that the front saw.", [({}, media.http_requests_total)]),
     ]  # fmt: skip
+    if keeping is not None:
+        families += _keeping(keeping)
+    if damaged_files is not None:
+        text = "Recordings and chains that verifying found damaged."
+        families.append(("vms_storage_damaged_files", "gauge", text, [({}, damaged_files)]))
+    families += _volumes(media.volumes)
     families += _webrtc(media.webrtc or WebRtcFigures())
     lines = [line for family in families for line in _family(*family)]
     return "\n".join(lines) + "\n"
+
+
+def _keeping(report: KeepingReport) -> list[Family]:
+    days: list[Sample] = []
+    for volume in report.volumes:
+        if volume.forecast.outcome == "unknown" or volume.forecast.days is None:
+            continue
+        full = volume.forecast.outcome == "full"
+        days.append(({"volume": volume.status.name}, volume.forecast.days if full else math.inf))
+    removed: list[tuple[Mapping[str, str], Removed]] = [
+        ({"reason": reason}, figures) for reason, figures in sorted(report.removed.items())
+    ]
+    return [
+        ("vms_storage_days_left", "gauge", "Days until the volume is full; +Inf where retention keeps it from filling.",
+         days),
+        ("vms_storage_removed_files_total", "counter", "Recordings removed by rule.",
+         [(labels, figures.files) for labels, figures in removed]),
+        ("vms_storage_removed_bytes_total", "counter", "Bytes freed by removing recordings by rule.",
+         [(labels, figures.size_bytes) for labels, figures in removed]),
+        ("vms_storage_removes_by_age", "gauge", "0 while the clock is not believed and nothing is removed by age.",
+         [({}, report.removes_by_age)]),
+    ]  # fmt: skip
+
+
+def _volumes(volumes: Sequence[VolumeStatus]) -> list[Family]:
+    each: list[tuple[Mapping[str, str], VolumeStatus]] = [({"volume": volume.name}, volume) for volume in volumes]
+    states: list[Sample] = [
+        ({**labels, "state": state}, volume.state == state) for labels, volume in each for state in _VOLUME_STATES
+    ]
+    return [
+        ("vms_volume_free_bytes", "gauge", "Bytes free on the volume's file system.",
+         [(labels, volume.free_bytes) for labels, volume in each]),
+        ("vms_volume_total_bytes", "gauge", "Size of the volume's file system.",
+         [(labels, volume.total_bytes) for labels, volume in each]),
+        ("vms_volume_recorded_bytes", "gauge", "Bytes of recordings on the volume.",
+         [(labels, volume.recorded_bytes) for labels, volume in each]),
+        ("vms_volume_state", "gauge", "1 for the state that the volume is in, 0 for the others.", states),
+        ("vms_volume_written_bytes_total", "counter", "Bytes written to recordings on the volume.",
+         [(labels, volume.bytes_written_total) for labels, volume in each]),
+        ("vms_volume_write_errors_total", "counter", "Writes and syncs that failed on the volume.",
+         [(labels, volume.write_errors_total) for labels, volume in each]),
+    ]  # fmt: skip
 
 
 def _webrtc(figures: WebRtcFigures) -> list[Family]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from vms.api.times import ApiTime
 from vms.contracts.grants import GrantAction
+from vms.contracts.ingest import RecordingState
 from vms.contracts.stream import IceServer, LinkProtocol
-from vms.domain.cameras import Camera, CameraStatus, RecordingMode, StreamStatus
+from vms.domain.cameras import Camera, CameraStatus, StreamStatus
 from vms.domain.errors import FieldFailure
 from vms.domain.events import EventMark
 from vms.domain.ids import is_id
+from vms.domain.motion import MotionSettings
 from vms.domain.permissions import Role, UserName
+from vms.domain.recording_policy import RecordingPolicy, StreamRecording
 from vms.domain.recordings import Export, ExportFile, ExportFormat, ExportState, Timeline
+from vms.domain.retention import Retention
 
 
 class _Request(BaseModel):
@@ -90,19 +94,6 @@ class CredentialsAnswer(BaseModel):
     username: str
 
 
-class RecordingAnswer(BaseModel):
-    """When a camera is recorded."""
-
-    mode: RecordingMode
-
-
-class RetentionAnswer(BaseModel):
-    """How long recordings are wanted."""
-
-    days: int | None
-    max_bytes: int | None
-
-
 class CameraAnswer(BaseModel):
     """A camera."""
 
@@ -110,8 +101,10 @@ class CameraAnswer(BaseModel):
     name: str
     streams: dict[str, StreamAnswer]
     credentials: CredentialsAnswer | None
-    recording: RecordingAnswer
-    retention: RetentionAnswer
+    recording: RecordingPolicy
+    retention: Retention
+    motion: MotionSettings
+    group_id: str | None
     created_at: ApiTime
     updated_at: ApiTime
 
@@ -126,10 +119,55 @@ class CameraAnswer(BaseModel):
                 for name, source in camera.streams.items()
             },
             credentials=CredentialsAnswer(username=camera.credentials.username) if camera.credentials else None,
-            recording=RecordingAnswer(mode=camera.recording),
-            retention=RetentionAnswer(days=camera.retention.days, max_bytes=camera.retention.max_bytes),
+            recording=camera.recording,
+            retention=camera.retention,
+            motion=camera.motion,
+            group_id=camera.group_id,
             created_at=camera.created_us,
             updated_at=camera.updated_us,
+        )
+
+
+class RecordingRequest(_Request):
+    """An operator starts or stops recording; without `seconds` it goes on until it is stopped."""
+
+    state: Literal["start", "stop"]
+    seconds: Annotated[int, Field(ge=1, le=7 * 86_400)] | None = None
+
+    @model_validator(mode="after")
+    def _seconds_of_a_start(self) -> Self:
+        if self.state == "stop" and self.seconds is not None:
+            raise ValueError("seconds go with start")
+        return self
+
+
+class StartedAnswer(BaseModel):
+    """What an operator started."""
+
+    by: str
+    start: ApiTime
+    # Null: until it is stopped.
+    end: ApiTime | None
+
+
+class RecordingStateAnswer(BaseModel):
+    """What each stream records now (buffered: kept only around events), what an operator started, and when the plan
+    changes by itself."""
+
+    streams: dict[str, StreamRecording]
+    started: StartedAnswer | None
+    changes_at: ApiTime | None
+
+    @classmethod
+    def of(cls, state: RecordingState) -> RecordingStateAnswer:
+        """The answer for what the ingest service planned."""
+        started = state.started
+        return cls.model_construct(
+            streams={stream: planned.recording for stream, planned in state.plan.streams.items()},
+            started=None
+            if started is None
+            else StartedAnswer.model_construct(by=started.started_by, start=started.start_us, end=started.end_us),
+            changes_at=state.plan.changes_us,
         )
 
 
@@ -318,15 +356,6 @@ class Exports(BaseModel):
 
     items: list[ExportAnswer]
     next_cursor: str | None = None
-
-
-class StorageAnswer(BaseModel):
-    """The disk and the archive on it."""
-
-    disk_total_bytes: int
-    disk_free_bytes: int
-    recorded_bytes: int
-    write_bytes_per_second: float
 
 
 class GrantRequest(BaseModel):

@@ -21,24 +21,32 @@ from vms.adapters import certificates
 from vms.adapters.audio import OPUS_WORKER
 from vms.adapters.clock import SystemClock
 from vms.adapters.event_log import EventLogFiles
+from vms.adapters.motion import WorkerMotion
 from vms.adapters.passwords import Argon2Hasher
 from vms.adapters.sealing import AesGcmSealer, load_or_make_key
 from vms.adapters.sql import (
     SqlCameraRepository,
     SqlEventRepository,
     SqlExportRepository,
+    SqlFormerCameraRepository,
+    SqlGroupRepository,
+    SqlLockRepository,
+    SqlRecordingHistory,
     SqlSessionRepository,
     SqlUserRepository,
     check,
     open_database,
 )
 from vms.adapters.stills import WorkerRemuxer, WorkerStills
+from vms.adapters.thumbnails import WorkerThumbnails
 from vms.adapters.tokens import JwtSigner, load_or_make_private_key
 from vms.app import logging as app_logging
 from vms.app.application_server import ApplicationServer
 from vms.app.config import Http, Settings
 from vms.app.data_dir import DataDir
+from vms.app.integrity import integrity_of
 from vms.app.services import Parts, Rooms, build
+from vms.app.tiering import object_storage, tiers_of
 from vms.contracts.ingest import Cameras
 from vms.contracts.media import EngineSettings, FrontSettings, TlsMaterial, WebRtcSettings
 from vms.domain.errors import Failure
@@ -83,6 +91,7 @@ class _Machinery:
     tls: TlsMaterial | None
     media: MediaEngine
     stills: WorkerStills
+    thumbnails: WorkerThumbnails
 
     @classmethod
     def open(cls, settings: Settings, directory: DataDir, as_json: bool) -> _Machinery:
@@ -108,6 +117,7 @@ class _Machinery:
                     sync_ms=settings.recording.sync_ms,
                     worker_threads=settings.media.worker_threads,
                     allow_local_cameras=settings.cameras.allow_loopback,
+                    checksums=settings.recording.checksums,
                     webrtc=WebRtcSettings(
                         udp_port=settings.webrtc.udp_port,
                         tcp_port=settings.webrtc.tcp_port,
@@ -115,9 +125,11 @@ class _Machinery:
                         max_viewers=settings.webrtc.max_viewers,
                         audio_worker=OPUS_WORKER,
                     ),
+                    volumes=settings.storage.volumes,
                 ),
             ),
             stills=WorkerStills(),
+            thumbnails=WorkerThumbnails(),
         )
 
     def wire(self, settings: Settings, directory: DataDir, stopping: threading.Event) -> Rooms:
@@ -129,9 +141,14 @@ class _Machinery:
                 raise Failure("unavailable", "the server is stopping")
             check(self.database)
 
+        objects = object_storage(settings.storage.tiering)
         parts = Parts(
             cameras=SqlCameraRepository(self.database),
             exports=SqlExportRepository(self.database),
+            history=SqlRecordingHistory(self.database),
+            groups=SqlGroupRepository(self.database),
+            locks=SqlLockRepository(self.database),
+            former=SqlFormerCameraRepository(self.database),
             events=SqlEventRepository(self.database),
             event_files=EventLogFiles(directory.storage),
             users=SqlUserRepository(self.database),
@@ -145,14 +162,23 @@ class _Machinery:
             live=self.media,
             stills=self.stills,
             remuxer=WorkerRemuxer(),
+            thumbnail_maker=self.thumbnails,
             clock=self.clock,
             export_dir=directory.exports,
+            cameras_dir=directory.path / "storage" / "cameras",
             check_ready=check_ready,
+            volume_limits=settings.retention.volumes,
+            motion_watcher=WorkerMotion(self.media, self.clock),
+            files=self.media,
+            integrity=integrity_of(directory, self.media, self.clock),
+            tiers=tiers_of(settings.storage.tiering, self.media, objects, self.clock),
+            objects=objects,
         )
         return build(
             parts,
             allow_loopback=settings.cameras.allow_loopback,
             requests_per_minute=settings.limits.requests_per_minute,
+            make_thumbnails=settings.recording.thumbnails,
             relays=Relays(settings.webrtc.stun_urls, settings.webrtc.turn_urls, settings.webrtc.turn_secret),
         )
 
@@ -191,6 +217,8 @@ def _serve_in(
         rooms = machinery.wire(settings, directory, stopping)
         made_password = rooms.access.ensure_administrator(settings.admin_password)
         rooms.events.start()
+        if rooms.motion is not None:
+            rooms.motion.start()
         rooms.storage.start()
         socket_path = directory.socket_path()
         server = ApplicationServer(rooms.application, socket_path, stopping.set)
@@ -221,13 +249,20 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
     if server is not None:
         server.stop()
     machinery.stills.close()
+    machinery.thumbnails.close()
     try:
         machinery.media.close(CLOSE_S)
     except Failure as failure:
         log.warning("the media core did not close cleanly", reason=failure.detail)
     if rooms is not None:
+        if rooms.motion is not None:
+            rooms.motion.stop()
         rooms.events.stop(0.3)
+        if rooms.integrity is not None:
+            rooms.integrity.stop(0.2)
         rooms.storage.stop(0.3)
+        if rooms.integrity is not None:
+            rooms.integrity.catalogue.close()
     if server is not None:
         server.join(0.5)
     machinery.database.dispose()

@@ -8,12 +8,28 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from vms.contracts.files import Volume
+from vms.domain import retention as retention_limits
+from vms.domain import schedules
 from vms.domain.errors import Failure
 
+VOLUME_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+# Each has two threads of its own.
+MAX_VOLUMES = 16
 
 
 class _Section(BaseModel):
@@ -117,12 +133,96 @@ class Cameras(_Section):
 
 
 class Recording(_Section):
-    """The recorder. Thumbnails and checksums are not available yet."""
+    """The recorder."""
 
     fragment_ms: Annotated[int, Field(ge=100, le=10_000)] = 500
     sync_ms: Annotated[int, Field(ge=100, le=60_000)] = 1000
-    thumbnails: bool | None = None
-    checksums: bool | None = None
+    # Stills for scrubbing, beside the recordings.
+    thumbnails: bool = True
+    checksums: bool = True
+
+
+def _time_of_day(text: str) -> str:
+    schedules.minute_of(text)
+    return text
+
+
+def _zone_name(name: str) -> str:
+    schedules.zone(name)
+    return name
+
+
+class MovingWindow(_Section):
+    """Hours at which recordings move at another rate than otherwise: not at all (0), or faster."""
+
+    start: Annotated[str, AfterValidator(_time_of_day)]
+    end: Annotated[str, AfterValidator(_time_of_day)]
+    max_mb_per_s: Annotated[float, Field(ge=0, le=100_000)]
+    days: tuple[schedules.Day, ...] = schedules.DAYS
+
+
+class Tiering(_Section):
+    """When recordings move on to slow volumes and to the object storage, and how fast. Without a number of days:
+    never by age."""
+
+    slow_after_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    object_after_days: Annotated[float, Field(gt=0, le=36_500)] | None = None
+    max_mb_per_s: Annotated[float, Field(ge=0, le=100_000)] = 20
+    windows: Annotated[tuple[MovingWindow, ...], Field(max_length=64)] = ()
+    time_zone: Annotated[str, AfterValidator(_zone_name)] = "UTC"
+    # s3://bucket/prefix, gs://…, az://…, file:///…
+    object_url: Annotated[str, Field(max_length=2048)] | None = None
+    # The storage's own keys: endpoint, access_key_id, secret_access_key, region …
+    object_options: dict[str, SecretStr] = {}
+    object_price_per_gb_month: Annotated[float, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _somewhere_to_go(self) -> Self:
+        if self.object_after_days is not None and self.object_url is None:
+            raise ValueError("object_after_days needs object_url")
+        return self
+
+
+class Storage(_Section):
+    """Where recordings lie."""
+
+    volumes: Annotated[tuple[Volume, ...], Field(max_length=MAX_VOLUMES)] = ()
+    tiering: Tiering = Tiering()
+
+    @field_validator("volumes", mode="before")
+    @classmethod
+    def _no_unknown_keys(cls, value: Any) -> Any:
+        for position, volume in enumerate(value if isinstance(value, list | tuple) else [], start=1):
+            unknown = sorted(set(volume) - set(Volume.model_fields)) if isinstance(volume, dict) else []
+            if unknown:
+                raise ValueError(f"entry {position} has a key that no volume has: {unknown[0]}")
+        return value
+
+    @field_validator("volumes")
+    @classmethod
+    def _places_of_their_own(cls, value: tuple[Volume, ...]) -> tuple[Volume, ...]:
+        places: dict[str, Path] = {}
+        for volume in value:
+            place = Path(volume.path)
+            if not place.is_absolute() or ".." in place.parts:
+                raise ValueError(f"the path of volume {volume.name} is not absolute: write it from / on, without ..")
+            if volume.name in places:
+                raise ValueError(f"two volumes are called {volume.name}")
+            for name, other in places.items():
+                if place == other:
+                    raise ValueError(f"the volumes {name} and {volume.name} have the same path")
+                if place.is_relative_to(other) or other.is_relative_to(place):
+                    raise ValueError(f"of the volumes {name} and {volume.name} one lies in the other")
+            places[volume.name] = place
+        if value and not any(volume.weight for volume in value):
+            raise ValueError("every volume has weight 0: nothing would be recorded by choice")
+        return value
+
+
+class Retention(_Section):
+    """Limits of whole volumes, by their names; those of cameras and groups are set where these are."""
+
+    volumes: dict[Annotated[str, Field(pattern=VOLUME_NAME)], retention_limits.Limits] = {}
 
 
 class Ai(_Section):
@@ -161,6 +261,8 @@ class Settings(BaseSettings):
     auth: Auth = Auth()
     cameras: Cameras = Cameras()
     recording: Recording = Recording()
+    retention: Retention = Retention()
+    storage: Storage = Storage()
     ai: Ai = Ai()
     media: Media = Media()
     log: Log = Log()
@@ -179,8 +281,6 @@ class Settings(BaseSettings):
     def not_available_yet(self) -> list[str]:
         """The keys that ask for what is not built yet."""
         asked = {
-            "recording.thumbnails": self.recording.thumbnails,
-            "recording.checksums": self.recording.checksums,
             "ai.enabled": self.ai.enabled,
         }
         return [key for key, wanted in asked.items() if wanted]

@@ -66,7 +66,7 @@ class Volume(_Value):
     # New files go to the volumes of the fast tier in proportion to their weights; 0: none by choice.
     weight: int = Field(default=1, ge=0, le=1000)
     tier: Tier = "fast"
-    # Nothing is recorded here while less is free; retention frees twice as much.
+    # New files go elsewhere while less is free, if another volume takes them; retention frees twice as much.
     reserve_bytes: int = Field(default=1 << 30, ge=0)
 
 
@@ -119,8 +119,9 @@ class ArchiveFiles(Protocol):
     def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None) -> None:
         """Copies a sealed file to a volume, compares, and removes the original. Whoever plays it goes on.
 
-        Raises Failure(not_found), Failure(conflict) while it is being recorded, Failure(exhausted) when the volume is
-        full, Failure(malformed) when the copy or the original does not match its checksum (the original stays).
+        Raises Failure(not_found), Failure(conflict) while it is being recorded or moved or when it is an object,
+        Failure(exhausted) when the volume is full, Failure(unavailable) when it is missing or failing,
+        Failure(malformed) when the copy or the original does not match its checksum (the original stays).
         """
         ...
 
@@ -130,8 +131,10 @@ class ArchiveFiles(Protocol):
 
     def use_object(self, camera_id: str, name: str, object_key: str) -> int:
         """The .mp4 is in the object storage now: removes it from the volume and reads it from there; the bytes freed.
+        The first and last 64 KiB of the object are compared before.
 
-        Raises Failure(not_found), or Failure(conflict) while it is being recorded or without an object reader.
+        Raises Failure(not_found), Failure(conflict) while it is being recorded or moved or without an object reader,
+        Failure(unavailable) when the object cannot be read, Failure(malformed) when it is not the same.
         """
         ...
 

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from pydantic import BaseModel, ConfigDict
+
+from vms.contracts.keeping import ManualRecording
 from vms.domain.camera_drafts import CameraDraft
 from vms.domain.cameras import Camera, CameraStatus
+from vms.domain.recording_policy import RecordingPlan
+
+
+class RecordingState(BaseModel):
+    """What a camera records at this moment, and what an operator started."""
+
+    model_config = ConfigDict(frozen=True)
+
+    plan: RecordingPlan
+    started: ManualRecording | None = None
 
 
 class Cameras(Protocol):
@@ -31,7 +44,30 @@ class Cameras(Protocol):
         ...
 
     def remove(self, camera_id: str) -> None:
-        """Ends the connection and forgets the camera; its recordings stay on the disk."""
+        """Ends the connection and forgets the camera; its recordings stay under the limits that it had last."""
+        ...
+
+    def replan(self, camera_id: str) -> bool:
+        """Records what is to be recorded now; whether that is something else. Raises Failure(not_found)."""
+        ...
+
+    def replan_due(self) -> int:
+        """Replans the cameras whose time to change has come; how many changed."""
+        ...
+
+    def start_recording(self, camera_id: str, seconds: int | None, started_by: str) -> RecordingState:
+        """An operator records until `seconds` have passed, or until it is stopped.
+
+        Raises Failure(not_found), or Failure(conflict, recording-off).
+        """
+        ...
+
+    def stop_recording(self, camera_id: str) -> RecordingState:
+        """Raises Failure(not_found)."""
+        ...
+
+    def recording_state(self, camera_id: str) -> RecordingState:
+        """Raises Failure(not_found)."""
         ...
 
     def status(self, camera_id: str) -> CameraStatus:

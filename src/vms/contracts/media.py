@@ -10,16 +10,14 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from vms.domain.cameras import CameraStatus, StreamName, StreamSource
+from vms.contracts.files import Volume, VolumeStatus
+from vms.domain.cameras import CameraStatus, StreamSource
+from vms.domain.recording_policy import StreamName, StreamRecording
 from vms.domain.recordings import ExportFile, Timeline
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-# buffered: in files of a minute, which the storage service drops again where nothing happened.
-StreamRecording = Literal["off", "continuous", "buffered"]
 
 
 class CameraSource(_Value):
@@ -110,8 +108,16 @@ class WebRtcFigures(_Value):
     delay: DelayFigures = DelayFigures()
 
 
+class TapFigures(_Value):
+    """What went to worker processes since the start."""
+
+    open: int = 0
+    units: int = 0
+    units_dropped: int = 0
+
+
 class MediaMetrics(_Value):
-    """Counters since the start, and the state of the disk."""
+    """Counters since the start, and the state of the disks."""
 
     bytes_written_total: int = 0
     fragments_written_total: int = 0
@@ -120,8 +126,11 @@ class MediaMetrics(_Value):
     disk_free_bytes: int = 0
     disk_total_bytes: int = 0
     recorded_bytes: int = 0
+    # The disk figures count a file system once that several of these share.
+    volumes: tuple[VolumeStatus, ...] = ()
     http_requests_total: int = 0
     webrtc: WebRtcFigures | None = None
+    taps: TapFigures = TapFigures()
 
 
 class RepairReport(_Value):
@@ -161,7 +170,11 @@ class EngineSettings(_Value):
     sync_ms: int = 1000
     worker_threads: int = 2
     allow_local_cameras: bool = False
+    # Every recording gets its SHA-256 as it is written.
+    checksums: bool = True
     webrtc: WebRtcSettings = WebRtcSettings()
+    # None: {data_dir}/storage is one, called `main`.
+    volumes: tuple[Volume, ...] = ()
 
 
 class FrontSettings(_Value):
@@ -205,6 +218,13 @@ class MediaArchive(Protocol):
         """Raises Failure(not_found) when nothing is recorded there."""
         ...
 
+    def key_picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        """The newest key frame not after the instant, as a picture of one unit.
+
+        Raises Failure(not_found) when nothing is recorded there.
+        """
+        ...
+
     def export_start(self, export_id: str, order: ExportOrder) -> None:
         """Raises Failure(not_found) when nothing is recorded in the span."""
         ...
@@ -244,6 +264,25 @@ class MediaLive(Protocol):
 
     def whep_close(self, session_id: str) -> None:
         """Raises Failure(not_found)."""
+        ...
+
+
+class MediaTap(Protocol):
+    """Cameras' access units for worker processes: motion, analysis."""
+
+    def tap(
+        self, camera_id: str, stream: str, fd: int, *, all_tracks: bool = False, key_frames_only: bool = False
+    ) -> int:
+        """Writes them, as `vms.contracts.tap` says, into a duplicate of `fd`, a pipe or a stream socket; the tap's
+        number. `main` stands in for a missing `sub`. It ends with the reader and with the camera. A reader that is slow
+        misses whole GOPs and holds up nobody.
+
+        Raises Failure(not_found) when the camera is not there.
+        """
+        ...
+
+    def untap(self, number: int) -> None:
+        """Does nothing when the tap has ended."""
         ...
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from vms.contracts.files import VolumeStatus
 from vms.contracts.media import MediaMetrics
+from vms.domain.permissions import Principal
 from vms.domain.recordings import Export, ExportFormat, Span, Timeline
+from vms.domain.retention import CameraGroup, EvidenceLock, Retention
 
 
 class Still(BaseModel):
@@ -58,3 +61,109 @@ class Archive(Protocol):
         ...
 
     def usage(self) -> StorageUsage: ...
+
+
+class Forecast(BaseModel):
+    """What becomes of a volume: `full` in so many days (then the oldest goes for want of space), held by `retention`
+    after so many days and not full, or `unknown` where nothing was recorded lately."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Literal["full", "retention", "unknown"]
+    days: float | None = None
+
+
+class VolumeReport(BaseModel):
+    """A volume, and how long it lasts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: VolumeStatus
+    bytes_per_day: float | None = None
+    forecast: Forecast
+    oldest_us: int | None = None
+
+
+class CameraReport(BaseModel):
+    """What a camera's recordings take. `days_left`: until its own limits begin to remove the oldest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    camera_id: str
+    size_bytes: int
+    oldest_us: int
+    newest_us: int
+    bytes_per_day: float | None = None
+    days_left: float | None = None
+
+
+class Removed(BaseModel):
+    """What was removed since the start, for one reason."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files: int = 0
+    size_bytes: int = 0
+
+
+class KeepingReport(BaseModel):
+    """The archive as the keeper sees it. `removed` is by reason; see `vms.storage.retention.Reason`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    volumes: list[VolumeReport] = []
+    cameras: list[CameraReport] = []
+    removed: dict[str, Removed] = {}
+    # False while the clock is not believed and nothing goes by age.
+    removes_by_age: bool = True
+
+
+class Keeping(Protocol):
+    """What keeps to the limits."""
+
+    def report(self) -> KeepingReport: ...
+
+
+class EvidenceLocks(Protocol):
+    """Locks on recordings."""
+
+    def lock(
+        self, camera_ids: Sequence[str], span: Span, reason: str, until_us: int | None, owner: str
+    ) -> EvidenceLock:
+        """Raises FieldFailure for an end that is past, an unknown camera, or a reason that says nothing."""
+        ...
+
+    def get(self, lock_id: str) -> EvidenceLock:
+        """Raises Failure(not_found)."""
+        ...
+
+    def page(self, before_id: str | None, limit: int) -> Sequence[EvidenceLock]:
+        """Newest first, released ones included."""
+        ...
+
+    def release(self, lock_id: str, by: Principal) -> EvidenceLock:
+        """Raises Failure(not_found), Failure(forbidden) for who neither locked it nor is an administrator; a lock that
+        was released stays as it was released."""
+        ...
+
+
+class Groups(Protocol):
+    """Groups of cameras."""
+
+    def create(self, name: str, retention: Retention) -> CameraGroup:
+        """Raises Failure(conflict, group-name-taken)."""
+        ...
+
+    def get(self, group_id: str) -> CameraGroup:
+        """Raises Failure(not_found)."""
+        ...
+
+    def all(self) -> Sequence[CameraGroup]: ...
+
+    def change(self, group_id: str, name: str, retention: Retention) -> CameraGroup:
+        """Raises what `create` raises, and Failure(not_found)."""
+        ...
+
+    def remove(self, group_id: str) -> None:
+        """Raises Failure(not_found), Failure(conflict, group-in-use) while cameras are in it."""
+        ...

@@ -8,13 +8,18 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from vms.domain.cameras import Camera, RecordingMode, StreamName, Transport
+from vms.domain.cameras import Camera, Transport
+from vms.domain.ids import ID_PATTERN
+from vms.domain.motion import MotionSettings
+from vms.domain.recording_policy import RecordingPolicy, StreamName
+from vms.domain.retention import Retention
 
 URL_SCHEMES = ("rtsp", "rtsps")
 LONGEST_URL = 2048
 
 
-def _name(value: str) -> str:
+def visible_name(value: str) -> str:
+    """A name without white space around it. Raises ValueError for one that nobody could read."""
     name = value.strip()
     if not name:
         raise ValueError("a name has at least one visible character")
@@ -90,27 +95,16 @@ class CredentialsDraft(_Draft):
     password: Annotated[SecretStr, Field(max_length=1024), AfterValidator(_secret)] | None = None
 
 
-class RecordingDraft(_Draft):
-    """When to record. Honoured now: continuous, off."""
-
-    mode: RecordingMode = RecordingMode.CONTINUOUS
-
-
-class RetentionDraft(_Draft):
-    """How long recordings are wanted. Kept with the camera; nothing is deleted by it yet."""
-
-    days: Annotated[int, Field(ge=1, le=36_500)] | None = None
-    max_bytes: Annotated[int, Field(ge=1, le=2**60)] | None = None
-
-
 class CameraDraft(_Draft):
     """A camera as a request describes it."""
 
-    name: Annotated[str, Field(max_length=200), AfterValidator(_name)]
+    name: Annotated[str, Field(max_length=200), AfterValidator(visible_name)]
     streams: StreamsDraft
     credentials: CredentialsDraft | None = None
-    recording: RecordingDraft = RecordingDraft()
-    retention: RetentionDraft = RetentionDraft()
+    recording: RecordingPolicy = RecordingPolicy()
+    retention: Retention = Retention()
+    motion: MotionSettings = MotionSettings()
+    group_id: Annotated[str, Field(pattern=ID_PATTERN)] | None = None
 
     @model_validator(mode="after")
     def _move_credentials_out_of_urls(self) -> Self:
@@ -153,6 +147,8 @@ def public_form(camera: Camera) -> dict[str, object]:
         "name": camera.name,
         "streams": streams,
         "credentials": None if camera.credentials is None else {"username": camera.credentials.username},
-        "recording": {"mode": camera.recording.value},
-        "retention": camera.retention.model_dump(),
+        "recording": camera.recording.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "retention": camera.retention.model_dump(exclude_none=True),
+        "motion": camera.motion.model_dump(mode="json"),
+        "group_id": camera.group_id,
     }

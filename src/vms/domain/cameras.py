@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-StreamName = Literal["main", "sub"]
+from vms.domain.motion import MotionSettings
+from vms.domain.recording_policy import RecordingPolicy, StreamName
+from vms.domain.retention import Retention
+
 Transport = Literal["tcp", "udp"]
-
-
-class RecordingMode(StrEnum):
-    """When a camera is recorded."""
-
-    CONTINUOUS = "continuous"
-    MOTION = "motion"
-    EVENT = "event"
-    SCHEDULE = "schedule"
-    OFF = "off"
-
-
-# The modes that the recorder honours; the others are refused rather than taken for one of these.
-HONOURED_RECORDING_MODES = frozenset({RecordingMode.CONTINUOUS, RecordingMode.OFF})
 
 
 class _Value(BaseModel):
@@ -43,13 +31,6 @@ class SealedCredentials(_Value):
     sealed_password: bytes | None = None
 
 
-class Retention(_Value):
-    """How long recordings are wanted: both limits are optional, the stricter one counts."""
-
-    days: int | None = None
-    max_bytes: int | None = None
-
-
 class Camera(_Value):
     """A camera of the catalogue."""
 
@@ -57,8 +38,10 @@ class Camera(_Value):
     name: str
     streams: dict[StreamName, StreamSource]
     credentials: SealedCredentials | None = None
-    recording: RecordingMode = RecordingMode.CONTINUOUS
+    recording: RecordingPolicy = RecordingPolicy()
     retention: Retention = Retention()
+    motion: MotionSettings = MotionSettings()
+    group_id: str | None = None
     created_us: int
     updated_us: int
 

@@ -19,9 +19,12 @@ class Permission(StrEnum):
     WATCH_LIVE = "live:watch"
     WATCH_RECORDINGS = "recordings:watch"
     EXPORT = "recordings:export"
+    START_RECORDING = "recordings:start"
+    LOCK_EVIDENCE = "recordings:lock"
     WRITE_EVENTS = "events:write"
     EDIT_USERS = "users:edit"
     READ_METRICS = "metrics:read"
+    MAINTAIN_STORAGE = "storage:maintain"
 
 
 class Role(StrEnum):
@@ -36,6 +39,8 @@ _VIEWER = frozenset({Permission.VIEW_CAMERAS, Permission.WATCH_LIVE})
 _OPERATOR = _VIEWER | {
     Permission.WATCH_RECORDINGS,
     Permission.EXPORT,
+    Permission.START_RECORDING,
+    Permission.LOCK_EVIDENCE,
     Permission.WRITE_EVENTS,
     Permission.READ_METRICS,
 }

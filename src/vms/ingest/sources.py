@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from vms.contracts.media import CameraSource
 from vms.domain.camera_drafts import CameraDraft
-from vms.domain.cameras import HONOURED_RECORDING_MODES, Camera, RecordingMode, StreamName, StreamSource
+from vms.domain.cameras import Camera, StreamSource
 from vms.domain.errors import FieldFailure
+from vms.domain.recording_policy import StreamName, StreamRecording
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -60,17 +62,6 @@ def check_allowed(draft: CameraDraft, *, allow_loopback: bool) -> None:
                 "start the server with VMS_CAMERAS__ALLOW_LOOPBACK=true to use them",
                 code="camera-address-refused",
             )
-    check_recording_mode(draft.recording.mode)
-
-
-def check_recording_mode(mode: RecordingMode) -> None:
-    """Raises FieldFailure for a mode that the recorder does not honour yet."""
-    if mode not in HONOURED_RECORDING_MODES:
-        raise FieldFailure(
-            "/recording/mode",
-            f"the recording mode {mode.value} is not available yet; use continuous or off",
-            code="recording-mode-not-available-yet",
-        )
 
 
 def stream_sources(draft: CameraDraft) -> dict[StreamName, StreamSource]:
@@ -82,12 +73,13 @@ def stream_sources(draft: CameraDraft) -> dict[StreamName, StreamSource]:
     return streams
 
 
-def camera_source(camera: Camera, password: SecretStr | None) -> CameraSource:
-    """What the media core is told of a camera."""
-    recorded = camera.recording is not RecordingMode.OFF
+def camera_source(
+    camera: Camera, password: SecretStr | None, recording: Mapping[StreamName, StreamRecording]
+) -> CameraSource:
+    """What the media core is told of a camera, and of what to record of it now."""
     return CameraSource(
         streams=camera.streams,
         username=camera.credentials.username if camera.credentials else None,
         password=password,
-        recording=dict.fromkeys(camera.streams, "continuous" if recorded else "off"),
+        recording=dict(recording),
     )

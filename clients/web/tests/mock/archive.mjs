@@ -54,6 +54,22 @@ export function timeline(camera, start, end, nowMs) {
 export const isRecorded = (camera, at, nowMs) =>
   rangesOf(camera, nowMs).ranges.some((range) => range.start <= at && at < range.end);
 
+/** The grid of the hour that an instant lies in, of cells so small that any picture has room for them. */
+export function thumbnailGrid(camera, at, nowMs) {
+  const start = Math.floor(at / HOUR) * HOUR;
+  const cells = Array.from({ length: 360 }, (_, cell) => start + cell * 10_000);
+  return {
+    start: time(start),
+    made_until: time(Math.min(nowMs, start + HOUR)),
+    columns: 20,
+    rows: 18,
+    cell_width: 16,
+    cell_height: 10,
+    period_s: 10,
+    times: cells.map((cell) => (isRecorded(camera, cell, nowMs) ? time(cell) : null)),
+  };
+}
+
 /** The playlist of [start, end), or null when nothing is recorded there. */
 export function playlist(camera, clip, start, end, nowMs) {
   const lines = [];

@@ -17,6 +17,21 @@ pub struct Header {
     pub init_size_bytes: u64,
 }
 
+/// The version of an index that a newer program wrote; None for one of ours, sound or not, and for anything else.
+///
+/// What is newer must not be repaired: what its bytes mean is not known. A header of ours in which only the version
+/// is damaged has the checksum of version 1.
+pub fn newer_version(bytes: &[u8]) -> Option<u16> {
+    let block: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+    let version = u16_at(block, 8);
+    if block[0..8] != MAGIC || version <= VERSION {
+        return None;
+    }
+    let mut ours = *block;
+    ours[8..10].copy_from_slice(&VERSION.to_le_bytes());
+    (!block_is_whole(&ours)).then_some(version)
+}
+
 impl Header {
     /// The 64 bytes of the header.
     pub fn encode(&self) -> [u8; HEADER_BYTES] {

@@ -4,7 +4,7 @@
 mod block;
 mod header;
 
-pub use header::Header;
+pub use header::{Header, newer_version};
 
 use crate::error::{Error, Result};
 use block::{block_is_whole, close_block, i64_at, u16_at, u32_at};

@@ -161,11 +161,32 @@ impl FileSlot {
     pub fn index_name(self, stream: &str) -> String {
         format!("index_{}.vms-idx", self.stem(stream))
     }
+
+    /// `checksum_{stem}.sha256`.
+    pub fn checksum_name(self, stream: &str) -> String {
+        format!("checksum_{}.sha256", self.stem(stream))
+    }
+
+    /// `{YYYY-MM-DD}/video_{stem}.mp4`: the file's name below its camera's directory.
+    pub fn recording_name(self, stream: &str) -> String {
+        format!("{}/{}", self.directory(), self.video_name(stream))
+    }
+}
+
+/// The slot and the stream that `{YYYY-MM-DD}/video_{HH}[_{stream}][_{n}].mp4` means.
+pub fn parse_recording_name(name: &str) -> Option<(FileSlot, &str)> {
+    let (day, video) = name.split_once('/')?;
+    parse_video_name(parse_day_directory(day)?, video)
 }
 
 /// The slot and the stream that `video_{HH}[_{stream}][_{n}].mp4` in the directory of `day` means.
 pub fn parse_video_name(day: i64, name: &str) -> Option<(FileSlot, &str)> {
     parse_stem(day, name.strip_prefix("video_")?.strip_suffix(".mp4")?)
+}
+
+/// The slot and the stream that `checksum_{HH}[_{stream}][_{n}].sha256` in the directory of `day` means.
+pub fn parse_checksum_name(day: i64, name: &str) -> Option<(FileSlot, &str)> {
+    parse_stem(day, name.strip_prefix("checksum_")?.strip_suffix(".sha256")?)
 }
 
 /// The slot and the stream that `index_{HH}[_{stream}][_{n}].vms-idx` in the directory of `day` means.
@@ -252,6 +273,17 @@ mod tests {
             assert_eq!(parse_video_name(0, bad), None, "{bad}");
         }
         for bad in [
+            "video_01.mp4",
+            "2026-11-23/../2026-11-23/video_01.mp4",
+            "../2026-11-23/video_01.mp4",
+            "/2026-11-23/video_01.mp4",
+            "2026-11-23//video_01.mp4",
+            "2026-11-23/video_01.mp4/",
+            "2026-11-23/index_01.vms-idx",
+        ] {
+            assert_eq!(parse_recording_name(bad), None, "{bad}");
+        }
+        for bad in [
             "2026-02-29",
             "2026-13-01",
             "2026-00-10",
@@ -272,6 +304,9 @@ mod tests {
             let (video, index) = (slot.video_name(stream), slot.index_name(stream));
             prop_assert_eq!(parse_video_name(day, &video), Some((slot, stream)));
             prop_assert_eq!(parse_index_name(day, &index), Some((slot, stream)));
+            let (checksum, recording) = (slot.checksum_name(stream), slot.recording_name(stream));
+            prop_assert_eq!(parse_checksum_name(day, &checksum), Some((slot, stream)));
+            prop_assert_eq!(parse_recording_name(&recording), Some((slot, stream)));
         }
 
         #[test]

@@ -140,6 +140,12 @@ pub(crate) fn disk_space(path: &Path) -> Result<DiskSpace> {
     })
 }
 
+/// Number of the file system that holds `path`: two volumes of one share its space.
+pub(crate) fn device_of(path: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(std::fs::metadata(path)?.dev())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

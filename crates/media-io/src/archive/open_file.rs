@@ -2,7 +2,10 @@
 //! their index records, then lets the catalogue know: a record never names bytes that could still be lost.
 
 use super::catalogue::{FileEntry, FileState, StreamFiles};
-use super::disk::{storage_error, sync_directory, write_all_at};
+use super::checksum::{self, Sha256};
+use super::disk::{sync_directory, write_all_at};
+use super::volumes::{Operation, Volume};
+use aws_lc_rs::digest::{Context, SHA256};
 use media_core::fmp4::{MAX_FRAGMENT_BYTES, Sample, fragment_header, init_segment};
 use media_core::index::{
     FLAG_DISCONTINUITY, FLAG_PACKETS_LOST, Fragment as FragmentRecord, Gap, GapCause, HEADER_BYTES, Header, MAX_TRACKS,
@@ -13,7 +16,7 @@ use media_core::recording::fragmenter::{Fragment, rescale};
 use media_core::recording::ranges::Coverage;
 use media_core::recording::repair::{clock_box, end_us, mark_keys};
 use media_core::{Error, ErrorKind, Result, TrackParameters};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -23,6 +26,9 @@ use std::sync::Arc;
 /// Most files of one stream in one hour.
 const MAX_FILES_PER_HOUR: u32 = 9_999;
 
+/// How often the day's directory is made again when it goes while a file is made in it.
+const MAX_ATTEMPTS: u32 = 3;
+
 /// The index itself is made durable this often, µs; what it lacks after a power cut is rebuilt from the `.mp4`.
 const INDEX_SYNC_US: u64 = 10_000_000;
 
@@ -30,6 +36,8 @@ const INDEX_SYNC_US: u64 = 10_000_000;
 struct Append {
     length: u64,
     sequence: u32,
+    /// Of all that was appended; None without checksums.
+    hash: Option<Context>,
     /// Written, not yet durable.
     unsynced: Vec<(FragmentRecord, GapCause)>,
     /// Nothing more comes.
@@ -65,6 +73,7 @@ pub(crate) enum Synced {
 
 pub(crate) struct OpenFile {
     pub stream: Arc<StreamFiles>,
+    volume: Arc<Volume>,
     entry: Arc<FileEntry>,
     header: Header,
     mp4: File,
@@ -82,11 +91,13 @@ pub(crate) struct NewFile<'a> {
     pub tracks: &'a [Arc<TrackParameters>],
     /// Time before the file that is known to be missing, and why.
     pub leading_gap: Option<Gap>,
+    /// Whether the file gets a checksum.
+    pub checksum: bool,
 }
 
 impl OpenFile {
     /// Makes the next free file of the hour, with its initialization segment and its index's header.
-    pub fn create(stream: &Arc<StreamFiles>, new: &NewFile) -> Result<Self> {
+    pub fn create(stream: &Arc<StreamFiles>, volume: &Arc<Volume>, new: &NewFile) -> Result<Self> {
         let tracks: Vec<TrackParameters> = new.tracks.iter().map(|t| (**t).clone()).collect();
         let mut head = init_segment(&tracks)?;
         let header = Header {
@@ -96,42 +107,56 @@ impl OpenFile {
             init_size_bytes: head.len() as u64,
         };
         head.extend_from_slice(&clock_box(new.start_us));
-        let mut slot = FileSlot::of(new.start_us);
-        let directory = stream.directory.join(slot.directory());
-        make_directory(&directory)?;
+        let mut slot = stream.next_slot(new.start_us);
+        slot.number = slot.number.max(volume.first_number());
+        let directory = stream.day_directory(volume, slot);
+        volume
+            .before(Operation::Create)
+            .map_err(|e| volume.failed(&e, directory.display()))?;
+        make_directory(volume, &directory)?;
+        let mut attempts = 0;
         let (mp4, index) = loop {
-            match create_pair(stream, slot) {
+            match create_pair(stream, volume, slot) {
                 Ok(files) => break files,
+                // The day was empty, and went between the two steps.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && attempts < MAX_ATTEMPTS => {
+                    attempts += 1;
+                    make_directory(volume, &directory)?;
+                }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && slot.number < MAX_FILES_PER_HOUR => {
                     slot.number += 1
                 }
-                Err(e) => return Err(storage_error(&e, stream.video_path(slot).display())),
+                Err(e) => return Err(volume.failed(&e, directory.join(slot.video_name(&stream.name.stream)).display())),
             }
         };
         let begun =
             write_all_at(&mp4, &head, std::iter::empty(), 0).and_then(|()| index.write_all_at(&header.encode(), 0));
         if let Err(e) = begun {
-            remove_pair(stream, slot);
-            return Err(storage_error(&e, stream.video_path(slot).display()));
+            remove_pair(stream, volume, slot);
+            return Err(volume.failed(&e, stream.paths_on(volume, slot).video.display()));
         }
+        let hash = new.checksum.then(|| {
+            let mut hash = Context::new(&SHA256);
+            hash.update(&head);
+            hash
+        });
         let state = FileState {
             end_us: new.start_us,
             size_bytes: head.len() as u64,
+            recording: true,
             ..FileState::default()
         };
         Ok(Self {
             stream: stream.clone(),
-            entry: Arc::new(FileEntry {
-                slot,
-                start_us: new.start_us,
-                state: RwLock::new(state),
-            }),
+            volume: volume.clone(),
+            entry: Arc::new(FileEntry::new(volume, slot, new.start_us, state)),
             header,
             mp4,
             index,
             append: Mutex::new(Append {
                 length: head.len() as u64,
                 sequence: 0,
+                hash,
                 unsynced: Vec::new(),
                 closing: false,
                 damaged: false,
@@ -153,7 +178,30 @@ impl OpenFile {
 
     /// The file's name, for messages.
     pub fn path(&self) -> String {
-        self.stream.video_path(self.entry.slot).display().to_string()
+        let paths = self.stream.paths_on(&self.volume, self.entry.slot);
+        paths.video.display().to_string()
+    }
+
+    /// The volume it is made on.
+    pub fn volume(&self) -> &Arc<Volume> {
+        &self.volume
+    }
+
+    /// Nothing more is tried: its volume is not there any more.
+    pub fn abandon(&self) {
+        let mut append = self.append.lock();
+        append.damaged = true;
+        append.unsynced.clear();
+    }
+
+    /// Server time of the end of what is durable, µs.
+    pub fn durable_end_us(&self) -> i64 {
+        self.entry.end_us()
+    }
+
+    /// The error of an operation on it, noted for its volume.
+    fn failed(&self, error: &io::Error) -> Error {
+        self.volume.failed(error, self.path())
     }
 
     /// True when nothing can be appended any more.
@@ -161,9 +209,17 @@ impl OpenFile {
         self.append.lock().damaged
     }
 
-    /// Appends a fragment, before which others may have been lost, and for what cause; the bytes written. After an error the file either is as before, or `is_damaged`.
+    /// Appends a fragment, before which others may have been lost, and for what cause; the bytes written. `accept` is
+    /// asked when they are written: when it refuses, they are cut off again and the file is closed (None). After an
+    /// error the file either is as before, or `is_damaged`.
     /// `Invalid` when the fragment does not fit into the file at all (before its origin).
-    pub fn append(&self, fragment: &Fragment, cause: GapCause, after_loss: bool) -> Result<u64> {
+    pub fn append(
+        &self,
+        fragment: &Fragment,
+        cause: GapCause,
+        after_loss: bool,
+        accept: &dyn Fn() -> bool,
+    ) -> Result<Option<u64>> {
         let timescale = self.header.timescale.get(fragment.track as usize).copied().unwrap_or(0);
         let origin = rescale(self.header.origin_90k, 90_000, timescale);
         let data_bytes = fragment.size_bytes() as u64;
@@ -190,10 +246,26 @@ impl OpenFile {
         let sequence = append.sequence.wrapping_add(1);
         let head = fragment_header(sequence, fragment.track, media_time as u64, &samples);
         let size_bytes = head.len() as u64 + data_bytes;
-        if let Err(e) = write_all_at(&self.mp4, &head, fragment.units.iter().map(|u| &u.data), append.length) {
+        let written = self
+            .volume
+            .before(Operation::Write)
+            .and_then(|()| write_all_at(&self.mp4, &head, fragment.units.iter().map(|u| &u.data), append.length));
+        let accepted = accept();
+        append.closing |= !accepted;
+        if written.is_err() || !accepted {
             // A part may have been written. Where it can be cut off the file goes on; else its end is in doubt.
             append.damaged = self.mp4.set_len(append.length).is_err();
-            return Err(storage_error(&e, self.path()));
+        }
+        if let Err(e) = written {
+            return Err(self.failed(&e));
+        }
+        if !accepted {
+            return Ok(None);
+        }
+        // Only now: of a write that failed nothing stays in the file.
+        if let Some(hash) = &mut append.hash {
+            hash.update(&head);
+            fragment.units.iter().for_each(|unit| hash.update(&unit.data));
         }
         let lost_packets = fragment
             .units
@@ -221,7 +293,7 @@ impl OpenFile {
         append.unsynced.push((record, cause));
         append.length += size_bytes;
         append.sequence = sequence;
-        Ok(size_bytes)
+        Ok(Some(size_bytes))
     }
 
     /// Nothing more comes: the next sync seals the file.
@@ -233,13 +305,14 @@ impl OpenFile {
     /// was durable before: what can be tried again will be, and a damaged file answers `Done` at the next call.
     pub fn sync(&self, now_us: u64) -> Result<Synced> {
         let mut durable = self.durable.lock();
-        let (batch, closing, damaged, length) = {
+        let (batch, closing, damaged, length, hash) = {
             let mut append = self.append.lock();
             (
                 std::mem::take(&mut append.unsynced),
                 append.closing,
                 append.damaged,
                 append.length,
+                append.hash.clone().filter(|_| append.closing),
             )
         };
         if damaged && batch.is_empty() {
@@ -250,36 +323,37 @@ impl OpenFile {
             if let Err(e) = self.sync_data(&mut durable) {
                 // The kernel may have dropped the pages: what is on the disk is for repair to find out.
                 self.append.lock().damaged = true;
-                return Err(storage_error(&e, self.path()));
+                return Err(self.failed(&e));
             }
             if let Err(e) = self.append_records(&mut durable, &batch) {
                 // What the records name is durable; they are written with the next.
                 let mut append = self.append.lock();
                 let newer = std::mem::replace(&mut append.unsynced, batch);
                 append.unsynced.extend(newer);
-                return Err(storage_error(&e, self.path()));
+                return Err(self.failed(&e));
             }
             answer = Synced::Data;
             if now_us.saturating_sub(durable.index_synced_at_us) >= INDEX_SYNC_US {
                 durable.index_synced_at_us = now_us;
                 if let Err(e) = self.index.sync_data() {
                     self.append.lock().damaged = true;
-                    return Err(storage_error(&e, self.path()));
+                    return Err(self.failed(&e));
                 }
             }
         }
         if closing && !damaged {
-            self.seal(&mut durable, length)?;
+            self.seal(&mut durable, length, hash.map(checksum::finish))?;
             return Ok(Synced::Done);
         }
         Ok(answer)
     }
 
     fn sync_data(&self, durable: &mut Durable) -> io::Result<()> {
+        self.volume.before(Operation::Sync)?;
         if durable.fresh {
             self.mp4.sync_all()?;
             self.index.sync_all()?;
-            let directory = self.stream.directory.join(self.entry.slot.directory());
+            let directory = self.stream.day_directory(&self.volume, self.entry.slot);
             sync_directory(&directory)?;
             durable.fresh = false;
             return Ok(());
@@ -320,6 +394,7 @@ impl OpenFile {
             state.records = durable.records;
             state.size_bytes = durable.size_bytes;
             state.sealed = sealed;
+            state.recording = !sealed;
             let known = state
                 .gaps
                 .len()
@@ -334,14 +409,28 @@ impl OpenFile {
         if !durable.in_catalogue {
             durable.in_catalogue = true;
             self.stream.insert(self.entry.clone());
+            self.stream.give_name_back(self.entry.slot);
+        } else if sealed {
+            self.stream.changed(&self.entry);
         }
     }
 
-    fn seal(&self, durable: &mut Durable, length: u64) -> Result<()> {
+    /// The checksum comes first: a file that is closed has it.
+    fn seal(&self, durable: &mut Durable, length: u64, sum: Option<Sha256>) -> Result<()> {
         if durable.records == 0 {
             // Nothing was recorded: an empty file would only be in the way.
-            remove_pair(&self.stream, self.entry.slot);
+            remove_pair(&self.stream, &self.volume, self.entry.slot);
             return Ok(());
+        }
+        if let Some(sum) = &sum {
+            let path = self.stream.paths_on(&self.volume, self.entry.slot).checksum;
+            match checksum::write(&path, &self.entry.slot.video_name(&self.stream.name.stream), sum) {
+                // What is no file has its name, and will have it: the recording is closed without.
+                Err(e) if matches!(e.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory) => {
+                    tracing::warn!(path = self.path(), error = %e, "no checksum can be written");
+                }
+                written => written.map_err(|e| self.failed(&e))?,
+            }
         }
         let gaps: Vec<Gap> = durable
             .leading_gap
@@ -366,8 +455,9 @@ impl OpenFile {
             .and_then(|()| self.index.sync_data());
         if let Err(e) = sealed {
             let _ = self.index.set_len(durable.index_length);
-            return Err(storage_error(&e, self.path()));
+            return Err(self.failed(&e));
         }
+        self.entry.state.write().sha256 = sum;
         self.publish(durable, true);
         tracing::debug!(
             path = self.path(),
@@ -381,32 +471,49 @@ impl OpenFile {
     }
 }
 
-fn make_directory(directory: &Path) -> Result<()> {
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        // One that could not be sealed is nobody's now: the next start repairs it, unless it is removed before.
+        self.entry.state.write().recording = false;
+        self.stream.give_name_back(self.entry.slot);
+    }
+}
+
+fn make_directory(volume: &Volume, directory: &Path) -> Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
-    std::fs::create_dir_all(directory).map_err(|e| storage_error(&e, directory.display()))?;
+    std::fs::create_dir_all(directory).map_err(|e| volume.failed(&e, directory.display()))?;
     // The day's directory and perhaps the camera's are new: their names too have to last.
     for parent in directory.ancestors().skip(1).take(2) {
-        sync_directory(parent).map_err(|e| storage_error(&e, parent.display()))?;
+        sync_directory(parent).map_err(|e| volume.failed(&e, parent.display()))?;
     }
     Ok(())
 }
 
-fn create_pair(stream: &StreamFiles, slot: FileSlot) -> io::Result<(File, File)> {
+/// Takes the name and makes both files; `AlreadyExists` when any file has it, here or on another volume.
+fn create_pair(stream: &StreamFiles, volume: &Volume, slot: FileSlot) -> io::Result<(File, File)> {
+    if !stream.take_name(slot) {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let paths = stream.paths_on(volume, slot);
     let create = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
-    let video_path = stream.video_path(slot);
-    let mp4 = create(&video_path)?;
-    match create(&stream.index_path(slot)) {
+    let made = create(&paths.video).and_then(|mp4| match create(&paths.index) {
         Ok(index) => Ok((mp4, index)),
         Err(e) => {
-            let _ = std::fs::remove_file(video_path);
+            let _ = std::fs::remove_file(&paths.video);
             Err(e)
         }
+    });
+    if made.is_err() {
+        stream.give_name_back(slot);
     }
+    made
 }
 
-fn remove_pair(stream: &StreamFiles, slot: FileSlot) {
-    let _ = std::fs::remove_file(stream.index_path(slot));
-    let _ = std::fs::remove_file(stream.video_path(slot));
+fn remove_pair(stream: &StreamFiles, volume: &Volume, slot: FileSlot) {
+    let paths = stream.paths_on(volume, slot);
+    let _ = std::fs::remove_file(paths.index);
+    let _ = std::fs::remove_file(paths.video);
+    stream.give_name_back(slot);
 }

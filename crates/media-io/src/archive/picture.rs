@@ -1,7 +1,6 @@
 //! The picture of a recording at an instant, as the access units that a decoder needs for it.
 
 use super::Archive;
-use super::disk::read_exactly;
 use super::reader::ReadFile;
 use super::walk::{Place, Walk};
 use media_core::fmp4::FragmentHeader;
@@ -54,15 +53,7 @@ impl Archive {
     pub fn picture(&self, camera_id: &str, stream: &str, at_us: i64) -> Result<Picture> {
         let files = self.stream_files(camera_id, stream)?;
         let walk = Walk::new(&self.reader, &files);
-        let mut place = walk.first(at_us.saturating_sub(GAP_US), at_us.saturating_add(1))?;
-        while place
-            .file
-            .video
-            .get(place.fragment + 1)
-            .is_some_and(|f| f.start_us <= at_us)
-        {
-            place.fragment += 1;
-        }
+        let place = place_at(&walk, at_us)?;
         let parts = parts_until(&walk, &place, at_us)?;
         let parameters = place.file.parameters()?.first().cloned();
         let parameters = parameters.ok_or_else(|| Error::malformed("a recording without tracks"))?;
@@ -113,6 +104,66 @@ impl Archive {
         picture.captured_us = part.file.utc_of(&part.record, media);
         Ok(picture)
     }
+
+    /// The newest key frame that a stream showed at or before an instant, as a picture of one unit. `NotFound` when
+    /// nothing is recorded there (or in the 200 ms before), or no key frame in the two minutes before.
+    pub fn key_picture(&self, camera_id: &str, stream: &str, at_us: i64) -> Result<Picture> {
+        let files = self.stream_files(camera_id, stream)?;
+        let walk = Walk::new(&self.reader, &files);
+        let Some((place, header, sample)) = walk.key_before(&place_at(&walk, at_us)?, at_us)? else {
+            let message = format!("{}: there is no key frame before", files.name);
+            return Err(Error::new(ErrorKind::NotFound, message));
+        };
+        let parameters = place.file.parameters()?.first().cloned();
+        let parameters = parameters.ok_or_else(|| Error::malformed("a recording without tracks"))?;
+        let record = *place.record();
+        let part = Part {
+            file: place.file,
+            record,
+            header,
+            from: sample,
+        };
+        let pts_90k = presentation_90k(&part, parameters.clock_rate)
+            .get(sample)
+            .copied()
+            .ok_or_else(|| Error::malformed("a key frame outside its fragment"))?;
+        let size = part.header.samples.get(sample).map_or(0, |s| u64::from(s.size_bytes));
+        if size > MAX_PICTURE_BYTES {
+            let message = format!("{}: a key frame of {size} bytes", files.name);
+            return Err(Error::new(ErrorKind::Exhausted, message));
+        }
+        let mut units = Vec::with_capacity(1);
+        read_units(&part, sample + 1, &mut units)?;
+        let media = rescale(
+            pts_90k.saturating_sub(part.file.header.origin_90k),
+            90_000,
+            parameters.clock_rate,
+        );
+        Ok(Picture {
+            codec: parameters.codec,
+            configuration: parameters.configuration.to_vec(),
+            width: parameters.width,
+            height: parameters.height,
+            units,
+            pts_90k: vec![pts_90k],
+            wanted_pts_90k: pts_90k,
+            captured_us: part.file.utc_of(&part.record, media),
+        })
+    }
+}
+
+/// The last fragment that begins at or before an instant at which something is recorded.
+fn place_at(walk: &Walk, at_us: i64) -> Result<Place> {
+    let mut place = walk.first(at_us.saturating_sub(GAP_US), at_us.saturating_add(1))?;
+    while place
+        .file
+        .video
+        .get(place.fragment + 1)
+        .is_some_and(|f| f.start_us <= at_us)
+    {
+        place.fragment += 1;
+    }
+    Ok(place)
 }
 
 /// The fragments from the key frame before an instant to the last that can hold its picture.
@@ -173,7 +224,7 @@ fn read_units(part: &Part, to: usize, units: &mut Vec<Vec<u8>>) -> Result<u64> {
     let before: usize = sizes().take(part.from).sum();
     let used: usize = sizes().take(to).skip(part.from).sum();
     let offset = part.record.offset + u64::from(part.record.moof_bytes) + before as u64;
-    let data = read_exactly(&part.file.mp4, offset, used)?;
+    let data = part.file.mp4.read_exactly(offset, used)?;
     let mut rest = &data[..];
     for size in sizes().take(to).skip(part.from) {
         let (unit, after) = rest.split_at_checked(size).unwrap_or((rest, &[]));

@@ -2,7 +2,6 @@
 
 use super::Archive;
 use super::catalogue::StreamFiles;
-use super::disk::read_up_to;
 use super::plan::Plan;
 use super::reader::{ReadFile, read_header};
 use super::timeline::check_interval;
@@ -177,7 +176,7 @@ impl ByteSource for MovieSource {
                 }
                 Some(Slice::File { file, offset, length }) => {
                     let length = room.min(usize::try_from(length).unwrap_or(room));
-                    let part = read_up_to(&self.file(file)?.mp4, offset, length)?;
+                    let part = self.file(file)?.mp4.read_up_to(offset, length)?;
                     if part.len() < length {
                         return Err(Error::new(
                             ErrorKind::Internal,

@@ -2,6 +2,8 @@
 
 use super::catalogue::{FileEntry, StreamFiles};
 use super::disk::{read_exactly, storage_error};
+use super::objects::{Mp4, Objects};
+use super::regular;
 use super::start::find_init;
 use media_core::fmp4::{FragmentHeader, FragmentRead, read_fragment_header};
 use media_core::index::{Fragment, HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
@@ -23,7 +25,9 @@ pub(crate) struct ReadFile {
     pub video: Vec<Fragment>,
     /// Audio fragments in order.
     pub audio: Vec<Fragment>,
-    pub mp4: Arc<File>,
+    pub mp4: Arc<Mp4>,
+    /// Where it lay when it was opened.
+    place: (usize, bool),
     parameters: Arc<OnceLock<Vec<TrackParameters>>>,
     /// Fragment records read.
     records: u64,
@@ -35,7 +39,10 @@ impl ReadFile {
         if let Some(known) = self.parameters.get() {
             return Ok(known);
         }
-        let init = find_init(&self.mp4, self.mp4.metadata()?.len())?;
+        let init = find_init(
+            |offset, length| self.mp4.read_up_to(offset, length),
+            self.mp4.size_bytes()?,
+        )?;
         Ok(self.parameters.get_or_init(|| init.tracks))
     }
 
@@ -72,8 +79,8 @@ impl ReadFile {
 }
 
 /// Reads the moof and mdat header at `offset`.
-pub(crate) fn read_header(mp4: &File, offset: u64, moof_bytes: u32) -> Result<FragmentHeader> {
-    let bytes = read_exactly(mp4, offset, moof_bytes as usize)?;
+pub(crate) fn read_header(mp4: &Mp4, offset: u64, moof_bytes: u32) -> Result<FragmentHeader> {
+    let bytes = mp4.read_exactly(offset, moof_bytes as usize)?;
     match read_fragment_header(&bytes)? {
         FragmentRead::Whole(header) => Ok(header),
         FragmentRead::NeedBytes(_) => Err(Error::malformed(format!(
@@ -82,18 +89,26 @@ pub(crate) fn read_header(mp4: &File, offset: u64, moof_bytes: u32) -> Result<Fr
     }
 }
 
-#[derive(Default)]
 pub(crate) struct Reader {
+    objects: Arc<Objects>,
     /// Last used first.
     kept: Mutex<Vec<Arc<ReadFile>>>,
 }
 
 impl Reader {
+    pub fn new(objects: &Arc<Objects>) -> Self {
+        Self {
+            objects: objects.clone(),
+            kept: Mutex::default(),
+        }
+    }
+
     /// A file with all that is durable of it by now.
     pub fn file(&self, stream: &StreamFiles, entry: &Arc<FileEntry>) -> Result<Arc<ReadFile>> {
         let known = {
             let kept = self.kept.lock();
-            kept.iter().find(|f| Arc::ptr_eq(&f.entry, entry)).cloned()
+            let known = kept.iter().find(|f| Arc::ptr_eq(&f.entry, entry));
+            known.filter(|f| f.place == entry.place()).cloned()
         };
         let records = entry.state.read().records;
         if let Some(known) = &known
@@ -102,30 +117,57 @@ impl Reader {
             self.keep(known);
             return Ok(known.clone());
         }
-        let read = read_file(stream, entry, records, known.as_deref());
-        let read = Arc::new(read.map_err(|e| e.within(stream.video_path(entry.slot).display()))?);
+        let place = entry.place();
+        let mut read = read_file(stream, entry, &self.objects, records, known.as_deref());
+        // Moved while it was being opened: it is elsewhere now.
+        if read.is_err() && entry.place() != place {
+            read = read_file(stream, entry, &self.objects, records, None);
+        }
+        let read = Arc::new(read.map_err(|e| e.within(stream.paths(entry).video.display()))?);
         self.keep(&read);
         Ok(read)
+    }
+
+    /// Lets go of a file that was removed or replaced; whoever reads it goes on.
+    pub fn forget(&self, entry: &Arc<FileEntry>) {
+        self.kept.lock().retain(|f| !Arc::ptr_eq(&f.entry, entry));
     }
 
     fn keep(&self, file: &Arc<ReadFile>) {
         let mut kept = self.kept.lock();
         kept.retain(|f| !Arc::ptr_eq(&f.entry, &file.entry));
+        // Removed while it was being opened: kept at hand it would keep its room on the disk.
+        if file.entry.state.read().removed || file.place != file.entry.place() {
+            return;
+        }
         kept.insert(0, file.clone());
         kept.truncate(KEPT_FILES);
     }
 }
 
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| match e.kind() {
+    regular::open(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::from(e),
         _ => storage_error(&e, path.display()),
     })
 }
 
+/// Whether a fragment lies after another of its track, in the file and in time.
+fn follows(last: &Fragment, next: &Fragment) -> bool {
+    let end = last.media_time.saturating_add(last.duration.into());
+    next.offset >= last.offset + u64::from(last.size_bytes) && next.media_time >= end
+}
+
 /// Reads the index of `entry` up to `records`, or what `known` lacks of it.
-fn read_file(stream: &StreamFiles, entry: &Arc<FileEntry>, records: u64, known: Option<&ReadFile>) -> Result<ReadFile> {
-    let index = open(&stream.index_path(entry.slot))?;
+fn read_file(
+    stream: &StreamFiles,
+    entry: &Arc<FileEntry>,
+    objects: &Arc<Objects>,
+    records: u64,
+    known: Option<&ReadFile>,
+) -> Result<ReadFile> {
+    let place = entry.place();
+    let index = open(&stream.paths(entry).index)?;
     let mut file = match known {
         Some(known) => ReadFile {
             entry: entry.clone(),
@@ -133,6 +175,7 @@ fn read_file(stream: &StreamFiles, entry: &Arc<FileEntry>, records: u64, known: 
             video: known.video.clone(),
             audio: known.audio.clone(),
             mp4: known.mp4.clone(),
+            place: known.place,
             parameters: known.parameters.clone(),
             records: known.records,
         },
@@ -141,7 +184,8 @@ fn read_file(stream: &StreamFiles, entry: &Arc<FileEntry>, records: u64, known: 
             header: Header::decode(&read_exactly(&index, 0, HEADER_BYTES)?)?,
             video: Vec::new(),
             audio: Vec::new(),
-            mp4: Arc::new(open(&stream.video_path(entry.slot))?),
+            mp4: Arc::new(Mp4::open(stream, entry, objects)?),
+            place,
             parameters: Arc::default(),
             records: 0,
         },
@@ -150,9 +194,18 @@ fn read_file(stream: &StreamFiles, entry: &Arc<FileEntry>, records: u64, known: 
     let bytes = read_exactly(&index, record_position(file.records), missing * RECORD_BYTES)?;
     for block in bytes.chunks_exact(RECORD_BYTES) {
         match Record::decode(block, file.records)? {
-            Record::Fragment(fragment) if fragment.track == 0 => file.video.push(fragment),
-            Record::Fragment(fragment) if fragment.track == 1 => file.audio.push(fragment),
-            Record::Fragment(_) => {}
+            Record::Fragment(fragment) => {
+                let track = match fragment.track {
+                    0 => &mut file.video,
+                    1 => &mut file.audio,
+                    _ => &mut Vec::new(),
+                };
+                // A record that is there twice, or goes back: each picture counts once, and places are found by
+                // halving.
+                if track.last().is_none_or(|last| follows(last, &fragment)) {
+                    track.push(fragment);
+                }
+            }
             Record::Gap(_) | Record::Seal(_) => {
                 return Err(Error::malformed(format!(
                     "index record {}: a fragment was expected",

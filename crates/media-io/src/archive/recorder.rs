@@ -45,15 +45,19 @@ pub struct Recorder {
     lane: Arc<Lane>,
     writer: Arc<Writer>,
     cutting: Mutex<Cutting>,
+    /// Length of the files of a buffered stream, µs.
+    buffered_file_us: i64,
     stopped: AtomicBool,
 }
 
 impl Recorder {
-    /// `now_us` is the monotonic clock's; `recorded_to_us` the end of the newest file there is.
+    /// `now_us` is the monotonic clock's; `recorded_to_us` the end of the newest file there is; `buffered_file_us` the
+    /// length of files while the stream is buffered.
     pub(super) fn new(
         lane: Arc<Lane>,
         writer: Arc<Writer>,
         options: FragmenterOptions,
+        buffered_file_us: i64,
         now_us: u64,
         recorded_to_us: Option<i64>,
     ) -> Arc<Self> {
@@ -71,8 +75,16 @@ impl Recorder {
                 steps: Vec::new(),
                 repeats,
             }),
+            buffered_file_us,
             stopped: AtomicBool::new(false),
         })
+    }
+
+    /// Whether the stream is recorded in short files, most of which go again, or in files of an hour. A change counts
+    /// from the next key frame, where a new file begins; no picture is lost.
+    pub fn set_buffered(&self, buffered: bool) {
+        let file_us = buffered.then_some(self.buffered_file_us);
+        self.cutting.lock().fragmenter.set_file_us(file_us);
     }
 
     /// The camera that is recorded.
@@ -103,7 +115,7 @@ impl Recorder {
     /// Ends recording: cuts what is pending, and waits until the file is sealed. May block on the disk.
     pub fn stop(&self) {
         if self.finish() {
-            self.writer.flush();
+            self.writer.flush_lane(&self.lane);
         }
     }
 
@@ -168,13 +180,13 @@ impl Sink for Recorder {
         true
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self, cause: GapCause) {
         let mut cutting = self.cutting.lock();
         if self.is_stopped() {
             return;
         }
         let Cutting { fragmenter, steps, .. } = &mut *cutting;
-        fragmenter.interrupt(GapCause::Network, steps);
+        fragmenter.interrupt(cause, steps);
         self.hand_over(steps);
     }
 }

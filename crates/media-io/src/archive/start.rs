@@ -1,21 +1,27 @@
 //! Start-up: finds every file, repairs those that were not closed, and fills the catalogue. Of a closed file only the
 //! index's header and tail are read.
 
-use super::catalogue::{Catalogue, FileEntry, FileState, StreamName};
-use super::disk::{read_exactly, read_up_to, storage_error, sync_directory};
+use super::catalogue::{Catalogue, FileEntry, FilePaths, FileState, StreamFiles, StreamName};
+use super::checksum;
+use super::disk::{read_exactly, read_up_to, storage_error};
+use super::leftovers::{Orphan, doubled, is_unfinished_copy};
+use super::objects::{OBJECT, StoredObject};
+use super::rebuild::replace_index;
+use super::regular::{self, Entry, entries};
+use super::volumes::Volume;
 use media_core::fmp4::{Init, read_init};
-use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, record_position};
+use media_core::index::{HEADER_BYTES, Header, RECORD_BYTES, Record, VERSION, newer_version, record_position};
 use media_core::recording::file_name::{
-    FileSlot, check_camera_id, parse_day_directory, parse_index_name, parse_video_name,
+    FileSlot, check_camera_id, parse_checksum_name, parse_day_directory, parse_index_name, parse_video_name,
 };
 use media_core::recording::repair::{Repaired, SealedTail, read_sealed_tail, repair};
 use media_core::{Error, ErrorKind, Result};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,6 +30,9 @@ const MAX_PROBLEMS: usize = 200;
 
 /// The tail of a closed file's index that is read at first.
 const TAIL_BYTES: usize = 16 * RECORD_BYTES;
+
+/// Longest index that is read: a hundred times an hour's. What claims to be longer is damaged.
+pub(super) const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// Bytes in which ftyp and moov are looked for, at first and at most.
 const INIT_BYTES: [usize; 2] = [64 << 10, 3 << 20];
@@ -49,14 +58,19 @@ pub struct RepairReport {
 }
 
 impl RepairReport {
-    fn problem(&mut self, path: &Path, what: impl std::fmt::Display) {
-        tracing::warn!(path = %path.display(), "{what}");
+    /// Paths are told with control characters escaped: whoever named a file does not write the log.
+    pub(super) fn problem(&mut self, path: &Path, what: impl std::fmt::Display) {
+        self.problem_of(&path.to_string_lossy().escape_debug().to_string(), what);
+    }
+
+    pub(super) fn problem_of(&mut self, subject: &str, what: impl std::fmt::Display) {
+        tracing::warn!(subject, "{what}");
         if self.problems.len() < MAX_PROBLEMS {
-            self.problems.push(format!("{}: {what}", path.display()));
+            self.problems.push(format!("{subject}: {what}"));
         }
     }
 
-    fn add(&mut self, other: Self) {
+    pub(super) fn add(&mut self, other: Self) {
         self.files_checked += other.files_checked;
         self.files_repaired += other.files_repaired;
         self.bytes_cut += other.bytes_cut;
@@ -66,26 +80,41 @@ impl RepairReport {
     }
 }
 
-/// Looks through all cameras, on two threads.
-pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
-    let directory = catalogue.cameras_directory();
+/// Whether there is any recording below `cameras`.
+pub(super) fn has_recordings(cameras: &Path) -> bool {
+    let below = |path: &Path| entries(path).unwrap_or_default();
+    let is_recording = |day, entry: &Entry| parse_video_name(day, &entry.name).is_some();
+    below(cameras).iter().any(|camera| {
+        below(&camera.path).iter().any(|directory| {
+            let day = parse_day_directory(&directory.name);
+            day.is_some_and(|day| below(&directory.path).iter().any(|entry| is_recording(day, entry)))
+        })
+    })
+}
+
+/// Looks through all cameras of a volume, on two threads.
+pub(super) fn fill(catalogue: &Catalogue, volume: &Arc<Volume>, orphans: &mut Vec<Orphan>) -> Result<RepairReport> {
+    let directory = volume.cameras_directory();
     let mut report = RepairReport::default();
     let mut cameras = Vec::new();
-    for (path, name) in entries(directory)? {
-        if check_camera_id(&name).is_ok() && path.is_dir() {
-            cameras.push((path, name));
-        } else {
-            report.problem(&path, "is no camera's directory and was left alone");
+    for entry in entries(directory)? {
+        match check_camera_id(&entry.name) {
+            Ok(()) if entry.is_directory() => cameras.push((entry.path, entry.name)),
+            Ok(()) => report.problem(&entry.path, entry.what_it_is()),
+            Err(_) => report.problem(&entry.path, "is no camera's directory and was left alone"),
         }
     }
     let next = AtomicUsize::new(0);
-    let reports = Mutex::new(&mut report);
+    let reports = Mutex::new((&mut report, orphans));
     std::thread::scope(|scope| {
         for _ in 0..THREADS.min(cameras.len()) {
             scope.spawn(|| {
                 while let Some((path, name)) = cameras.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let found = camera(catalogue, path, name);
-                    reports.lock().add(found);
+                    let mut orphans = Vec::new();
+                    let found = camera(catalogue, volume, (path, name), &mut orphans);
+                    let mut reports = reports.lock();
+                    reports.0.add(found);
+                    reports.1.append(&mut orphans);
                 }
             });
         }
@@ -93,19 +122,12 @@ pub(super) fn fill(catalogue: &Catalogue) -> Result<RepairReport> {
     Ok(report)
 }
 
-/// Paths and names in a directory; names that are no UTF-8 come out changed and are therefore nobody's.
-fn entries(directory: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let read = std::fs::read_dir(directory).map_err(|e| storage_error(&e, directory.display()))?;
-    let mut found = Vec::new();
-    for entry in read {
-        let entry = entry.map_err(|e| storage_error(&e, directory.display()))?;
-        found.push((entry.path(), entry.file_name().to_string_lossy().into_owned()));
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairReport {
+fn camera(
+    catalogue: &Catalogue,
+    volume: &Arc<Volume>,
+    (directory, camera_id): (&Path, &str),
+    orphans: &mut Vec<Orphan>,
+) -> RepairReport {
     let mut report = RepairReport::default();
     let days = match entries(directory) {
         Ok(days) => days,
@@ -114,89 +136,187 @@ fn camera(catalogue: &Catalogue, directory: &Path, camera_id: &str) -> RepairRep
             return report;
         }
     };
-    for (path, name) in days {
-        match parse_day_directory(&name).filter(|_| path.is_dir()) {
+    for Entry { path, name, .. } in days.iter().filter(|entry| entry.is_directory()) {
+        match parse_day_directory(name) {
             Some(day) => {
-                if let Err(e) = day_of(catalogue, &path, camera_id, day, &mut report) {
-                    report.problem(&path, e);
+                if let Err(e) = day_of(catalogue, volume, (path, camera_id, day), orphans, &mut report) {
+                    report.problem(path, e);
                 }
             }
-            None => report.problem(&path, "is no day's directory and was left alone"),
+            None => report.problem(path, "is no day's directory and was left alone"),
         }
+    }
+    for entry in days.iter().filter(|entry| !entry.is_directory()) {
+        report.problem(&entry.path, entry.what_it_is());
     }
     report
 }
 
-fn day_of(catalogue: &Catalogue, directory: &Path, camera_id: &str, day: i64, report: &mut RepairReport) -> Result<()> {
-    let mut indexes = Vec::new();
+fn day_of(
+    catalogue: &Catalogue,
+    volume: &Arc<Volume>,
+    (directory, camera_id, day): (&Path, &str, i64),
+    orphans: &mut Vec<Orphan>,
+    report: &mut RepairReport,
+) -> Result<()> {
+    let mut lonely = HashSet::new();
     let mut videos = HashSet::new();
-    for (path, name) in entries(directory)? {
-        if let Some((slot, stream)) = parse_video_name(day, &name) {
+    let mut stored = Vec::new();
+    let entries = entries(directory)?;
+    let mut checksums: HashMap<_, _> = entries
+        .iter()
+        .filter(|entry| entry.is_file())
+        .filter_map(|entry| Some((parse_checksum_name(day, &entry.name)?, entry)))
+        .collect();
+    for entry in &entries {
+        let (path, name) = (&entry.path, entry.name.as_str());
+        if !entry.is_file() {
+            report.problem(path, entry.what_it_is());
+        } else if let Some((slot, stream)) = parse_video_name(day, name) {
             videos.insert((slot, stream.to_owned()));
             report.files_checked += 1;
-            if let Err(e) = file(catalogue, camera_id, stream, slot, report) {
-                report.problem(&path, e);
+            let checksum = checksums.remove(&(slot, stream));
+            let stream = catalogue.stream(&StreamName::new(camera_id, stream));
+            if let Err(e) = file(volume, &stream, slot, checksum.is_some(), report) {
+                report.problem(path, e);
             }
-        } else if let Some((slot, stream)) = parse_index_name(day, &name) {
-            indexes.push((path, (slot, stream.to_owned())));
-        } else if !is_companion(&name) {
-            report.problem(&path, "does not belong to the archive and was left alone");
+        } else if let Some((slot, stream)) = parse_index_name(day, name) {
+            lonely.insert((slot, stream.to_owned()));
+        } else if let Some((slot, stream)) = name.strip_suffix(OBJECT).and_then(|n| parse_video_name(day, n)) {
+            stored.push((slot, stream.to_owned()));
+        } else if is_unfinished_copy(day, name) {
+            tracing::info!(path = %path.display(), "the unfinished copy of a move is removed");
+            let _ = std::fs::remove_file(path);
+        } else if name
+            .strip_suffix(".new")
+            .is_some_and(|n| parse_index_name(day, n).is_some())
+        {
+            // Ours, and never finished: the index whose place it was to take is there, or is made anew.
+            report.problem(path, "was not finished and is gone");
+            let _ = std::fs::remove_file(path);
+        } else if !is_companion(name) {
+            report.problem(path, "does not belong to the archive and was left alone");
         }
     }
-    for (path, key) in indexes.iter().filter(|(_, key)| !videos.contains(key)) {
-        report.problem(path, format!("is an index without {}", key.0.video_name(&key.1)));
+    for (slot, stream) in stored {
+        let files = catalogue.stream(&StreamName::new(camera_id, &stream));
+        let paths = files.paths_on(volume, slot);
+        report.files_checked += u64::from(videos.insert((slot, stream)));
+        if let Err(e) = object(volume, &files, slot, &paths) {
+            report.problem(&paths.object, e);
+        }
     }
+    lonely.extend(checksums.keys().map(|(slot, stream)| (*slot, (*stream).to_owned())));
+    orphans.extend(lonely.difference(&videos).map(|(slot, stream)| Orphan {
+        volume: volume.clone(),
+        name: StreamName::new(camera_id, stream),
+        slot: *slot,
+    }));
     Ok(())
 }
 
 /// Files that other parts of the system keep beside the recordings.
 fn is_companion(name: &str) -> bool {
-    ["checksum_", "ai_", "events_", "thumb_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    name == "chain.jsonl"
+        || ["checksum_", "ai_", "events_", "thumb_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }
 
-fn file(catalogue: &Catalogue, camera_id: &str, stream: &str, slot: FileSlot, report: &mut RepairReport) -> Result<()> {
-    let name = StreamName::new(camera_id, stream);
-    let directory = catalogue.cameras_directory().join(camera_id).join(slot.directory());
-    let (video_path, index_path) = (
-        directory.join(slot.video_name(stream)),
-        directory.join(slot.index_name(stream)),
-    );
-    let video_size = std::fs::metadata(&video_path)?.len();
+/// A file whose video is an object. Should the video be here as well, it was about to be removed.
+fn object(volume: &Arc<Volume>, stream: &Arc<StreamFiles>, slot: FileSlot, paths: &FilePaths) -> Result<()> {
+    let object = StoredObject::read(&paths.object)?;
+    if let Some(here) = stream.in_slot(slot) {
+        let same = here.volume().number == volume.number && here.state.read().size_bytes == object.size_bytes;
+        if !same {
+            return Err(Error::malformed(
+                "means a video that is here too, with another length; not used",
+            ));
+        }
+        here.store_as(object);
+        return Ok(std::fs::remove_file(&paths.video)?);
+    }
+    let index = open_existing(&paths.index, false)?;
+    let found = index.map_or(Ok(None), |index| sealed(&index, object.size_bytes))?;
+    let (tail, records) = found.ok_or_else(|| Error::malformed("has no whole index beside it"))?;
+    let sum = checksum::read(&paths.checksum, &slot.video_name(&stream.name.stream));
+    let state = FileState {
+        end_us: tail.seal.end_us,
+        records,
+        size_bytes: object.size_bytes,
+        sealed: true,
+        gaps: tail.gaps,
+        sha256: sum,
+        ..FileState::default()
+    };
+    let entry = FileEntry::new(volume, slot, tail.seal.start_us, state);
+    entry.store_as(object);
+    stream.insert(Arc::new(entry));
+    Ok(())
+}
+
+fn file(
+    volume: &Arc<Volume>,
+    stream: &Arc<StreamFiles>,
+    slot: FileSlot,
+    has_checksum: bool,
+    report: &mut RepairReport,
+) -> Result<()> {
+    let FilePaths {
+        video: video_path,
+        index: index_path,
+        checksum: checksum_path,
+        ..
+    } = stream.paths_on(volume, slot);
+    if let Some(other) = stream.in_slot(slot).filter(|f| f.volume().number != volume.number) {
+        return doubled(stream, &other, &stream.paths_on(volume, slot), report);
+    }
+    let video_size = std::fs::symlink_metadata(&video_path)?.len();
     let index = open_existing(&index_path, false)?;
+    if let Some(index) = &index
+        && let Some(version) = newer_version(&read_up_to(index, 0, HEADER_BYTES)?)
+    {
+        let message = format!(
+            "its index has format version {version}, and this program knows none after {VERSION}: it was left alone; \
+             start the version of the program that wrote it, or a newer one"
+        );
+        return Err(Error::new(ErrorKind::Unsupported, message));
+    }
     let found = match &index {
         Some(index) => sealed(index, video_size)?,
         None => None,
     };
     let entry = match found {
-        Some((tail, records)) => FileEntry {
-            slot,
-            start_us: tail.seal.start_us,
-            state: RwLock::new(FileState {
+        Some((tail, records)) => {
+            let state = FileState {
                 end_us: tail.seal.end_us,
                 records,
                 size_bytes: video_size,
                 sealed: true,
-                repaired: false,
                 gaps: tail.gaps,
-            }),
-        },
+                ..FileState::default()
+            };
+            FileEntry::new(volume, slot, tail.seal.start_us, state)
+        }
         None => match repair_file(&video_path, &index_path, index, video_size, report)? {
-            Some(state) => FileEntry {
-                slot,
-                start_us: state.0,
-                state: RwLock::new(state.1),
-            },
+            Some((start_us, state)) => FileEntry::new(volume, slot, start_us, state),
             None => return Ok(()),
         },
     };
-    catalogue.stream(&name).insert(Arc::new(entry));
+    if has_checksum {
+        entry.state.write().sha256 = checksum::read(&checksum_path, &slot.video_name(&stream.name.stream));
+    }
+    stream.insert(Arc::new(entry));
     Ok(())
 }
 
 fn open_existing(path: &Path, write: bool) -> Result<Option<File>> {
-    match File::options().read(true).write(write).open(path) {
+    let opened = if write {
+        regular::open_to_write(path)
+    } else {
+        regular::open(path)
+    };
+    match opened {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(storage_error(&e, path.display())),
@@ -209,7 +329,10 @@ fn sealed(index: &File, video_size: u64) -> Result<Option<(SealedTail, u64)>> {
     let Some(records) = size.checked_sub(HEADER_BYTES as u64).map(|b| b / RECORD_BYTES as u64) else {
         return Ok(None);
     };
-    if record_position(records) != size || Header::decode(&read_exactly(index, 0, HEADER_BYTES)?).is_err() {
+    if size > MAX_INDEX_BYTES
+        || record_position(records) != size
+        || Header::decode(&read_exactly(index, 0, HEADER_BYTES)?).is_err()
+    {
         return Ok(None);
     }
     let mut wanted = TAIL_BYTES.min((size as usize).saturating_sub(HEADER_BYTES));
@@ -240,10 +363,10 @@ fn repair_file(
         return Ok(None);
     };
     let index_bytes = match &index {
-        Some(index) => read_up_to(index, 0, usize::try_from(index.metadata()?.len()).unwrap_or(usize::MAX))?,
+        Some(index) => read_up_to(index, 0, index.metadata()?.len().min(MAX_INDEX_BYTES) as usize)?,
         None => Vec::new(),
     };
-    let init = match find_init(&video, video_size) {
+    let init = match find_init(|offset, length| Ok(read_up_to(&video, offset, length)?), video_size) {
         Ok(init) => init,
         // Ours, and torn before the first fragment: the index knows of none.
         Err(_) if Header::decode(&index_bytes).is_ok() && index_bytes.len() < HEADER_BYTES + RECORD_BYTES => {
@@ -263,6 +386,9 @@ fn repair_file(
         return Ok(None);
     }
     report.files_repaired += 1;
+    if index.is_none() {
+        report.problem(video_path, "had no index; one was made from the video");
+    }
     let mut state = FileState {
         end_us: repaired.seal.end_us,
         gaps: repaired.gaps.clone(),
@@ -270,6 +396,7 @@ fn repair_file(
         size_bytes: repaired.file_size_bytes,
         sealed: true,
         repaired: true,
+        ..FileState::default()
     };
     match write_back(&video, index_path, &index_bytes, &repaired) {
         Ok(()) => {
@@ -306,11 +433,11 @@ fn remove_empty(video_path: &Path, index_path: &Path, video_size: u64, report: &
 }
 
 /// Reads ftyp and moov from the start of a file.
-pub(super) fn find_init(video: &File, video_size: u64) -> Result<Init> {
-    let first = read_up_to(video, 0, INIT_BYTES[0])?;
+pub(super) fn find_init(read: impl Fn(u64, usize) -> Result<Vec<u8>>, video_size: u64) -> Result<Init> {
+    let first = read(0, INIT_BYTES[0])?;
     match read_init(&first) {
         Err(e) if e.kind() == ErrorKind::Malformed && video_size > INIT_BYTES[0] as u64 => {
-            read_init(&read_up_to(video, 0, INIT_BYTES[1])?)
+            read_init(&read(0, INIT_BYTES[1])?)
         }
         read => read,
     }
@@ -339,17 +466,7 @@ fn write_back(video: &File, index_path: &Path, found: &[u8], repaired: &Repaired
         let written = index.set_len(kept).and_then(|()| index.write_all_at(&records, kept));
         return written.and_then(|()| index.sync_all()).map_err(failed);
     }
-    let fresh_path = index_path.with_extension("vms-idx.new");
-    let fresh = File::create(&fresh_path).map_err(failed)?;
     let mut bytes = repaired.header.encode().to_vec();
     bytes.append(&mut records);
-    let written = fresh
-        .write_all_at(&bytes, 0)
-        .and_then(|()| fresh.sync_all())
-        .and_then(|()| std::fs::rename(&fresh_path, index_path))
-        .and_then(|()| index_path.parent().map_or(Ok(()), sync_directory));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&fresh_path);
-    }
-    written.map_err(failed)
+    replace_index(index_path, &bytes).map_err(failed)
 }

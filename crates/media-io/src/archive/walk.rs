@@ -1,7 +1,6 @@
 //! Finding places in a stream's video: the fragment at an instant, and where a decoder has to begin for it.
 
 use super::catalogue::{FileEntry, StreamFiles};
-use super::disk::read_exactly;
 use super::reader::{ReadFile, Reader};
 use media_core::fmp4::FragmentHeader;
 use media_core::index::{FLAG_CONTAINS_KEY, Fragment};
@@ -70,7 +69,7 @@ fn recovery_frames(place: &Place, header: &FragmentHeader, sample: usize) -> Res
     let size = header.samples.get(sample).map_or(0, |s| s.size_bytes as usize);
     let record = place.record();
     let data = record.offset + u64::from(record.moof_bytes) + before;
-    Ok(recovery(&read_exactly(&place.file.mp4, data, size)?).unwrap_or(0))
+    Ok(recovery(&place.file.mp4.read_exactly(data, size)?).unwrap_or(0))
 }
 
 /// One stream's files around an interval, read as needed.

@@ -18,6 +18,7 @@ pub use status::{StreamState, StreamStatus};
 use crate::clock::Clock;
 use crate::hub::Hub;
 use backoff::Backoff;
+use media_core::index::GapCause;
 use media_core::rtsp::url::RtspUrl;
 use media_core::{Error, ErrorKind};
 use session::End;
@@ -112,15 +113,24 @@ async fn receive(
         }
     };
     let mut backoff = Backoff::default();
+    // Why nothing comes since the last frame, as the sinks were told.
+    let mut told: Option<GapCause> = None;
     loop {
         let (end, frames_us) = session::run(&config, url.clone(), &hub, &clock, &status, &stop).await;
-        if frames_us.is_some() {
-            hub.interrupt();
-        }
-        let error = match end {
-            End::Stopped => return,
-            End::Lost(error) => error,
+        let (error, cause) = match end {
+            End::Stopped => {
+                if frames_us.is_some() {
+                    hub.interrupt(GapCause::Stop);
+                }
+                return;
+            }
+            End::Lost(error, cause) => (error, cause),
         };
+        // Once frames came; then for each other cause that the attempts to come back show.
+        if frames_us.is_some() || told.is_some_and(|before| before != cause) {
+            hub.interrupt(cause);
+            told = Some(cause);
+        }
         tracing::warn!(stream = %config.name, kind = error.kind().as_str(), %error, "camera stream lost");
         status.failed(&error);
         let delay = backoff.next(error.kind(), frames_us.unwrap_or(0), random_u64());

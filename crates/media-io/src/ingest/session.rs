@@ -8,13 +8,14 @@ use super::status::SharedStatus;
 use super::{StreamConfig, TransportKind, random_u64, unavailable};
 use crate::clock::Clock;
 use crate::hub::Hub;
+use media_core::index::GapCause;
 use media_core::rtp::clock::Arrival;
 use media_core::rtp::track_receiver::{TrackFigures, TrackReceiver};
 use media_core::rtsp::client::{Client, MAX_REDIRECTS, Progress};
 use media_core::rtsp::message::{Item, Limits, Parsed, parse, resynchronize};
 use media_core::rtsp::transport::Delivery;
 use media_core::rtsp::url::RtspUrl;
-use media_core::{AccessUnit, Error, Result, TrackParameters};
+use media_core::{AccessUnit, Error, ErrorKind, Result, TrackParameters};
 use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::pin;
@@ -37,8 +38,8 @@ const USER_AGENT: &str = concat!("vms/", env!("CARGO_PKG_VERSION"));
 pub(super) enum End {
     /// By us.
     Stopped,
-    /// By the camera, the network or bad data.
-    Lost(Error),
+    /// By the camera, the network or bad data; and which of them a gap in the recording is put down to.
+    Lost(Error, GapCause),
 }
 
 /// One track that is being received.
@@ -72,6 +73,8 @@ struct Session<'a> {
     last_request_us: u64,
     last_report_us: u64,
     keep_alive_us: u64,
+    /// The connection holds, and the camera does not use it.
+    silent: bool,
     /// Something came.
     heard: bool,
     /// A well-formed message came: from now on noise is stepped over.
@@ -98,7 +101,7 @@ pub(super) async fn run(
         };
         let (mut connection, local, camera) = match connected {
             Ok(connected) => connected,
-            Err(error) => return (End::Lost(error), None),
+            Err(error) => return (End::Lost(error, GapCause::Network), None),
         };
         let client = Client::new(&url, config.transport, credentials.clone(), USER_AGENT);
         let mut session = Session::new(config, hub, clock.as_ref(), status, client, local, camera);
@@ -124,11 +127,15 @@ pub(super) async fn run(
             }
             Err(error) => match session.redirect.take() {
                 Some(to) => url = to,
-                None => return (End::Lost(error), frames_us),
+                None => {
+                    let cause = session.cause_of(&error);
+                    return (End::Lost(error, cause), frames_us);
+                }
             },
         }
     }
-    (End::Lost(Error::malformed("the camera redirects without end")), None)
+    let error = Error::malformed("the camera redirects without end");
+    (End::Lost(error, GapCause::Camera), None)
 }
 
 fn cnonce() -> String {
@@ -165,9 +172,19 @@ impl<'a> Session<'a> {
             last_request_us: 0,
             last_report_us: 0,
             keep_alive_us: 0,
+            silent: false,
             heard: false,
             speaks_rtsp: false,
             noise_bytes: 0,
+        }
+    }
+
+    /// What a gap is put down to when the session ends with `error`: a camera that says nothing or nothing usable, or
+    /// the network, which lost the connection.
+    fn cause_of(&self, error: &Error) -> GapCause {
+        match error.kind() {
+            ErrorKind::Unavailable | ErrorKind::Internal if !self.silent => GapCause::Network,
+            _ => GapCause::Camera,
         }
     }
 

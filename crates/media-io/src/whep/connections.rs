@@ -214,6 +214,12 @@ impl Connections {
         }
     }
 
+    /// Whether nobody is admitted any more.
+    #[cfg(test)]
+    pub(super) fn is_stopped(&self) -> bool {
+        self.register.read().stopped
+    }
+
     /// How many bytes a shard may still add to a connection; none when it is gone.
     pub(super) fn room(&self, number: u64) -> usize {
         let register = self.register.read();

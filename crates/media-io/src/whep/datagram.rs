@@ -9,12 +9,10 @@ use media_core::{Error, ErrorKind, Result};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::mem::{size_of, zeroed};
+use std::net::UdpSocket;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::AsRawFd;
-use std::task::{Context, Poll};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 
 /// Wanted socket buffers; the kernel gives what net.core.{r,w}mem_max allow. A key frame for every viewer of a port is
 /// written in one go.
@@ -33,7 +31,7 @@ pub(super) struct DatagramSocket {
 }
 
 impl DatagramSocket {
-    /// Binds to `address` (port 0: any) on the current tokio runtime.
+    /// Binds to `address` (port 0: any).
     pub(super) fn bind(address: SocketAddr) -> Result<Self> {
         let bind = || -> io::Result<Self> {
             let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
@@ -55,7 +53,7 @@ impl DatagramSocket {
             }
             socket.set_nonblocking(true)?;
             socket.bind(&address.into())?;
-            let socket = UdpSocket::from_std(socket.into())?;
+            let socket = UdpSocket::from(socket);
             let local = socket.local_addr()?;
             Ok(Self { socket, local })
         };
@@ -73,18 +71,9 @@ impl DatagramSocket {
         self.local
     }
 
-    /// Ready when a datagram may be there.
-    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_recv_ready(context)
-    }
-
     /// Takes one datagram: its length in `buffer`, where it came from and the local address it was sent to.
     /// `WouldBlock` when there is none.
     pub(super) fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, SocketAddr)> {
-        self.socket.try_io(Interest::READABLE, || self.receive_now(buffer))
-    }
-
-    fn receive_now(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr, SocketAddr)> {
         // SAFETY: all-zero is a valid value of these C structures.
         let (mut from, mut message): (libc::sockaddr_storage, libc::msghdr) = unsafe { (zeroed(), zeroed()) };
         let mut part = libc::iovec {
@@ -199,6 +188,12 @@ impl DatagramSocket {
         unsafe { libc::poll(&raw mut wanted, 1, limit.as_millis().max(1) as libc::c_int) };
         // Never nothing, so that a wait in steps ends.
         start.elapsed().max(Duration::from_micros(10))
+    }
+}
+
+impl AsFd for DatagramSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -353,14 +348,13 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    async fn exchange(bind: &str, ip: &str) {
+    fn exchange(bind: &str, ip: &str) {
         let socket = DatagramSocket::bind(bind.parse().unwrap()).unwrap();
         let target = SocketAddr::new(ip.parse().unwrap(), socket.local().port());
-        let client = UdpSocket::bind(SocketAddr::new(target.ip(), 0)).await.unwrap();
-        client.send_to(b"question", target).await.unwrap();
-        std::future::poll_fn(|context| socket.poll_readable(context))
-            .await
-            .unwrap();
+        let client = UdpSocket::bind(SocketAddr::new(target.ip(), 0)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        // Both ends lie in one kernel: what is sent is there.
+        client.send_to(b"question", target).unwrap();
         let mut buffer = [0; 100];
         let (length, source, destination) = socket.receive(&mut buffer).unwrap();
         assert_eq!(
@@ -368,7 +362,7 @@ mod tests {
             (&b"question"[..], client.local_addr().unwrap(), target)
         );
         socket.send_now(b"answer", destination.ip(), source).unwrap();
-        let (length, from) = client.recv_from(&mut buffer).await.unwrap();
+        let (length, from) = client.recv_from(&mut buffer).unwrap();
         assert_eq!(
             (&buffer[..length], from),
             (&b"answer"[..], target),
@@ -378,23 +372,23 @@ mod tests {
         assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
     }
 
-    #[tokio::test]
-    async fn answers_leave_from_the_address_that_was_asked() {
-        exchange("0.0.0.0:0", "127.0.0.1").await;
+    #[test]
+    fn answers_leave_from_the_address_that_was_asked() {
+        exchange("0.0.0.0:0", "127.0.0.1");
         // Another address of the loopback network: the kernel would answer from 127.0.0.1.
-        exchange("0.0.0.0:0", "127.0.0.7").await;
+        exchange("0.0.0.0:0", "127.0.0.7");
     }
 
-    #[tokio::test]
-    async fn ipv6_too() {
+    #[test]
+    fn ipv6_too() {
         if std::net::UdpSocket::bind("[::1]:0").is_err() {
             return eprintln!("ipv6_too: not tried, this machine has no ::1");
         }
-        exchange("[::]:0", "::1").await;
+        exchange("[::]:0", "::1");
     }
 
-    #[tokio::test]
-    async fn a_taken_port_is_named() {
+    #[test]
+    fn a_taken_port_is_named() {
         let first = DatagramSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let error = DatagramSocket::bind(first.local()).map(|_| ()).unwrap_err();
         let message = format!("WebRTC UDP port {}: another process has it", first.local());

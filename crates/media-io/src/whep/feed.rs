@@ -82,7 +82,7 @@ impl Sink for Inlet {
         true
     }
 
-    fn interrupt(&self) {}
+    fn interrupt(&self, _cause: media_core::index::GapCause) {}
 }
 
 /// The feed of one hub while it has viewers.

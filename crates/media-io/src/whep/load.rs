@@ -1,5 +1,7 @@
 //! Which shard serves a viewer.
 
+use std::collections::HashMap;
+
 /// Viewers by which a shard that shows a camera already may exceed the emptiest, before a second one shows it too.
 const UNEVEN_VIEWERS: usize = 32;
 
@@ -19,6 +21,21 @@ pub(super) fn choose_shard(loads: &[usize], shows: Option<&Vec<usize>>) -> usize
         best
     } else {
         emptiest
+    }
+}
+
+/// One more viewer of a hub on `shard`, of so many `shards`.
+pub(super) fn note(shows: &mut HashMap<usize, Vec<usize>>, hub: usize, shard: usize, shards: usize) {
+    shows.entry(hub).or_insert_with(|| vec![0; shards])[shard] += 1;
+}
+
+/// One fewer.
+pub(super) fn unnote(shows: &mut HashMap<usize, Vec<usize>>, hub: usize, shard: usize) {
+    if let Some(viewers) = shows.get_mut(&hub) {
+        viewers[shard] -= 1;
+        if viewers.iter().all(|viewers| *viewers == 0) {
+            shows.remove(&hub);
+        }
     }
 }
 

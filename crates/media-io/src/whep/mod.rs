@@ -34,6 +34,7 @@ mod connections;
 mod consent;
 mod datagram;
 mod demultiplex;
+mod doorbell;
 mod feed;
 mod framing;
 #[doc(hidden)]
@@ -45,6 +46,7 @@ mod listener;
 mod load;
 mod negotiation;
 mod offer;
+mod opening;
 mod outgoing;
 mod outside;
 mod pacing;
@@ -66,30 +68,25 @@ pub use stats::{DelayStats, WhepStats};
 
 use crate::clock::Clock;
 use crate::hub::Hub;
-use adaptation::{Rung, suits};
 use connections::Connections;
 use datagram::DatagramSocket;
-use handshake::Handshake;
-use ladder::Ladder;
+use doorbell::Doorbell;
 use listener::{Admission, Listener};
-use media_core::{Error, ErrorKind, Result, TrackParameters};
+use media_core::{Error, ErrorKind, Result};
 use negotiation::Identity;
-use outgoing::Outgoing;
 use outside::Outside;
 use parking_lot::Mutex;
 use reception::{Command, OpenSessions, Reception};
-use session::Session;
 use shard::Shard;
 use stats::{Counters, count};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, UnboundedSender, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
 use transcoding::Transcoders;
-use viewer::Streams;
 
 /// The name of a session in its URL: 32 hexadecimal digits (128 random bits). Who knows it may end it.
 pub type SessionId = String;
@@ -248,9 +245,10 @@ impl Whep {
         for listener in listeners {
             listening.spawn_on(listener.run(admission.clone()), runtime);
         }
+        let doorbell = Doorbell::hang(&outside.sockets)?;
         let reception = Reception::new(outside, hmac, received, arrivals, open.clone(), started);
         let running = Running {
-            reception: runtime.spawn(reception.run()),
+            reception: runtime.spawn(reception.run(doorbell)),
             shards: all_ended,
             listeners: listening,
         };
@@ -315,99 +313,6 @@ impl Whep {
         };
         count(counter, 1);
         opened
-    }
-
-    fn agree(
-        &self,
-        hub: Arc<Hub>,
-        sub: Option<(Arc<Hub>, Option<u32>)>,
-        offer_sdp: &str,
-    ) -> Result<(SessionId, String)> {
-        let hubs = std::iter::once(&hub).chain(sub.as_ref().map(|(sub, _)| sub));
-        let mut shown: Vec<_> = hubs.filter_map(|hub| Some((hub, hub.parameters(0)?))).collect();
-        // Streams of different codecs do not change over: the viewer gets the one that suits its tile now.
-        if let ([(_, main), (_, small)], Some((_, tile_height_px))) = (&shown[..], &sub)
-            && main.codec != small.codec
-            && suits(*tile_height_px, small.height) == Rung::Sub
-        {
-            shown.reverse();
-        }
-        if shown.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Conflict,
-                format!("{} has shown nothing yet", hub.name()),
-            ));
-        }
-        let sound = shown.iter().find_map(|(hub, _)| hub.parameters(1));
-        let audio = sound.as_ref().map(|sent| self.transcoders.heard_as(sent));
-        let (id, origins) = random_start()?;
-        self.reserve(&id, offer_sdp)?;
-        let now = Instant::now();
-        let candidates = addresses::reachable(&self.bound);
-        let more = candidates::lines(&self.public, &self.bound, &self.bound_tcp);
-        let agree = |(shown, video): &(&Arc<Hub>, Arc<TrackParameters>)| {
-            let name = shown.name();
-            self.identity.agree(
-                name,
-                offer_sdp,
-                video,
-                audio.as_deref(),
-                &candidates,
-                sub.is_some(),
-                now,
-            )
-        };
-        let agreed = match (agree(&shown[0]), shown.get(1)) {
-            (Err(error), Some(other)) if error.kind() == ErrorKind::Unsupported => agree(other).map_err(|_| error),
-            (agreed, _) => agreed,
-        };
-        let sent = agreed.and_then(|mut agreed| {
-            if let Some(sound) = sound.filter(|_| agreed.audio.is_some()) {
-                agreed.video.shown_after_ms = transcoding::shown_after_ms(&sound);
-            }
-            let answer = candidates::insert(&agreed.answer, &more);
-            let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
-            let stream = |agreed, at: usize| {
-                Outgoing::new(
-                    agreed,
-                    origins.timestamps[at],
-                    origins.sequences[at],
-                    origins.sequences[at + 2],
-                )
-            };
-            let codec = agreed.video.codec;
-            let ladder = sub
-                .as_ref()
-                .map(|(sub, tile_height_px)| Ladder::new(hub.clone(), sub.clone(), codec, *tile_height_px));
-            let streams = Streams {
-                video: stream(agreed.video, 0),
-                audio: agreed.audio.map(|audio| stream(audio, 1)),
-                cname: agreed.cname,
-                ladder,
-            };
-            let sub = sub.as_ref().map(|(sub, _)| sub.clone());
-            let session = Session::new(id.clone(), hub.clone(), sub, handshake, streams, now);
-            let gone = |_| Error::new(ErrorKind::Unavailable, "the WebRTC output is shut down");
-            self.commands.send(Command::Open(Box::new(session))).map_err(gone)?;
-            Ok(answer)
-        });
-        match sent {
-            Ok(answer) => Ok((id, answer)),
-            Err(error) => {
-                self.open.lock().remove(&id);
-                Err(error)
-            }
-        }
-    }
-
-    fn reserve(&self, id: &SessionId, offer_sdp: &str) -> Result<()> {
-        let mut open = self.open.lock();
-        if open.len() >= self.limits.max_viewers {
-            let message = format!("{} viewers are connected, the limit", open.len());
-            return Err(Error::new(ErrorKind::Exhausted, message));
-        }
-        open.insert(id.clone(), ice_ufrags(offer_sdp).map(str::to_owned).collect());
-        Ok(())
     }
 
     /// Takes a viewer's further candidates (`application/trickle-ice-sdpfrag`, RFC 8840). They are checked for form
@@ -545,33 +450,6 @@ fn ice_ufrags(sdp: &str) -> impl Iterator<Item = &str> {
         .filter_map(|line| line.trim_end().strip_prefix("a=ice-ufrag:"))
         .collect();
     names.into_iter()
-}
-
-/// Random numbers that a session starts with (RFC 3550 §5.1).
-#[derive(Debug, Clone, Copy)]
-struct Origins {
-    /// First timestamps of video and audio.
-    timestamps: [u32; 2],
-    /// First sequence numbers of video, audio, and the repeats of either.
-    sequences: [u16; 4],
-}
-
-/// A new session's name and where its streams begin.
-fn random_start() -> Result<(SessionId, Origins)> {
-    let mut random = [0u8; 32];
-    let failed = |_| Error::new(ErrorKind::Internal, "no random numbers from the system");
-    aws_lc_rs::rand::fill(&mut random).map_err(failed)?;
-    let (name, rest) = random.split_at(16);
-    let id = name.iter().map(|byte| format!("{byte:02x}")).collect();
-    let word = |at: usize| u32::from_be_bytes([rest[at], rest[at + 1], rest[at + 2], rest[at + 3]]);
-    let half = |at: usize| u16::from_be_bytes([rest[at], rest[at + 1]]);
-    Ok((
-        id,
-        Origins {
-            timestamps: [word(0), word(4)],
-            sequences: [half(8), half(10), half(12), half(14)],
-        },
-    ))
 }
 
 #[cfg(test)]

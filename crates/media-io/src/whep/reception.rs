@@ -4,29 +4,29 @@
 //! here, away from the threads that send pictures; a connected viewer is handed to a shard, and from then on this task
 //! only answers its ICE requests, keeps its DTLS for the goodbye, and passes its RTCP on.
 
+mod addresses;
+mod handover;
+
 use super::SessionId;
 use super::batch::Carrier;
-use super::consent;
 use super::demultiplex::stun_ufrag;
+use super::doorbell::{Doorbell, Moderation};
 use super::feed::feed_of;
 use super::framing::MAX_FRAME_BYTES;
 use super::handshake::Origin;
 use super::listener::Arrived;
-use super::load::{LOST, choose_shard};
+use super::load::{LOST, note, unnote};
 use super::outside::Outside;
-use super::session::{CONNECT_WITHIN, Connected, End, Session, State};
+use super::session::{CONNECT_WITHIN, End, Session, State};
 use super::shard::{self, ShardHandle};
 use super::stats::count;
-use super::viewer::Viewer;
 use crate::hub::Hub;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use str0m::crypto::Sha1HmacProvider;
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -77,6 +77,11 @@ pub(super) struct Reception {
     /// Whose TCP connections are.
     by_connection: HashMap<u64, u64>,
     timers: BinaryHeap<Reverse<(Instant, u64)>>,
+    /// Room for one datagram.
+    buffer: Box<[u8]>,
+    moderation: Moderation,
+    /// Until then nobody looks at the sockets.
+    pause_until: Option<Instant>,
     stopping: bool,
 }
 
@@ -106,12 +111,15 @@ impl Reception {
             by_address: HashMap::new(),
             by_connection: HashMap::new(),
             timers: BinaryHeap::new(),
+            buffer: vec![0; MAX_FRAME_BYTES].into(),
+            moderation: Moderation::new(Instant::now()),
+            pause_until: None,
             stopping: false,
         }
     }
 
-    /// Runs until told to stop, then ends all sessions and shards.
-    pub(super) async fn run(mut self) {
+    /// Runs until told to stop, then ends all sessions and shards. `doorbell` is that of the sockets.
+    pub(super) async fn run(mut self, mut doorbell: Doorbell) {
         while !self.stopping {
             // Commands first: a viewer's first datagram may follow its answer within a millisecond.
             for _ in 0..BATCH {
@@ -124,33 +132,32 @@ impl Reception {
             if self.stopping {
                 break;
             }
-            self.receive();
+            if self.pause_until.is_none_or(|until| until <= Instant::now()) {
+                self.receive();
+                doorbell.arm();
+            }
+            self.take_arrived();
+            self.pass_feedback_on();
             self.run_timers();
-            self.wait().await;
+            self.wait(&mut doorbell).await;
         }
         let keys: Vec<u64> = self.sessions.keys().copied().collect();
         for key in keys {
             self.remove(key, End::Left);
         }
-        self.outside.connections.stop();
-        // The shards' handles go now, and with them the shards.
     }
 
     /// Returns when there is something to do.
-    async fn wait(&mut self) {
+    async fn wait(&mut self, doorbell: &mut Doorbell) {
         let next = self.timers.peek().map(|Reverse((at, _))| *at);
+        let next = next.into_iter().chain(self.pause_until).min();
         let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
-        let sockets = &self.outside.sockets;
-        let readable = poll_fn(|context| {
-            let ready = sockets.iter().any(|socket| socket.poll_readable(context).is_ready());
-            if ready { Poll::Ready(()) } else { Poll::Pending }
-        });
         tokio::select! {
             command = self.commands.recv() => match command {
                 Some(command) => self.obey(command),
                 None => self.stopping = true,
             },
-            () = readable => {}
+            () = doorbell.ring(), if self.pause_until.is_none() => {}
             // Without a TCP port nobody sends.
             Some(arrived) = self.arrived.recv() => self.take(arrived),
             () = tokio::time::sleep_until(next.into()) => {}
@@ -250,15 +257,17 @@ impl Reception {
         self.tick(key, Instant::now());
     }
 
+    /// Reads the sockets.
     fn receive(&mut self) {
-        let mut buffer = [0; MAX_FRAME_BYTES];
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut datagrams = 0;
         for socket in 0..self.outside.sockets.len() {
             for _ in 0..BATCH {
                 let Ok((length, source, destination)) = self.outside.sockets[socket].receive(&mut buffer) else {
                     // Also errors of earlier sends (ICMP unreachable), which this call clears.
                     break;
                 };
-                count(&self.outside.counters.datagrams_received, 1);
+                datagrams += 1;
                 let origin = Origin {
                     local: destination,
                     viewer: source,
@@ -269,10 +278,21 @@ impl Reception {
                 }
             }
         }
+        self.buffer = buffer;
+        count(&self.outside.counters.datagrams_received, datagrams);
+        self.pause_until = self.moderation.pause_after(datagrams, Instant::now());
+    }
+
+    /// Takes what came by TCP.
+    fn take_arrived(&mut self) {
         for _ in 0..BATCH {
             let Ok(arrived) = self.arrived.try_recv() else { break };
             self.take(arrived);
         }
+    }
+
+    /// Hands their viewers' RTCP to the shards.
+    fn pass_feedback_on(&mut self) {
         for (shard, datagrams) in self.shards.iter().zip(&mut self.feedback) {
             if !datagrams.is_empty() {
                 let _ = shard.send(shard::Command::Feedback(std::mem::take(datagrams)));
@@ -300,38 +320,6 @@ impl Reception {
             let ending = connection.is_proven() && self.known(&origin).is_none();
             if !ending {
                 self.outside.connections.refuse(connection.number);
-            }
-        }
-    }
-
-    /// The session that is known to send from there.
-    fn known(&self, origin: &Origin) -> Option<u64> {
-        match origin.carrier {
-            Carrier::Socket(_) => self.by_address.get(&origin.viewer).copied(),
-            Carrier::Connection(number) => self.by_connection.get(&number).copied(),
-        }
-    }
-
-    /// Notes that session `key` sends from there, where it has proven to be.
-    fn learn(&mut self, key: u64, origin: &Origin) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        match origin.carrier {
-            Carrier::Socket(_) => {
-                if let Some(forgotten) = session.learn(origin.viewer)
-                    && self.by_address.get(&forgotten) == Some(&key)
-                {
-                    self.by_address.remove(&forgotten);
-                }
-                self.by_address.insert(origin.viewer, key);
-            }
-            Carrier::Connection(number) => {
-                if let Some(spare) = session.take_connection(number) {
-                    self.outside.connections.refuse(spare);
-                }
-                self.by_connection.insert(number, key);
-                self.outside.connections.prove(number);
             }
         }
     }
@@ -384,61 +372,6 @@ impl Reception {
         true
     }
 
-    /// A STUN message that names session `key`; false when it is not signed by its viewer.
-    fn stun(&mut self, key: u64, datagram: &[u8], origin: &Origin, now: Instant) -> bool {
-        let known = self.known(origin);
-        // A connection is one session's: there is nobody behind it but the viewer that opened it.
-        if matches!(origin.carrier, Carrier::Connection(_)) && known.is_some_and(|known| known != key) {
-            return false;
-        }
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return false;
-        };
-        if let State::Connected(connected) = &mut session.state
-            && !connected.takes_request(now)
-        {
-            count(&self.outside.counters.feedback_refused, 1);
-            return true;
-        }
-        // A new address, or one that another session of the same machine had: only the password proves whose it is.
-        let Some(consent) = consent::answer(datagram, origin.viewer, &session.password, self.hmac) else {
-            if known == Some(key) {
-                count(&self.outside.counters.datagrams_malformed, 1);
-            }
-            return known == Some(key);
-        };
-        let fresh = session.is_fresh(consent.transaction);
-        if fresh && known != Some(key) {
-            self.learn(key, origin);
-        }
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return false;
-        };
-        match &mut session.state {
-            State::Connecting(connecting) => {
-                let taken = connecting.0.receive(&self.outside, datagram, origin, now);
-                self.after_handshake(key, taken.is_ok());
-            }
-            State::Connected(connected) => {
-                let path = origin.path();
-                self.outside.send(&consent.reply, Some(path));
-                if !fresh {
-                    return true;
-                }
-                if connected.moves_to(path, consent.nominates, now) {
-                    count(&self.outside.counters.moves, 1);
-                    let _ = self.shards[connected.shard].send(shard::Command::Move(key, path));
-                }
-                // Consent (RFC 7675) is for the path in use: from elsewhere anyone on the way may send it.
-                if connected.path == path {
-                    connected.heard_us.store(self.outside.us(now), Ordering::Relaxed);
-                }
-            }
-            State::Over => {}
-        }
-        true
-    }
-
     fn run_timers(&mut self) {
         let now = Instant::now();
         while let Some(Reverse((at, key))) = self.timers.peek().copied()
@@ -476,50 +409,6 @@ impl Reception {
             }
             State::Over => {}
         }
-    }
-
-    /// What follows from a step of a handshake: the viewer is connected, or gone, or there is a next timer.
-    fn after_handshake(&mut self, key: u64, alive: bool) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        let connected = matches!(&session.state, State::Connecting(connecting) if connecting.0.is_connected());
-        if !alive {
-            return self.remove(key, End::Failed);
-        }
-        if !connected {
-            return self.schedule(key);
-        }
-        if self.hand_over(key).is_none() {
-            return self.remove(key, End::Failed);
-        }
-        self.schedule(key);
-    }
-
-    /// Gives a session that has just connected to a shard.
-    fn hand_over(&mut self, key: u64) -> Option<()> {
-        let session = self.sessions.get_mut(&key)?;
-        let now = Instant::now();
-        let State::Connecting(connecting) = std::mem::replace(&mut session.state, State::Over) else {
-            return None;
-        };
-        let (handshake, mut streams) = *connecting;
-        let ladder = streams.ladder.as_mut();
-        let first = ladder.and_then(|ladder| ladder.begin(self.outside.us(now)));
-        let first = first.unwrap_or_else(|| session.hub.clone());
-        let (dtls, path) = handshake.finish().ok()?;
-        let contexts = dtls.srtp().ok()?;
-        let heard_us = Arc::new(AtomicU64::new(self.outside.us(now)));
-        let viewer = Viewer::new(key, path, contexts, streams, heard_us.clone());
-        let shard = choose_shard(&self.loads, self.shows.get(&feed_of(&session.hub)));
-        self.shards[shard]
-            .send(shard::Command::Join(first, Box::new(viewer)))
-            .ok()?;
-        self.loads[shard] += 1;
-        note(&mut self.shows, feed_of(&session.hub), shard, self.shards.len());
-        session.state = State::Connected(Connected::new(dtls, shard, path, now, heard_us));
-        count(&self.outside.counters.connected, 1);
-        Some(())
     }
 
     fn schedule(&mut self, key: u64) {
@@ -577,18 +466,15 @@ impl Reception {
     }
 }
 
-/// One more viewer of a hub on `shard`, of so many `shards`.
-fn note(shows: &mut HashMap<usize, Vec<usize>>, hub: usize, shard: usize, shards: usize) {
-    shows.entry(hub).or_insert_with(|| vec![0; shards])[shard] += 1;
-}
-
-/// One fewer.
-fn unnote(shows: &mut HashMap<usize, Vec<usize>>, hub: usize, shard: usize) {
-    if let Some(viewers) = shows.get_mut(&hub) {
-        viewers[shard] -= 1;
-        if viewers.iter().all(|viewers| *viewers == 0) {
-            shows.remove(&hub);
-        }
+impl Drop for Reception {
+    /// However it ends, also by a panic or cut off: no session is left that would take a viewer's place for ever, no
+    /// connection that nobody reads. The shards' handles go now, and with them the shards, which tell their viewers.
+    fn drop(&mut self) {
+        self.open.lock().clear();
+        let connected = self.loads.iter().filter(|load| **load < LOST / 2).sum::<usize>();
+        let counters = &self.outside.counters;
+        counters.connected.fetch_sub(connected as u64, Ordering::Relaxed);
+        self.outside.connections.stop();
     }
 }
 

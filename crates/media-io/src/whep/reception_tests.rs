@@ -11,9 +11,10 @@ use crate::whep::handshake::Handshake;
 use crate::whep::keys::Dtls;
 use crate::whep::negotiation::Identity;
 use crate::whep::outgoing::Outgoing;
-use crate::whep::session::SILENT_AFTER;
+use crate::whep::session::{Connected, SILENT_AFTER};
 use crate::whep::viewer::Streams;
 use media_core::{Codec, TrackParameters};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, channel};
 use str0m::ice::{StunMessage, TransId};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -229,7 +230,7 @@ fn feedback_goes_to_the_shard_and_the_rest_does_not() {
             .dispatch(&[0x80, 201, 0, 1], &by_udp("127.0.0.1:8".parse().unwrap())),
         "a stranger"
     );
-    bench.reception.receive();
+    bench.reception.pass_feedback_on();
     match bench.told[0].try_recv() {
         Ok(shard::Command::Feedback(datagrams)) => {
             assert_eq!(datagrams, [(0, viewer, Box::from([0x80u8, 201, 0, 1]))]);
@@ -247,14 +248,42 @@ async fn the_end_waits_for_nothing_when_it_was_told_behind_other_commands() {
     bench.orders.send(Command::Shutdown).unwrap();
     // No timer of the session either: without it nothing would happen for an hour.
     bench.reception.timers.clear();
-    tokio::time::timeout(SECOND, bench.reception.run()).await.unwrap();
+    tokio::time::timeout(SECOND, bench.reception.run(Doorbell::hang(&[]).unwrap()))
+        .await
+        .unwrap();
     assert!(matches!(bench.told[0].try_recv(), Ok(shard::Command::Stop)));
+}
+
+#[tokio::test]
+async fn a_reception_that_dies_leaves_no_session_open() {
+    for panics in [true, false] {
+        let mut bench = bench(1);
+        bench.connect();
+        let open = bench.reception.open.clone();
+        let outside = bench.reception.outside.clone();
+        open.lock().insert("id".to_owned(), Vec::new());
+        if panics {
+            // A viewer of a shard that there is not.
+            let State::Connected(connected) = &mut bench.session().state else {
+                panic!("not connected");
+            };
+            connected.shard = 7;
+            bench.orders.send(Command::Resize("id".to_owned(), 1)).unwrap();
+        }
+        let running = tokio::spawn(bench.reception.run(Doorbell::hang(&[]).unwrap()));
+        tokio::task::yield_now().await;
+        running.abort();
+        assert_eq!(running.await.unwrap_err().is_panic(), panics);
+        assert!(open.lock().is_empty());
+        assert_eq!(outside.counters.read(0).connected, 0);
+        assert!(outside.connections.is_stopped());
+    }
 }
 
 #[tokio::test]
 async fn shards_end_with_a_reception_that_is_cut_off() {
     let bench = bench(2);
-    let running = tokio::spawn(bench.reception.run());
+    let running = tokio::spawn(bench.reception.run(Doorbell::hang(&[]).unwrap()));
     tokio::task::yield_now().await;
     running.abort();
     assert!(running.await.unwrap_err().is_cancelled());

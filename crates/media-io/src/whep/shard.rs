@@ -4,10 +4,11 @@
 //! arrives, one pass over the viewers of its feed protects it for each of them into a batch. Packets that the pace holds
 //! back, and reports, are looked after by ticks of the whole shard: no viewer has a timer of its own.
 
-use super::adaptation::Decision;
+mod crossing;
+mod ticks;
+
 use super::batch::{Batch, Path};
 use super::feed::{Feed, feed_of};
-use super::ladder::Ladder;
 use super::outside::Outside;
 use super::packets::Cutter;
 use super::reception;
@@ -18,7 +19,7 @@ use super::transcoding::Transcoders;
 use super::viewer::{Leave, Turn, Viewer, Wish};
 use crate::hub::Hub;
 use media_core::{Codec, Error, Result, TrackKind};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -29,18 +30,17 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Commands taken before everything else gets its turn.
 const COMMANDS: usize = 256;
-/// How often packets that the pace holds back get their turn: at 50 Mbit/s some ten packets, one message.
-const PACE_US: u64 = 2000;
 /// What the pace held back is sent in portions of this size (a millisecond's work): a unit that arrives meanwhile leaves
 /// before the next.
 const PORTION_BYTES: u64 = 512 << 10;
 /// How often a viewer is sent a report.
 const REPORT_US: u64 = 1_000_000;
-/// How often the shard looks whose report is due.
-const REPORTS_US: u64 = 20_000;
 
-/// A change of stream out of the GOP cache costs at most this, a second of 4 Mbit/s; else it waits for a key frame.
-const MAX_CHANGE_BYTES: usize = 512 << 10;
+/// Datagrams of feedback that are looked into before everything else gets its turn.
+const FEEDBACK: usize = 64;
+/// Datagrams of feedback that wait for that; more are thrown away, as those are that a socket has no room for.
+const MAX_FEEDBACK: usize = 4096;
+
 /// An SRTCP datagram: whose, where it came from, its bytes.
 pub(super) type Feedback = (u64, SocketAddr, Box<[u8]>);
 
@@ -93,8 +93,8 @@ struct Audience {
     expected: Vec<u64>,
     /// Some viewers have packets that wait for their turn.
     waiting: bool,
-    /// Whose turn it is, where the last portion was cut short.
-    turn_of: usize,
+    /// Whose turn it is, where the last portion was cut short: of the others, and of those who come last.
+    turn_of: [usize; 2],
 }
 
 pub(super) struct Shard {
@@ -110,10 +110,13 @@ pub(super) struct Shard {
     crossing: HashMap<u64, usize>,
     cutter: Cutter,
     batch: Batch,
+    /// Feedback that was not looked into yet.
+    feedback: VecDeque<Feedback>,
     plain: Vec<u8>,
-    pace_at_us: u64,
-    /// The feed whose audience the pace stopped at, where the last portion was cut short.
-    pace_from: usize,
+    /// When the pace goes on; as `turn_of`.
+    pace_at_us: [u64; 2],
+    /// The feed whose audience the pace stopped at, where the last portion was cut short; as `turn_of`.
+    pace_from: [usize; 2],
     reports_at_us: u64,
     stopping: bool,
 }
@@ -144,9 +147,10 @@ impl Shard {
                 crossing: HashMap::new(),
                 cutter: Cutter::default(),
                 batch: Batch::new(method),
+                feedback: VecDeque::new(),
                 plain: Vec::new(),
-                pace_at_us: 0,
-                pace_from: 0,
+                pace_at_us: [0; 2],
+                pace_from: [0; 2],
                 reports_at_us: 0,
                 stopping: false,
             };
@@ -177,6 +181,7 @@ impl Shard {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.heed();
             self.tick();
             self.batch.flush(&self.outside);
         }
@@ -196,9 +201,12 @@ impl Shard {
         if self.places.is_empty() {
             return Duration::from_secs(3600);
         }
+        if !self.feedback.is_empty() {
+            return Duration::ZERO;
+        }
         let paces = self.audiences.values().any(|audience| audience.waiting);
         let next = if paces {
-            self.pace_at_us.min(self.reports_at_us)
+            self.pace_at_us[0].min(self.pace_at_us[1]).min(self.reports_at_us)
         } else {
             self.reports_at_us
         };
@@ -217,9 +225,10 @@ impl Shard {
             Command::Resize(key, tile_height_px) => self.reconsider(key, |ladder| ladder.resize(tile_height_px)),
             Command::Forsake(key, hub) => self.reconsider(key, |ladder| ladder.close(&hub)),
             Command::Feedback(datagrams) => {
-                for (key, source, datagram) in datagrams {
-                    self.feedback(key, source, &datagram);
-                }
+                let room = MAX_FEEDBACK.saturating_sub(self.feedback.len());
+                let refused = datagrams.len().saturating_sub(room);
+                count(&self.outside.counters.feedback_refused, refused as u64);
+                self.feedback.extend(datagrams.into_iter().take(room));
             }
             Command::Leave(key) => self.leave(key),
             Command::Ready(feed) => self.deliver(feed),
@@ -254,7 +263,7 @@ impl Shard {
             viewers: Vec::new(),
             expected: Vec::new(),
             waiting: false,
-            turn_of: 0,
+            turn_of: [0; 2],
         });
         // What the feed holds already goes to those who watch; the newcomer starts at the GOP that results.
         if audience.is_empty() {
@@ -306,92 +315,6 @@ impl Shard {
         Some(viewer)
     }
 
-    /// Tells a viewer's ladder something, and does what follows from it.
-    fn reconsider(&mut self, key: u64, tell: impl FnOnce(&mut Ladder)) {
-        let now_us = self.now_us();
-        let Some(viewer) = self.viewer(key) else {
-            return;
-        };
-        if let Some(ladder) = &mut viewer.ladder {
-            tell(ladder);
-        }
-        viewer.reconsider(now_us);
-        if let Some(wish) = viewer.take_wish() {
-            self.grant(key, wish);
-        }
-    }
-
-    /// Begins a viewer's change to the other stream. The one that runs goes on until the other can take over.
-    fn change(&mut self, key: u64, decision: Decision) {
-        self.stop_crossing(key);
-        let Some(ladder) = self.viewer(key).and_then(|viewer| viewer.ladder.as_mut()) else {
-            return;
-        };
-        ladder.head_for(decision.show);
-        if ladder.running() == decision.show {
-            return;
-        }
-        let Some(hub) = ladder.hub(decision.show).cloned() else {
-            return;
-        };
-        let id = self.attach(hub);
-        let Some(audience) = self.audiences.get_mut(&id) else {
-            return;
-        };
-        let gop_bytes: usize = audience.feed.gop().iter().map(|unit| unit.size_bytes()).sum();
-        if decision.soon && (1..=MAX_CHANGE_BYTES).contains(&gop_bytes) {
-            self.bring_over(key, id, true);
-        } else {
-            audience.expected.push(key);
-            self.crossing.insert(key, id);
-        }
-    }
-
-    /// A viewer does not wait for another stream any more.
-    fn stop_crossing(&mut self, key: u64) {
-        let Some(id) = self.crossing.remove(&key) else {
-            return;
-        };
-        if let Some(audience) = self.audiences.get_mut(&id) {
-            audience.expected.retain(|expected| *expected != key);
-            if audience.is_empty() {
-                self.audiences.remove(&id);
-            }
-        }
-    }
-
-    /// Hands a viewer over to feed `id`, to begin with its GOP or with the key frame that is delivered next.
-    fn bring_over(&mut self, key: u64, id: usize, with_gop: bool) {
-        self.crossing.remove(&key);
-        let now_us = self.now_us();
-        if self.places.get(&key).is_none_or(|(from, _)| *from == id) {
-            return;
-        }
-        let Some(mut viewer) = self.unseat(key) else {
-            return;
-        };
-        let Some(audience) = self.audiences.get_mut(&id) else {
-            return;
-        };
-        if let Some(ladder) = &mut viewer.ladder {
-            ladder.runs(now_us);
-        }
-        let counters = &self.outside.counters;
-        if viewer.runs_sub() {
-            count(&counters.switches_down, 1);
-            count(&counters.viewers_on_sub, 1);
-        } else {
-            count(&counters.switches_up, 1);
-            counters.viewers_on_sub.fetch_sub(1, Ordering::Relaxed);
-        }
-        if with_gop {
-            viewer.start(audience.feed.gop(), now_us);
-        } else {
-            viewer.await_key();
-        }
-        self.seat(id, viewer);
-    }
-
     /// Hands what a hub has published to everyone who watches it.
     fn deliver(&mut self, id: usize) {
         let Some(audience) = self.audiences.get_mut(&id) else {
@@ -416,6 +339,10 @@ impl Shard {
                 };
                 viewer.push(unit, seen_us, &mut turn);
                 audience.waiting |= viewer.is_waiting();
+                if viewer.comes_last(now_us) {
+                    // As soon as all others have theirs.
+                    self.pace_at_us[1] = now_us;
+                }
                 wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
                 self.batch.flush_when_full(&self.outside);
             }
@@ -426,13 +353,18 @@ impl Shard {
         }
     }
 
-    /// Brings over the viewers who have waited for the key frame that is delivered next.
-    fn welcome(&mut self, id: usize) {
-        let Some(audience) = self.audiences.get_mut(&id) else {
-            return;
-        };
-        for key in std::mem::take(&mut audience.expected) {
-            self.bring_over(key, id, false);
+    /// Looks into a portion of the feedback that waits. A request for many packets is answered at once, and there may be
+    /// many of them: a unit that arrives meanwhile leaves before the rest.
+    fn heed(&mut self) {
+        let end_bytes = self.batch.pushed_bytes() + PORTION_BYTES;
+        for _ in 0..FEEDBACK {
+            if self.batch.pushed_bytes() >= end_bytes {
+                return;
+            }
+            let Some((key, source, datagram)) = self.feedback.pop_front() else {
+                return;
+            };
+            self.feedback(key, source, &datagram);
         }
     }
 
@@ -455,76 +387,6 @@ impl Shard {
         self.batch.flush_when_full(&self.outside);
         if let Some(wish) = wish {
             self.grant(key, wish);
-        }
-    }
-
-    /// Sends what the pace held back, and reports that are due.
-    fn tick(&mut self) {
-        let now_us = self.now_us();
-        let mut wishes = Vec::new();
-        if now_us >= self.pace_at_us {
-            // Cut short: on with it as soon as what has arrived meanwhile is on its way.
-            let pause_us = if self.pace(now_us, &mut wishes) { PACE_US } else { 0 };
-            self.pace_at_us = now_us + pause_us;
-        }
-        if now_us >= self.reports_at_us {
-            self.reports_at_us = now_us + REPORTS_US;
-            self.report(now_us, &mut wishes);
-        }
-        for (key, wish) in wishes {
-            self.grant(key, wish);
-        }
-    }
-
-    /// Sends a portion of what the pace held back; false when there is more to send now.
-    fn pace(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) -> bool {
-        let end_bytes = self.batch.pushed_bytes() + PORTION_BYTES;
-        let waiting = self.audiences.iter().filter(|(_, audience)| audience.waiting);
-        let mut feeds: Vec<usize> = waiting.map(|(id, _)| *id).collect();
-        // Where it was cut short: audiences that are looked at first must not starve the others.
-        let first = feeds.iter().position(|id| *id == self.pace_from).unwrap_or(0);
-        feeds.rotate_left(first);
-        for id in feeds {
-            let Some(audience) = self.audiences.get_mut(&id) else {
-                continue;
-            };
-            let first = std::mem::take(&mut audience.turn_of);
-            for (at, viewer) in audience.viewers.iter_mut().enumerate().skip(first) {
-                if !viewer.is_waiting() {
-                    continue;
-                }
-                if self.batch.pushed_bytes() >= end_bytes {
-                    audience.turn_of = at;
-                    self.pace_from = id;
-                    return false;
-                }
-                let mut turn = Turn {
-                    outside: &self.outside,
-                    batch: &mut self.batch,
-                    now_us,
-                };
-                viewer.flush(&mut turn);
-                wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
-                self.batch.flush_when_full(&self.outside);
-            }
-            audience.waiting = audience.viewers.iter().any(Viewer::is_waiting);
-        }
-        true
-    }
-
-    fn report(&mut self, now_us: u64, wishes: &mut Vec<(u64, Wish)>) {
-        for viewer in self.audiences.values_mut().flat_map(|audience| &mut audience.viewers) {
-            if now_us < viewer.report_at_us() {
-                continue;
-            }
-            let mut turn = Turn {
-                outside: &self.outside,
-                batch: &mut self.batch,
-                now_us,
-            };
-            viewer.report(REPORT_US, &mut turn);
-            wishes.extend(viewer.take_wish().map(|wish| (viewer.key, wish)));
-            self.batch.flush_when_full(&self.outside);
         }
     }
 
@@ -597,63 +459,5 @@ impl Audience {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::clock::SystemClock;
-    use crate::hub::GOP_CACHE_BYTES;
-    use crate::whep::viewer::tests::{endless_gop, viewer};
-
-    fn shard() -> Shard {
-        let (wake, commands) = channel();
-        let (reception, _) = tokio::sync::mpsc::unbounded_channel();
-        // Transcodes nothing: the runtime may go.
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let outside = Arc::new(Outside::new(Vec::new(), Arc::default(), SystemClock::new()));
-        Shard {
-            transcoders: Transcoders::new(runtime.handle().clone(), outside.counters.clone()),
-            outside,
-            commands,
-            wake,
-            reception,
-            audiences: HashMap::new(),
-            places: HashMap::new(),
-            crossing: HashMap::new(),
-            cutter: Cutter::default(),
-            batch: Batch::new(SendMethod::Batched),
-            plain: Vec::new(),
-            pace_at_us: 0,
-            pace_from: 0,
-            reports_at_us: 0,
-            stopping: false,
-        }
-    }
-
-    #[test]
-    fn bursts_of_several_cameras_get_their_turn_in_time() {
-        let mut shard = shard();
-        // Each camera's viewers alone are worth three portions at a time.
-        let hubs: Vec<_> = (0..3).map(|n| Hub::new(format!("{n}/main"), GOP_CACHE_BYTES)).collect();
-        for key in 0..90 {
-            shard.join(hubs[key as usize % 3].clone(), viewer(key));
-        }
-        let gop = endless_gop();
-        for key in 0..90 {
-            shard.viewer(key).unwrap().start(&gop, 0);
-        }
-        shard
-            .audiences
-            .values_mut()
-            .for_each(|audience| audience.waiting = true);
-        // Time enough between portions for everyone's bucket to fill: there is always more than can be sent.
-        for turn in 1..=12 {
-            shard.pace(turn * 1_000_000, &mut Vec::new());
-            shard.batch.clear();
-        }
-        let mut began = [0; 3];
-        for key in 0..90 {
-            began[key as usize % 3] += usize::from(!shard.viewer(key).unwrap().is_untouched());
-        }
-        assert_eq!(began, [30; 3], "of 30 each");
-    }
-}
+#[path = "shard_tests.rs"]
+mod tests;

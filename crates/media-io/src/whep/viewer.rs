@@ -1,5 +1,7 @@
 //! One connected viewer on its shard: what is on its way to it, and what it says about what it got.
 
+mod feedback;
+
 use super::adaptation::{Decision, Rung};
 use super::batch::{Batch, Path};
 use super::ladder::Ladder;
@@ -9,12 +11,10 @@ use super::pacing::Pacer;
 use super::packets::CutUnit;
 use super::stats::count;
 use crate::hub::GOP_CACHE_BYTES;
-use media_core::rtp::feedback::{Feedback, parse_feedback};
 use media_core::rtp::rtcp;
 use media_core::srtp::{SrtpReceiver, SrtpSender};
 use media_core::{Codec, TrackKind};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -35,6 +35,13 @@ const OVERHEAD_BYTES: usize = 64;
 
 /// A viewer that has moved proves within this time that it is there. Browsers report once a second or so.
 const PROVEN_WITHIN_US: u64 = 5_000_000;
+/// Sender reports remembered for that: those of the same time.
+const MAX_TOLD: usize = 8;
+
+/// A viewer that has asked for more than its share comes last for so long.
+const LAST_FOR_US: u64 = 10_000_000;
+/// So does one that has said nothing for so long. Browsers report once a second or so.
+const SILENT_US: u64 = 3_000_000;
 
 /// What a viewer's shard works with while it serves it.
 pub(super) struct Turn<'a> {
@@ -84,6 +91,8 @@ pub(super) struct Viewer {
     pub(super) ladder: Option<Ladder>,
     /// Since when the media goes where nothing that only the viewer can protect has come from.
     unproven_since_us: Option<u64>,
+    /// The instants of the sender reports that went there, as a receiver report names them.
+    told_there: VecDeque<u32>,
     srtp_out: SrtpSender,
     srtp_in: SrtpReceiver,
     cname: String,
@@ -100,6 +109,8 @@ pub(super) struct Viewer {
     resend_pause_us: u64,
     reconsider_at_us: u64,
     report_at_us: u64,
+    /// Until when it comes last, for what it has asked for.
+    last_until_us: u64,
     wish: Option<Wish>,
 }
 
@@ -134,6 +145,7 @@ impl Viewer {
             heard_us,
             ladder,
             unproven_since_us: None,
+            told_there: VecDeque::new(),
             srtp_out,
             srtp_in,
             cname,
@@ -148,6 +160,7 @@ impl Viewer {
             resend_pause_us: 0,
             reconsider_at_us: 0,
             report_at_us: 0,
+            last_until_us: 0,
             wish: None,
         }
     }
@@ -158,8 +171,12 @@ impl Viewer {
     }
 
     /// Sends by `path` from now on. One signed request, which may be a replay or name somebody else's address, has asked
-    /// for it: without a report from there the session ends, however often it moves meanwhile.
+    /// for it: without a report from there the session ends, however often it moves meanwhile. The report must name a
+    /// sender report that went there: the viewer itself may forge where its datagrams come from, not what it has not got.
     pub(super) fn follow(&mut self, path: Path, now_us: u64) {
+        if self.path != path {
+            self.told_there.clear();
+        }
         self.path = path;
         self.unproven_since_us.get_or_insert(now_us);
     }
@@ -172,6 +189,12 @@ impl Viewer {
     /// Whether packets wait for their turn.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty() || matches!(&self.phase, Phase::Bursting(units) if !units.is_empty())
+    }
+
+    /// Whether it is served after the others, as those are whom the pace holds back: it asks for more than it may have, or
+    /// says nothing. Nobody need ever say anything, so it is served all the same.
+    pub(super) fn comes_last(&self, now_us: u64) -> bool {
+        now_us < self.last_until_us || now_us.saturating_sub(self.heard_us.load(Ordering::Relaxed)) > SILENT_US
     }
 
     /// When `report` is due next.
@@ -258,7 +281,10 @@ impl Viewer {
                     return;
                 }
                 units.push_back(cut.clone());
-                return self.flush(turn);
+                if !self.comes_last(turn.now_us) {
+                    self.flush(turn);
+                }
+                return;
             }
             Phase::Live => {}
         }
@@ -293,7 +319,8 @@ impl Viewer {
         count(&turn.outside.counters.live_units, 1);
         let mut underway = Underway::new(cut, timestamp, seen_us, true);
         // Most pictures leave at once and never see the queue.
-        if !self.queue.is_empty() || !self.send(&mut underway, turn) {
+        let waits = self.comes_last(turn.now_us) || !self.queue.is_empty();
+        if waits || !self.send(&mut underway, turn) {
             self.queued_bytes += cut.size_bytes();
             underway.waits_since_us = turn.now_us;
             self.queue.push_back(underway);
@@ -392,110 +419,22 @@ impl Viewer {
         true
     }
 
-    /// Reads one SRTCP datagram of the viewer, from `source`. `plain` is room for what is in it.
-    pub(super) fn receive(&mut self, datagram: &[u8], source: SocketAddr, plain: &mut Vec<u8>, turn: &mut Turn<'_>) {
-        plain.clear();
-        let read = self.srtp_in.unprotect_rtcp(datagram, plain);
-        // Authentic and not a replay: the viewer is there.
-        if read.is_ok() {
-            self.heard_us.store(turn.now_us, Ordering::Relaxed);
-            if source == self.path.destination {
-                self.unproven_since_us = None;
-            }
-        }
-        match read.and_then(|()| parse_feedback(plain)) {
-            Ok(feedback) => {
-                feedback.iter().for_each(|statement| self.heed(statement, turn));
-                if turn.now_us >= self.reconsider_at_us {
-                    self.reconsider(turn.now_us);
-                }
-            }
-            // Anyone can forge such a datagram: it must not end a session.
-            Err(_) => count(&turn.outside.counters.datagrams_malformed, 1),
-        }
-    }
-
-    fn heed(&mut self, statement: &Feedback, turn: &mut Turn<'_>) {
-        let counters = &turn.outside.counters;
-        match statement {
-            Feedback::Nack { media_ssrc, sequences } => {
-                count(&counters.nacked_packets, sequences.len() as u64);
-                self.repeat(*media_ssrc, sequences, turn);
-            }
-            Feedback::PictureLoss { media_ssrc } | Feedback::FullIntraRequest { media_ssrc, .. } => {
-                count(&counters.key_requests, 1);
-                let asked = *media_ssrc == self.video.agreed.ssrc && self.may_resend(turn.now_us);
-                // A burst that is under way is the answer.
-                if asked && !matches!(self.phase, Phase::Bursting(_)) {
-                    self.wish.get_or_insert(Wish::Resend);
-                }
-            }
-            Feedback::ReceiverReport { blocks, .. } => {
-                count(&counters.receiver_reports, 1);
-                for block in blocks {
-                    if let Some(ladder) = self.ladder.as_mut().filter(|_| block.ssrc == self.video.agreed.ssrc) {
-                        ladder.loss(block.fraction_lost, turn.now_us);
-                    }
-                    if let Some(stream) = self.stream(block.ssrc) {
-                        stream.acknowledge();
-                    }
-                }
-            }
-            Feedback::Remb { bitrate_bps, .. } => {
-                if let Some(ladder) = &mut self.ladder {
-                    ladder.estimate(*bitrate_bps, turn.now_us);
-                }
-            }
-            // Not asked for, but understood. A viewer that stops sending has no stream here that could end.
-            Feedback::TransportFeedback(_) | Feedback::Bye { .. } => {}
-        }
-    }
-
-    fn stream(&mut self, ssrc: u32) -> Option<&mut Outgoing> {
-        let audio = self.audio.as_mut();
-        std::iter::once(&mut self.video)
-            .chain(audio)
-            .find(|stream| stream.agreed.ssrc == ssrc)
-    }
-
-    fn repeat(&mut self, ssrc: u32, sequences: &[u16], turn: &mut Turn<'_>) {
-        let audio = self.audio.as_mut();
-        let stream = std::iter::once(&mut self.video)
-            .chain(audio)
-            .find(|stream| stream.agreed.ssrc == ssrc);
-        let Some(stream) = stream else {
-            return;
-        };
-        for (index, sequence) in sequences.iter().enumerate() {
-            if stream.is_spent() {
-                let rest = sequences.len() - index;
-                return count(&turn.outside.counters.retransmissions_refused, rest as u64);
-            }
-            let repeated = stream.repeat(*sequence, &mut self.srtp_out, turn.batch, &self.path, turn.now_us);
-            match repeated {
-                Ok(true) => count(&turn.outside.counters.retransmissions, 1),
-                Ok(false) => count(&turn.outside.counters.retransmissions_refused, 1),
-                Err(_) => {
-                    self.wish = Some(Wish::Leave(Leave::Failed));
-                    return;
-                }
-            }
-        }
-    }
-
     /// Says which instant every stream's timestamps mean, so that sound and picture are shown in step.
     pub(super) fn report(&mut self, every_us: u64, turn: &mut Turn<'_>) {
         self.report_at_us = turn.now_us + every_us;
-        if self
-            .unproven_since_us
-            .is_some_and(|since_us| turn.now_us >= since_us + PROVEN_WITHIN_US)
-        {
-            self.wish = Some(Wish::Leave(Leave::Unproven));
-            return;
-        }
-        self.reconsider(turn.now_us);
         let mut compound = Vec::with_capacity(160);
         self.write_reports(&mut compound, turn);
+        if let Some(since_us) = self.unproven_since_us.filter(|_| !compound.is_empty()) {
+            if turn.now_us >= since_us + PROVEN_WITHIN_US {
+                self.wish = Some(Wish::Leave(Leave::Unproven));
+                return;
+            }
+            if self.told_there.len() == MAX_TOLD {
+                self.told_there.pop_front();
+            }
+            self.told_there.push_back((turn.outside.ntp(turn.now_us) >> 16) as u32);
+        }
+        self.reconsider(turn.now_us);
         self.send_rtcp(&compound, turn);
     }
 

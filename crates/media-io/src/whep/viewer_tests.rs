@@ -15,6 +15,7 @@ use media_core::rtp::feedback::{write_nack, write_picture_loss};
 use media_core::rtp::rtcp::{RtcpPacket, parse_compound};
 use media_core::srtp::SrtpProfile;
 use media_core::{AccessUnit, Codec, TrackParameters};
+use std::net::SocketAddr;
 
 const SECOND_US: u64 = 1_000_000;
 const VIDEO: u32 = 0x1111;
@@ -57,7 +58,8 @@ fn lone_of(video: AgreedStream) -> Lone {
         SrtpSender::new(profile, &[1; 16], &[2; 12]).unwrap(),
         SrtpReceiver::new(profile, &[3; 16], &[4; 12]).unwrap(),
     );
-    let heard_us = Arc::new(AtomicU64::new(0));
+    let now_us = 100 * SECOND_US;
+    let heard_us = Arc::new(AtomicU64::new(now_us));
     let streams = Streams {
         video: Outgoing::new(video, 1000, u16::MAX, 7),
         audio: Some(Outgoing::new(stream(Codec::PcmA, 8000, AUDIO, None), 5000, 0, 0)),
@@ -73,7 +75,7 @@ fn lone_of(video: AgreedStream) -> Lone {
         viewer: Viewer::new(1, path, ours, streams, heard_us.clone()),
         outside: Outside::new(Vec::new(), Arc::default(), SystemClock::new()),
         batch: Batch::new(SendMethod::Batched),
-        now_us: 100 * SECOND_US,
+        now_us,
         heard_us,
         theirs_in: SrtpReceiver::new(profile, &[1; 16], &[2; 12]).unwrap(),
         theirs_out: SrtpSender::new(profile, &[3; 16], &[4; 12]).unwrap(),
@@ -128,8 +130,10 @@ impl Lone {
         act(&mut self.viewer, &mut turn)
     }
 
+    /// Hands over a unit to a viewer that was just heard.
     fn push(&mut self, unit: &Arc<CutUnit>) {
         let now_us = self.now_us;
+        self.heard_us.store(now_us, Ordering::Relaxed);
         self.with(|viewer, turn| viewer.push(unit, now_us, turn));
     }
 
@@ -470,6 +474,7 @@ fn hostile_requests_do_not_amplify() {
     for index in 0..300 {
         lone.now_us += 33_000;
         lone.push(&picture(index + 1, false, 6000));
+        lone.with(|viewer, turn| viewer.flush(turn));
         let sent = lone.sent();
         next = next.wrapping_add(sent.len() as u16);
         sent_bytes += sent.iter().map(Vec::len).sum::<usize>();
@@ -483,6 +488,50 @@ fn hostile_requests_do_not_amplify() {
         "{repeated_bytes} of {sent_bytes}"
     );
     assert!(lone.counted(|stats| stats.retransmissions_refused) > 100_000);
+}
+
+#[test]
+fn who_asks_for_too_much_comes_last_for_a_while() {
+    let mut lone = lone();
+    lone.live();
+    assert!(!lone.viewer.comes_last(lone.now_us));
+    let mut pictures = 1..;
+    let mut waits = |lone: &mut Lone| {
+        lone.push(&picture(pictures.next().unwrap(), false, 100));
+        let waits = lone.viewer.is_waiting();
+        lone.with(|viewer, turn| viewer.flush(turn));
+        assert_eq!(lone.sent().len(), 1, "served all the same");
+        waits
+    };
+    assert!(!waits(&mut lone));
+    // An ordinary loss, repaired.
+    lone.hears(&nack(&[0x8000]));
+    assert_eq!(lone.sent().len(), 1);
+    assert!(!waits(&mut lone));
+    // Numbers without end: looking for them uses up what the viewer may have.
+    let many: Vec<u16> = (0..900).collect();
+    for _ in 0..10 {
+        lone.hears(&nack(&many));
+    }
+    assert!(lone.sent().is_empty());
+    assert!(waits(&mut lone));
+    lone.now_us += LAST_FOR_US;
+    assert!(!waits(&mut lone));
+}
+
+#[test]
+fn who_says_nothing_comes_last_and_is_served() {
+    let mut lone = lone();
+    lone.live();
+    for (silent_us, last) in [(SILENT_US, false), (SILENT_US + 1, true)] {
+        lone.heard_us.store(lone.now_us, Ordering::Relaxed);
+        lone.now_us += silent_us;
+        let now_us = lone.now_us;
+        lone.with(|viewer, turn| viewer.push(&picture(1, false, 100), now_us, turn));
+        assert_eq!(lone.viewer.is_waiting(), last);
+        lone.with(|viewer, turn| viewer.flush(turn));
+        assert_eq!(lone.sent().len(), 1);
+    }
 }
 
 #[test]
@@ -557,6 +606,8 @@ fn only_what_the_viewer_protected_counts() {
     rtcp::write_receiver_report(9, &[], &mut report);
     let mut datagram = Vec::new();
     lone.theirs_out.protect_rtcp(&report, &mut datagram).unwrap();
+    lone.now_us += SECOND_US;
+    let before_us = lone.heard_us.load(Ordering::Relaxed);
     for length in 0..datagram.len() {
         lone.hears_datagram(&datagram[..length]);
     }
@@ -565,7 +616,7 @@ fn only_what_the_viewer_protected_counts() {
         forged[at] ^= 1;
         lone.hears_datagram(&forged);
     }
-    assert_eq!(lone.heard_us.load(Ordering::Relaxed), 0);
+    assert_eq!(lone.heard_us.load(Ordering::Relaxed), before_us);
     assert_eq!(
         lone.counted(|stats| stats.datagrams_malformed),
         2 * datagram.len() as u64
@@ -591,34 +642,69 @@ fn path_to(port: u16) -> Path {
     }
 }
 
+/// How long a viewer that moves is sent to: it reports once a second, as `reports` says of its second, the place that it
+/// has moved to, and the instant of the last sender report.
+fn followed_for_us(reports: impl Fn(u64, SocketAddr, u32) -> (SocketAddr, u32), to_and_fro: bool) -> Option<u64> {
+    let mut lone = lone();
+    lone.live();
+    let moved_us = lone.now_us;
+    let mut told = 0;
+    for second in 0..20 {
+        let place = if to_and_fro { 10 + second % 2 } else { 10 };
+        let now_us = lone.now_us;
+        lone.viewer.follow(path_to(place as u16), now_us);
+        let (source, last_sender_report) = reports(second, lone.viewer.path.destination, told);
+        let block = rtcp::ReportBlock {
+            ssrc: VIDEO,
+            last_sender_report,
+            ..Default::default()
+        };
+        let (mut report, mut datagram) = (Vec::new(), Vec::new());
+        rtcp::write_receiver_report(9, &[block], &mut report);
+        lone.theirs_out.protect_rtcp(&report, &mut datagram).unwrap();
+        lone.hears_from(&datagram, source);
+        assert_eq!(lone.heard_us.load(Ordering::Relaxed), now_us, "alive all the time");
+        lone.with(|viewer, turn| viewer.report(SECOND_US, turn));
+        if lone.viewer.take_wish() == Some(Wish::Leave(Leave::Unproven)) {
+            return Some(now_us - moved_us);
+        }
+        told = lone
+            .sent()
+            .iter()
+            .flat_map(|compound| parse_compound(compound).unwrap())
+            .find_map(|packet| match packet {
+                RtcpPacket::SenderReport(report) => Some((report.ntp >> 16) as u32),
+                _ => None,
+            })
+            .unwrap();
+        lone.now_us += SECOND_US;
+    }
+    None
+}
+
 #[test]
 fn a_viewer_that_does_not_report_from_where_it_moved_is_given_up() {
-    for proves in [false, true] {
-        let mut lone = lone();
-        lone.live();
-        let old = lone.viewer.path.destination;
-        let mut report = Vec::new();
-        rtcp::write_receiver_report(9, &[], &mut report);
-        let moved_us = lone.now_us;
-        let mut given_up_us = None;
-        while lone.now_us < moved_us + 20 * SECOND_US && given_up_us.is_none() {
-            // To and fro: the time that is given does not begin anew.
-            let now_us = lone.now_us;
-            lone.viewer
-                .follow(path_to(10 + (now_us / SECOND_US % 2) as u16), now_us);
-            let source = if proves { lone.viewer.path.destination } else { old };
-            let mut datagram = Vec::new();
-            lone.theirs_out.protect_rtcp(&report, &mut datagram).unwrap();
-            lone.hears_from(&datagram, source);
-            assert_eq!(lone.heard_us.load(Ordering::Relaxed), now_us, "alive all the time");
-            lone.with(|viewer, turn| viewer.report(SECOND_US, turn));
-            if lone.viewer.take_wish() == Some(Wish::Leave(Leave::Unproven)) {
-                given_up_us = Some(now_us - moved_us);
-            }
-            lone.now_us += SECOND_US;
-        }
-        assert_eq!(given_up_us, (!proves).then_some(PROVEN_WITHIN_US));
-    }
+    let old = lone().viewer.path.destination;
+    let given_up = Some(PROVEN_WITHIN_US);
+    assert_eq!(followed_for_us(|_, here, told| (here, told), false), None);
+    assert_eq!(
+        followed_for_us(|_, _, told| (old, told), false),
+        given_up,
+        "from where it was"
+    );
+    // To and fro: the time that is given does not begin anew, and what came to one place proves nothing of the other.
+    assert_eq!(followed_for_us(|_, here, told| (here, told), true), given_up);
+}
+
+#[test]
+fn a_viewer_that_names_a_strangers_address_cannot_prove_to_be_there() {
+    let given_up = Some(PROVEN_WITHIN_US);
+    // Its own keys and a forged source, without what went to the stranger.
+    assert_eq!(followed_for_us(|_, here, _| (here, 0), false), given_up);
+    assert_eq!(
+        followed_for_us(|_, here, told| (here, told.wrapping_sub(1)), false),
+        given_up
+    );
 }
 
 #[test]
@@ -636,6 +722,15 @@ fn a_viewer_that_stays_where_it_is_need_not_report() {
 pub(crate) fn viewer(key: u64) -> Viewer {
     let mut viewer = lone().viewer;
     viewer.key = key;
+    // As one that is heard all the time.
+    viewer.heard_us.store(u64::MAX, Ordering::Relaxed);
+    viewer
+}
+
+/// The same, never heard.
+pub(crate) fn silent_viewer(key: u64) -> Viewer {
+    let viewer = viewer(key);
+    viewer.heard_us.store(0, Ordering::Relaxed);
     viewer
 }
 

@@ -10,6 +10,7 @@
 //! ```
 
 mod delay;
+mod formats;
 mod hostile;
 mod reception;
 mod report;
@@ -53,4 +54,6 @@ pub struct LoadOptions {
     pub trains: bool,
     /// The server's process, to read its CPU time and memory.
     pub server_pid: Option<u32>,
+    /// How long after the last viewer has left its memory is read once more.
+    pub afterwards: Duration,
 }

@@ -41,6 +41,9 @@ pub(super) struct Reception {
     jitter: f64,
     last_transit: Option<i64>,
     reported: Totals,
+    /// The last packet that counts for `owed`, and how many up to it have not come.
+    marked: u64,
+    owed: u64,
 }
 
 impl Reception {
@@ -92,6 +95,7 @@ impl Reception {
                 self.missing.remove(at);
                 self.totals.received += 1;
                 self.totals.repaired += u64::from(by_repair);
+                self.owed -= u64::from(extended <= self.marked);
             }
             None => self.totals.duplicates += 1,
         }
@@ -125,6 +129,17 @@ impl Reception {
     /// When `requests` has something next.
     pub(super) fn next_request(&self) -> Option<Instant> {
         self.missing.iter().map(|missing| missing.ask_at).min()
+    }
+
+    /// From now on `owed` is about the packets sent so far.
+    pub(super) fn mark(&mut self) {
+        self.marked = self.highest;
+        self.owed = self.totals.expected - self.totals.received;
+    }
+
+    /// Of the packets sent before the mark, those that have not come until now, also not by repair.
+    pub(super) fn owed(&self) -> u64 {
+        self.owed
     }
 
     /// Totals so far.
@@ -184,6 +199,21 @@ mod tests {
         };
         assert_eq!(reception.totals(), totals);
         assert_eq!(reception.block(7).highest_sequence, 0x1_0001);
+    }
+
+    #[test]
+    fn a_repair_on_its_way_is_no_loss() {
+        let now = Instant::now();
+        let mut reception = after(&[1, 4], now);
+        reception.mark();
+        reception.packet(6, now);
+        assert_eq!(reception.owed(), 2, "and nothing of later");
+        reception.repair(5);
+        reception.repair(2);
+        reception.repair(2);
+        assert_eq!(reception.owed(), 1);
+        reception.mark();
+        assert_eq!(reception.owed(), 1, "lost for good");
     }
 
     #[test]

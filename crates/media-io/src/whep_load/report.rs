@@ -60,7 +60,7 @@ pub struct Report {
     pub bytes: u64,
     /// Packets of repair received.
     pub retransmitted: u64,
-    /// Packets that never came, also not by repair.
+    /// Packets of the window that never came, also not by repair until half a second after it.
     pub lost: u64,
     /// Packets that came by repair alone.
     pub repaired: u64,
@@ -72,7 +72,8 @@ pub struct Report {
     pub joining_delay_ms: Distribution,
     /// CPU time of this process in the window, as a share of one core.
     pub client_cores: f64,
-    /// Datagrams that full sockets of this machine dropped in the window, whoever's: loss that is not the server's.
+    /// Datagrams that full sockets of this machine dropped in the window, whoever's but those of stalled viewers: loss
+    /// that is not the server's.
     pub socket_drops: u64,
     /// Datagrams sent by hostile viewers in the window.
     pub hostile_datagrams: u64,
@@ -91,6 +92,8 @@ pub struct ServerReport {
     pub rss_before_bytes: u64,
     /// At the end of the window.
     pub rss_bytes: u64,
+    /// [`LoadOptions::afterwards`](super::LoadOptions::afterwards) after the last viewer has left.
+    pub rss_afterwards_bytes: u64,
     /// CPU time of its busiest threads in the window, as a share of one core, by name.
     pub threads: BTreeMap<String, f64>,
 }

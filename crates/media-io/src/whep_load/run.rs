@@ -3,7 +3,7 @@
 use super::LoadOptions;
 use super::reception::Totals;
 use super::report::{Distribution, Report, ServerReport};
-use super::server_usage::{Usage, socket_drops};
+use super::server_usage::{Usage, drops_of, socket_drops};
 use super::signalling::{Outcome, bring_viewers, unix_us};
 use super::socket::Batch;
 use super::viewer::{Role, Surroundings, Tallies, Viewer};
@@ -24,6 +24,8 @@ const SAMPLED: usize = 100;
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// From the last connection to the window: the bursts of joining are over.
 const SETTLE: Duration = Duration::from_secs(2);
+/// After the window, what is missing has this long to come by repair.
+const REPAIRED_WITHIN: Duration = Duration::from_millis(500);
 /// Sockets served per call.
 const EVENTS: usize = 256;
 /// Calls for the datagrams of one socket before the others have their turn.
@@ -48,8 +50,11 @@ pub fn run(options: LoadOptions) -> Result<Report> {
     let mut report = Load::new(&options, joined, leave)?.run()?;
     let ended = signalling.join();
     ended.map_err(|_| Error::new(ErrorKind::Internal, "the signalling thread failed"))??;
-    if let Some(server) = &mut report.server {
+    if let (Some(server), Some(pid)) = (&mut report.server, options.server_pid) {
         server.rss_before_bytes = rss_before_bytes;
+        // Every session has ended by now, and every socket is closed.
+        std::thread::sleep(options.afterwards);
+        server.rss_afterwards_bytes = Usage::of(pid).rss_bytes;
     }
     Ok(report)
 }
@@ -105,9 +110,14 @@ impl<'a> Load<'a> {
         self.serve_until(Instant::now() + SETTLE, EVENTS)?;
         self.around.window_from_us = unix_us();
         let before = self.reading();
+        self.mark();
         self.serve_until(before.at + self.options.window, EVENTS)?;
         let after = self.reading();
-        let report = self.report(&before, &after);
+        let lost_before = self.owed();
+        self.mark();
+        self.serve_until(after.at + REPAIRED_WITHIN, EVENTS)?;
+        let mut report = self.report(&before, &after);
+        report.lost = self.owed().saturating_sub(lost_before);
         for viewer in &mut self.viewers {
             if viewer.role != Role::Stalled && viewer.is_connected() {
                 viewer.leave(&mut self.around);
@@ -287,21 +297,31 @@ impl<'a> Load<'a> {
         self.viewers.iter().filter(|viewer| viewer.role == Role::Watching)
     }
 
+    /// From now on what is owed counts from here.
+    fn mark(&mut self) {
+        self.viewers.iter_mut().for_each(Viewer::mark);
+    }
+
+    /// Packets sent before the mark that those who watch have not got.
+    fn owed(&self) -> u64 {
+        self.watching().map(Viewer::owed).sum()
+    }
+
     fn reading(&self) -> Reading {
         let mut totals = Totals::default();
         for viewer in self.watching() {
             let of = viewer.totals();
-            totals.expected += of.expected;
-            totals.received += of.received;
             totals.repaired += of.repaired;
         }
+        let stalled = self.viewers.iter().filter(|viewer| viewer.role == Role::Stalled);
+        let stalled_drops: u64 = stalled.map(|viewer| drops_of(&viewer.socket)).sum();
         Reading {
             at: Instant::now(),
             tallies: self.around.tallies.clone(),
             totals,
             own: Usage::of(std::process::id()),
             server: self.options.server_pid.map(Usage::of),
-            socket_drops: socket_drops(),
+            socket_drops: socket_drops().saturating_sub(stalled_drops),
         }
     }
 
@@ -310,8 +330,6 @@ impl<'a> Load<'a> {
         let between = |field: fn(&Tallies) -> u64| field(&after.tallies) - field(&before.tallies);
         let packets = between(|t| t.packets);
         let retransmitted = between(|t| t.retransmitted);
-        let expected = after.totals.expected - before.totals.expected;
-        let received = after.totals.received - before.totals.received;
         let mut profiles = BTreeMap::new();
         for profile in self.watching().filter_map(|viewer| viewer.profile) {
             *profiles.entry(profile.to_owned()).or_default() += 1;
@@ -334,13 +352,13 @@ impl<'a> Load<'a> {
             packets,
             bytes: between(|t| t.bytes),
             retransmitted,
-            lost: expected.saturating_sub(received),
+            lost: 0,
             repaired: after.totals.repaired - before.totals.repaired,
             thrown_away: between(|t| t.thrown_away),
             delay_ms: Distribution::of_us(after.tallies.delays_us.clone()),
             joining_delay_ms: Distribution::of_us(after.tallies.joining_delays_us.clone()),
             client_cores: (after.own.cpu_s - before.own.cpu_s) / window_s,
-            socket_drops: after.socket_drops - before.socket_drops,
+            socket_drops: after.socket_drops.saturating_sub(before.socket_drops),
             hostile_datagrams: between(|t| t.hostile_datagrams),
             server: before
                 .server
@@ -352,6 +370,7 @@ impl<'a> Load<'a> {
                         cores: cpu_s / window_s,
                         cpu_us_per_packet: cpu_s * 1e6 / (packets + retransmitted).max(1) as f64,
                         rss_before_bytes: 0,
+                        rss_afterwards_bytes: 0,
                         rss_bytes: after.rss_bytes,
                         threads: busiest(before, after, window_s),
                     }

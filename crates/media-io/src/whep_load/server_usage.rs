@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd;
 
 /// Of one process at one instant. Zeros when it is gone.
 #[derive(Debug, Clone, Default)]
@@ -75,10 +77,43 @@ pub(super) fn socket_drops() -> u64 {
         .unwrap_or(0)
 }
 
+/// Datagrams that `socket` had no room for since it was made.
+pub(super) fn drops_of(socket: &UdpSocket) -> u64 {
+    // SK_MEMINFO_VARS and SK_MEMINFO_DROPS of linux/sock_diag.h.
+    const VARIABLES: usize = 9;
+    const DROPS: usize = 8;
+    let mut values = [0u32; VARIABLES];
+    let mut length = size_of_val(&values) as libc::socklen_t;
+    // SAFETY: `values` has room for as many bytes as are said; the descriptor is open.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if status == 0 { u64::from(values[DROPS]) } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_socket_that_nobody_reads_says_what_it_dropped() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = socket.local_addr().unwrap();
+        let before = socket_drops();
+        while drops_of(&socket) == 0 {
+            sender.send_to(&[0; 1200], address).unwrap();
+        }
+        assert!(socket_drops() > before);
+        assert_eq!(drops_of(&sender), 0);
+    }
 
     #[test]
     fn names_with_brackets_do_not_shift_the_times() {

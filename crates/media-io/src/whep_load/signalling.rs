@@ -1,7 +1,8 @@
 //! Offers, answers and goodbyes over HTTP/1.1, on a thread of their own.
 
 use super::LoadOptions;
-use super::viewer::{Formats, Role, Viewer};
+use super::formats::Formats;
+use super::viewer::{Role, Viewer};
 use crate::whep::keys::{Dtls, crypto_provider};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -255,6 +256,7 @@ mod tests {
             lose_percent: 0.0,
             trains: false,
             server_pid: None,
+            afterwards: Duration::ZERO,
         };
         let order: Vec<Role> = roles(&options).collect();
         let count = |role, part: &[Role]| part.iter().filter(|other| **other == role).count();

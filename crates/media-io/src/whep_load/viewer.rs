@@ -1,6 +1,7 @@
 //! One viewer: its ICE and DTLS by str0m, its packets counted here.
 
 use super::delay::stamp_in;
+use super::formats::Formats;
 use super::hostile::Hostility;
 use super::reception::{Reception, Totals};
 use super::signalling::unix_us;
@@ -10,7 +11,6 @@ use media_core::rtp::rtcp::{
     RtcpPacket, parse_compound, write_goodbye, write_receiver_report, write_source_description,
 };
 use media_core::srtp::{SrtpReceiver, SrtpSender};
-use media_core::{Codec, Error, Result};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive};
@@ -27,57 +27,6 @@ pub(super) enum Role {
     Watching,
     Stalled,
     Hostile,
-}
-
-/// The payload types of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Formats {
-    video: u8,
-    codec: Codec,
-    repair: Option<u8>,
-    audio: Option<u8>,
-}
-
-impl Formats {
-    /// Reads an answer. `Malformed` when it sends no video.
-    pub(super) fn of(answer: &str) -> Result<Self> {
-        let mut formats = Self {
-            video: 0,
-            codec: Codec::H264,
-            repair: None,
-            audio: None,
-        };
-        let (mut in_video, mut found) = (false, false);
-        for line in answer.lines() {
-            if let Some(media) = line.strip_prefix("m=") {
-                let mut words = media.split_ascii_whitespace();
-                let kind = words.next();
-                let alive = words.next() != Some("0");
-                let first = words.nth(1).and_then(|number| number.parse().ok());
-                in_video = kind == Some("video") && alive;
-                if let (Some(first), true) = (first, in_video) {
-                    formats.video = first;
-                    found = true;
-                } else if kind == Some("audio") && alive {
-                    formats.audio = first;
-                }
-            } else if let Some((number, map)) = line.strip_prefix("a=rtpmap:").and_then(|l| l.split_once(' ')) {
-                if in_video && number.parse() == Ok(formats.video) && map.to_ascii_uppercase().starts_with("H265") {
-                    formats.codec = Codec::H265;
-                }
-            } else if let Some((number, parameters)) = line.strip_prefix("a=fmtp:").and_then(|l| l.split_once(' '))
-                && in_video
-                && parameters.strip_prefix("apt=").and_then(|of| of.trim().parse().ok()) == Some(formats.video)
-            {
-                formats.repair = number.parse().ok();
-            }
-        }
-        if found {
-            Ok(formats)
-        } else {
-            Err(Error::malformed("SDP answer that sends no video"))
-        }
-    }
 }
 
 /// What all viewers share while they are served in turn.
@@ -230,6 +179,17 @@ impl Viewer {
             repaired: video.repaired + audio.repaired,
             duplicates: video.duplicates + audio.duplicates,
         }
+    }
+
+    /// From now on `owed` is about the packets sent so far.
+    pub(super) fn mark(&mut self) {
+        self.video.mark();
+        self.audio.mark();
+    }
+
+    /// Of the packets sent before the mark, those that have not come until now.
+    pub(super) fn owed(&self) -> u64 {
+        self.video.owed() + self.audio.owed()
     }
 
     /// When `tick` is wanted next; None for never.
@@ -511,24 +471,6 @@ fn payload_of(packet: &[u8]) -> Option<&[u8]> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn an_answer_names_its_payload_types() {
-        let answer = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 108 109\r\na=rtpmap:108 H264/90000\r\n\
-            a=fmtp:108 packetization-mode=1\r\na=rtpmap:109 rtx/90000\r\na=fmtp:109 apt=108\r\n\
-            m=audio 9 UDP/TLS/RTP/SAVPF 8\r\n";
-        let expected = Formats {
-            video: 108,
-            codec: Codec::H264,
-            repair: Some(109),
-            audio: Some(8),
-        };
-        assert_eq!(Formats::of(answer).unwrap(), expected);
-        let refused = answer.replace("audio 9", "audio 0").replace("H264", "H265");
-        let formats = Formats::of(&refused).unwrap();
-        assert_eq!((formats.audio, formats.codec), (None, Codec::H265));
-        assert!(Formats::of("v=0\r\nm=video 0 UDP/TLS/RTP/SAVPF 108\r\n").is_err());
-    }
 
     #[test]
     fn payloads_lie_between_extension_and_padding() {

@@ -135,7 +135,7 @@ fn gaps_and_other_parameters_are_discontinuities() {
     let (archive, _) = open(directory.path());
     let recorder = archive.recorder("1", "main").unwrap();
     push_clip(&*recorder, T0_US, 6);
-    recorder.interrupt();
+    recorder.interrupt(media_core::index::GapCause::Network);
     push_clip(&*recorder, T0_US + 20 * SECOND_US, 6);
     push_video(&*recorder, &video_parameters(b"other"), T0_US + 26 * SECOND_US, 50, 0);
     archive.close();

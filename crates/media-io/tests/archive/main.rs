@@ -4,14 +4,19 @@
 
 #[path = "../../../media-core/tests/camera_dump/mod.rs"]
 mod camera_dump;
+mod damage;
 mod disk;
 mod exports;
 mod feed;
+mod files;
+mod foreign;
+mod gaps;
 mod golden;
 mod hls;
 mod killed;
 mod long;
 mod pictures;
 mod playback;
+mod rebuild;
 mod recording;
 mod start;

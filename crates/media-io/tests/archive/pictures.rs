@@ -53,7 +53,7 @@ fn there_is_no_picture_where_nothing_is_recorded() {
     let (archive, _) = open(directory.path());
     let recorder = archive.recorder("1", "main").unwrap();
     push_video(&*recorder, &video_parameters(b"a"), T0_US, 50, 0);
-    recorder.interrupt();
+    recorder.interrupt(media_core::index::GapCause::Network);
     push_video(&*recorder, &video_parameters(b"a"), T0_US + 10 * SECOND_US, 50, 50);
     archive.close();
     let kind = |at_us: i64| archive.picture("1", "main", at_us).err().map(|e| e.kind());
@@ -77,4 +77,42 @@ fn there_is_no_picture_where_nothing_is_recorded() {
     let last = archive.picture("1", "main", T0_US + 2 * SECOND_US).unwrap();
     assert_eq!(last.units.len(), 25);
     assert_eq!(last.units[24][5..9], 49u32.to_be_bytes());
+}
+
+#[test]
+fn a_key_picture_is_the_newest_key_frame_that_was_shown_alone() {
+    let (_directory, archive) = recorded(T0_US, 10);
+    // Picture k is presented (k + 2) / 30 s after T0; the GOP has 60.
+    for (at_ms, picture_number) in [(2_067, 60), (4_066, 60), (4_067, 120), (9_999, 240)] {
+        let picture = archive.key_picture("1", "main", T0_US + at_ms * 1_000).unwrap();
+        let clip: Vec<_> = clip().units.iter().filter(|u| u.track == 0).collect();
+        assert_eq!(
+            picture.units,
+            [clip[picture_number as usize].data.clone()],
+            "at {at_ms} ms"
+        );
+        let shown = rescale(T0_US, 1_000_000, 90_000) + (picture_number + 2) * 3_000;
+        assert_eq!((picture.wanted_pts_90k, &picture.pts_90k[..]), (shown, &[shown][..]));
+        assert!((picture.captured_us - (T0_US + (picture_number + 2) * 1_000_000 / 30)).abs() <= 40);
+        assert_eq!(picture.configuration, clip[0].parameters.configuration);
+    }
+    let kind = |at_us: i64| archive.key_picture("1", "main", at_us).err().map(|e| e.kind());
+    assert_eq!(kind(T0_US - SECOND_US), Some(ErrorKind::NotFound));
+    assert_eq!(kind(T0_US + 13 * SECOND_US), Some(ErrorKind::NotFound));
+    assert_eq!(kind(T0_US), Some(ErrorKind::NotFound), "before the first key frame");
+}
+
+#[test]
+fn the_newest_key_frame_may_lie_long_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let (archive, _) = open(directory.path());
+    let recorder = archive.recorder("1", "main").unwrap();
+    let parameters = video_parameters(b"a");
+    for number in 0..500 {
+        let at_us = T0_US + i64::from(number) * 40_000;
+        assert!(recorder.push(&unit(&parameters, at_us, number == 0, number)));
+    }
+    archive.close();
+    let picture = archive.key_picture("1", "main", T0_US + 19 * SECOND_US).unwrap();
+    assert_eq!((picture.units.len(), picture.captured_us), (1, T0_US));
 }

@@ -156,7 +156,7 @@ fn gaps_stay_gaps_and_are_not_started_in() {
     let (archive, _) = open(directory.path());
     let recorder = archive.recorder("1", "main").unwrap();
     push_clip(&*recorder, T0_US, 5);
-    recorder.interrupt();
+    recorder.interrupt(media_core::index::GapCause::Network);
     push_clip(&*recorder, T0_US + 20 * SECOND_US, 5);
     archive.flush();
     let playback = archive

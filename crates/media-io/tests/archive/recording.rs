@@ -56,7 +56,7 @@ fn hours_parameters_and_clock_steps_begin_files() {
     push_video(&*recorder, &b, T0_US + 14 * 3_600 * SECOND_US - 1_500_000, 75, 200);
     // The server's clock is set back to the first hour.
     push_video(&*recorder, &b, T0_US + 30 * SECOND_US, 50, 300);
-    hub.interrupt();
+    hub.interrupt(GapCause::Network);
     push_video(&*recorder, &b, T0_US + 40 * SECOND_US, 50, 350);
     archive.close();
     let names: Vec<_> = videos_of(directory.path(), "1")
@@ -146,7 +146,7 @@ fn gap_causes_reach_the_file() {
     let recorder = archive.recorder("1", "main").unwrap();
     let a = video_parameters(b"a");
     push_video(&*recorder, &a, T0_US, 50, 0);
-    recorder.interrupt();
+    recorder.interrupt(GapCause::Network);
     push_video(&*recorder, &a, T0_US + 5 * SECOND_US, 50, 50);
     push_video(&*recorder, &a, T0_US + 10 * SECOND_US, 50, 100);
     recorder.stop();

@@ -27,7 +27,7 @@ fn push_clip_from(sink: &dyn media_io::hub::Sink, from_s: i64, to_s: i64) {
             let dts_us = rescale(unit.dts, unit.parameters.clock_rate, 1_000_000);
             dts_us - T0_US < self.1 * SECOND_US || self.0.push(unit)
         }
-        fn interrupt(&self) {}
+        fn interrupt(&self, _: media_core::index::GapCause) {}
     }
     push_clip(&Late(sink, from_s), T0_US, to_s);
 }
@@ -150,8 +150,14 @@ fn a_lost_or_ruined_index_is_made_anew() {
         let copy = copy_of(directory.path());
         let video = videos_of(copy.path(), "1").remove(0);
         ruin(&index_of(&video));
+        let lost = !index_of(&video).exists();
         let (_archive, report) = open(copy.path());
-        assert_eq!((report.files_repaired, report.problems.len()), (1, 0), "{report:?}");
+        assert_eq!(report.files_repaired, 1);
+        let told = report
+            .problems
+            .iter()
+            .any(|p| p.contains("video_10.mp4") && p.contains("had no index"));
+        assert_eq!((report.problems.len(), told), (usize::from(lost), lost), "{report:?}");
         let made = std::fs::read(index_of(&video)).unwrap();
         assert_eq!(made.len(), good.len());
         assert_eq!(made[..HEADER_BYTES], good[..HEADER_BYTES]);

@@ -2,6 +2,7 @@
 
 use crate::footage;
 use media_core::AccessUnit;
+use media_core::index::GapCause;
 use media_io::clock::SystemClock;
 use media_io::hub::{Hub, Sink};
 use media_io::ingest::{Credentials, Ingest, IngestHandle, StreamConfig, StreamStatus, TransportKind};
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 pub struct Collector {
     pub units: Mutex<Vec<Arc<AccessUnit>>>,
     pub interrupts: AtomicU64,
+    /// Why, the last time.
+    pub cause: Mutex<Option<GapCause>>,
 }
 
 impl Sink for Collector {
@@ -27,7 +30,8 @@ impl Sink for Collector {
         true
     }
 
-    fn interrupt(&self) {
+    fn interrupt(&self, cause: GapCause) {
+        *self.cause.lock() = Some(cause);
         self.interrupts.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::cameras::*;
 use media_core::Codec;
+use media_core::index::GapCause;
 use media_io::ingest::{StreamConfig, StreamState, TransportKind};
 use media_io::simulate::{Fault, SimulatorSettings, SourceUnit};
 use std::collections::HashSet;
@@ -63,6 +64,7 @@ fn after_a_disconnection_the_stream_comes_back_within_two_seconds() {
     assert!(cut.elapsed() < Duration::from_secs(2), "{:?}", cut.elapsed());
     assert!(units.len() > before);
     assert_eq!(viewing.collector.interrupts.load(Ordering::Relaxed), 1);
+    assert_eq!(*viewing.collector.cause.lock(), Some(GapCause::Network));
     let status = viewing.status_when("frames", |status| status.state == StreamState::Online);
     assert_eq!((status.reconnects, status.reason), (1, None));
     viewing.stop();
@@ -95,6 +97,13 @@ fn a_camera_that_stops_sending_is_lost_after_five_seconds() {
         (0.0, 0, Some(Codec::H264))
     );
     assert_eq!(viewing.collector.interrupts.load(Ordering::Relaxed), 1);
+    assert_eq!(*viewing.collector.cause.lock(), Some(GapCause::Camera));
+    // Now it is gone altogether: the connection is refused.
+    simulator.stop();
+    wait_for("the other cause", || {
+        (*viewing.collector.cause.lock() == Some(GapCause::Network)).then_some(())
+    });
+    viewing.stop();
 }
 
 #[test]

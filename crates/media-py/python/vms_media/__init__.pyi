@@ -4,6 +4,8 @@ Structured arguments and results cross as JSON documents whose shapes are given 
 with the models of `vms.contracts`. Every call releases the GIL. Times are integer µs since the Unix epoch.
 """
 
+from collections.abc import Callable
+
 class MediaError(Exception):
     """`kind` is one of invalid, malformed, unsupported, unauthorized, forbidden, not_found, conflict, exhausted,
     unavailable, internal; `str()` is one sentence."""
@@ -28,9 +30,11 @@ class Engine:
     def __init__(self, data_dir: str, config: str) -> None:
         """Takes the lock of `data_dir/storage` (kind conflict when another process holds it), repairs torn tails,
         binds the WebRTC ports (udp_port 0 = off) and starts the media threads. config: {"fragment_ms","sync_ms",
-        "worker_threads","allow_local_cameras":bool,"webrtc":{"udp_port","tcp_port" (0 = off),
-        "public_addresses":["IP"|"IP:port"|"[IPv6]:port"],"max_viewers","audio_worker":[str]|null}}. audio_worker is the
-        program that makes Opus of AAC, with its arguments. Unless allow_local_cameras, a camera whose name resolves to
+        "worker_threads","allow_local_cameras":bool,"checksums":bool,"webrtc":{"udp_port","tcp_port" (0 = off),
+        "public_addresses":["IP"|"IP:port"|"[IPv6]:port"],"max_viewers","audio_worker":[str]|null},
+        "volumes":[{"name","path","weight":int,"tier":"fast|slow","reserve_bytes":int}] (none: `data_dir/storage` is
+        one, `main`)}. audio_worker is the program that makes Opus of AAC, with its arguments. Unless
+        allow_local_cameras, a camera whose name resolves to
         this machine or its link is not connected to."""
 
     def repair_report(self) -> str:
@@ -38,7 +42,9 @@ class Engine:
 
     def set_camera(self, camera_id: str, config: str) -> None:
         """Adds or replaces a camera: {"streams": {"main": {"url","transport":"tcp|udp"}, "sub": …},
-        "username": str|null, "password": str|null, "recording": bool}. Unchanged streams keep their connection."""
+        "username": str|null, "password": str|null, "recording": {"main":"off|continuous|buffered", …}}. Streams that
+        `recording` does not name are not recorded; buffered: in files of a minute, each beginning with a key frame.
+        Unchanged streams keep their connection; a change between continuous and buffered loses no picture."""
 
     def remove_camera(self, camera_id: str) -> None: ...
     def camera_status(self, camera_id: str) -> str:
@@ -52,8 +58,56 @@ class Engine:
     def timeline(self, camera_id: str, start_us: int, end_us: int) -> str:
         """{"ranges":[{"start_us","end_us","stream"}],"gaps":[{"start_us","end_us","cause"}]}"""
 
+    def file_changes(self, after_revision: int) -> str:
+        """{"revision":int,"whole":bool,"files":[{"camera_id","stream","name","volume","start_us","end_us","size_bytes",
+        "sealed":bool,"sha256":hex|null,"object_key":str|null}],"removed":[{"camera_id","name"}]}: what became of the
+        files after a revision, in order; 0, and a revision that is too old, get all there is (whole)."""
+
+    def remove_file(self, camera_id: str, name: str) -> int:
+        """Removes "2026-11-23/video_10.mp4", its index and its checksum; the bytes freed. not_found; conflict while it
+        is being recorded."""
+
+    def hash_file(self, camera_id: str, name: str, max_bytes_per_s: int | None = None) -> str:
+        """The SHA-256 of the .mp4 in hexadecimal; a sealed file without a checksum file gets one. not_found;
+        unavailable when the engine is closed meanwhile."""
+
+    def move_file(self, camera_id: str, name: str, volume: str, max_bytes_per_s: int | None = None) -> None:
+        """Copies a closed file to a volume, reads the copy again, compares, and removes the original. not_found;
+        conflict while it is being recorded or moved, or when it is an object; exhausted when the volume is full;
+        unavailable when it is missing or failing; malformed when a checksum does not match (the original stays)."""
+
+    def use_object(self, camera_id: str, name: str, object_key: str) -> int:
+        """The .mp4 of a closed file is in the object storage: its first and last bytes are compared, then it goes from
+        the volume; the bytes freed. not_found; conflict while it is being recorded or moved, or without a reader;
+        unavailable; malformed when the object is not the same."""
+
+    def read_objects_with(self, reader: Callable[[str, int, int], bytes]) -> None:
+        """(key, offset, length) -> exactly so many bytes; called from any thread with the GIL. What it raises makes the
+        request that needed the bytes fail (unavailable)."""
+
+    def volumes(self) -> str:
+        """[{"name","path","weight","tier","reserve_bytes","state":"ok|full|failing|missing","reason":str|null,
+        "free_bytes","total_bytes","recorded_bytes","bytes_written_total","write_errors_total"}]"""
+    def rebuild_index(self, camera_id: str, name: str) -> str:
+        """Makes the index of a sealed file anew from its .mp4, in place of the one there is: {"records",
+        "records_rebuilt" (missing or different before),"bytes_read"}. not_found; conflict while it is being recorded;
+        malformed when the .mp4 is not whole fragments to its end, in which case the index stays as it is."""
+
     def picture_at(self, camera_id: str, at_us: int, stream: str = "main") -> Picture:
         """not_found when nothing is recorded there."""
+
+    def key_picture_at(self, camera_id: str, at_us: int, stream: str = "main") -> Picture:
+        """The newest key frame not after the instant, as one unit; not_found when nothing is recorded there."""
+
+    def tap(
+        self, camera_id: str, stream: str, fd: int, *, all_tracks: bool = False, key_frames_only: bool = False
+    ) -> int:
+        """Writes the stream's access units, as crates/media-io/src/tap.rs specifies, into a duplicate of `fd` (a pipe
+        or a stream socket, which becomes non-blocking); the tap's number. `main` stands in for a missing `sub`. Ends
+        when the reader goes away, and with the camera. not_found: no such camera; invalid: neither pipe nor socket."""
+
+    def untap(self, number: int) -> None:
+        """Without effect on one that has ended."""
 
     def picture_now(self, camera_id: str, stream: str = "main") -> Picture:
         """The newest key frame of the hub; conflict when the camera is known but shows nothing."""
@@ -85,8 +139,10 @@ class Engine:
 
     def media_metrics(self) -> str:
         """{"bytes_written_total","fragments_written_total","syncs_total","write_errors_total","disk_free_bytes",
-        "disk_total_bytes","recorded_bytes","http_requests_total","webrtc":null or what `media_io::whep::WhepStats` holds:
-        counters, "send_method":"segmented|batched|single", "delay":{"count","p50_us","p95_us","p99_us","max_us"}}"""
+        "disk_total_bytes","recorded_bytes","volumes":[as `volumes`],"http_requests_total",
+        "webrtc":null or what `media_io::whep::WhepStats` holds:
+        counters, "send_method":"segmented|batched|single", "delay":{"count","p50_us","p95_us","p99_us","max_us"},
+        "taps":{"open","units","units_dropped"}}"""
 
     def close(self, timeout_s: float = 4.0) -> None:
         """Leaves the cameras and closes every fragment and file, says good-bye to viewers, stops the front."""

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from vms_media import Engine
 
 from vms.adapters.media.failures import translated
+from vms.adapters.media.files import MediaFiles
 from vms.contracts.media import (
     CameraSource,
     EngineSettings,
@@ -26,8 +27,8 @@ from vms.domain.recordings import Timeline
 _STATUSES = TypeAdapter(dict[str, CameraStatus])
 
 
-class MediaEngine:
-    """Satisfies the four Protocols of `vms.contracts.media`.
+class MediaEngine(MediaFiles):
+    """Satisfies the Protocols of `vms.contracts.media` and, as `MediaFiles`, `vms.contracts.files.ArchiveFiles`.
 
     Making one takes the archive's lock; raises Failure(conflict) when another process holds it.
     """
@@ -45,7 +46,7 @@ class MediaEngine:
             "streams": {name: stream.model_dump() for name, stream in source.streams.items()},
             "username": source.username,
             "password": source.password.get_secret_value() if source.password is not None else None,
-            "recording": any(recording != "off" for recording in source.recording.values()),
+            "recording": dict(source.recording),
         }
         with translated():
             self._engine.set_camera(camera_id, json.dumps(document))
@@ -69,6 +70,20 @@ class MediaEngine:
     def picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
         with translated():
             return Picture.model_validate(self._engine.picture_at(camera_id, at_us, stream), from_attributes=True)
+
+    def key_picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        with translated():
+            return Picture.model_validate(self._engine.key_picture_at(camera_id, at_us, stream), from_attributes=True)
+
+    def tap(
+        self, camera_id: str, stream: str, fd: int, *, all_tracks: bool = False, key_frames_only: bool = False
+    ) -> int:
+        with translated():
+            return self._engine.tap(camera_id, stream, fd, all_tracks=all_tracks, key_frames_only=key_frames_only)
+
+    def untap(self, number: int) -> None:
+        with translated():
+            self._engine.untap(number)
 
     def picture_now(self, camera_id: str, stream: str) -> Picture:
         with translated():

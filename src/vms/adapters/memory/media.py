@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,9 +20,11 @@ from vms.contracts.media import (
     RepairReport,
     WebRtcFigures,
 )
+from vms.contracts.thumbnails import MadeGrid, Still
 from vms.domain.cameras import CameraStatus
 from vms.domain.errors import Failure
 from vms.domain.recordings import ExportFile, Gap, RecordedRange, Timeline
+from vms.domain.thumbnails import empty_grid, read_grid, write_grid
 
 ANSWER_SDP = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
 # The length of GAP from which a timeline shows it.
@@ -28,7 +32,7 @@ _BRIDGED_US = 200_000
 
 
 class MemoryMedia:
-    """Satisfies the four Protocols of `vms.contracts.media`."""
+    """Satisfies the Protocols of `vms.contracts.media`."""
 
     def __init__(self) -> None:
         self.sources: dict[str, CameraSource] = {}
@@ -39,6 +43,9 @@ class MemoryMedia:
         self.exports: dict[str, tuple[ExportOrder, ExportProgress]] = {}
         self.front: FrontSettings | None = None
         self.closed = False
+        # number → camera, stream, descriptor
+        self.taps: dict[int, tuple[str, str, int]] = {}
+        self._taps_opened = 0
         self.max_viewers = 8
         # Exports end at once; a test that wants one under way clears this.
         self.finish_exports = True
@@ -80,6 +87,38 @@ class MemoryMedia:
         if not self.timeline(camera_id, at_us, at_us + 1).ranges:
             raise Failure("not_found", "nothing is recorded there", code="nothing-recorded")
         return _picture(at_us)
+
+    def key_picture_at(self, camera_id: str, at_us: int, stream: str) -> Picture:
+        """Every second has a key frame."""
+        if not any(entry.stream == stream for entry in self.timeline(camera_id, at_us, at_us + 1).ranges):
+            raise Failure("not_found", "nothing is recorded there", code="nothing-recorded")
+        return _picture(at_us // 1_000_000 * 1_000_000)
+
+    def tap(
+        self, camera_id: str, stream: str, fd: int, *, all_tracks: bool = False, key_frames_only: bool = False
+    ) -> int:
+        """Nothing is written until `feed`."""
+        with self._lock:
+            if camera_id not in self.sources:
+                raise Failure("not_found", "the camera is not set up")
+            self._taps_opened += 1
+            self.taps[self._taps_opened] = (camera_id, stream, os.dup(fd))
+            return self._taps_opened
+
+    def untap(self, number: int) -> None:
+        with self._lock:
+            tap = self.taps.pop(number, None)
+        if tap is not None:
+            os.close(tap[2])
+
+    def feed(self, camera_id: str, content: bytes) -> None:
+        """Writes into every tap of the camera; a reader that is gone ends it."""
+        for number, (tapped, _, fd) in list(self.taps.items()):
+            if tapped == camera_id:
+                try:
+                    os.write(fd, content)
+                except (BrokenPipeError, ConnectionResetError):
+                    self.untap(number)
 
     def picture_now(self, camera_id: str, stream: str) -> Picture:
         status = self.camera_status(camera_id)
@@ -204,3 +243,20 @@ class MemoryRemuxer:
             raise Failure("conflict", "cancelled")
         target.write_bytes(source.read_bytes())
         progress(1.0)
+
+
+class MemoryThumbnails:
+    """Satisfies `vms.contracts.thumbnails.ThumbnailMaker` with grids whose picture shows nothing."""
+
+    def make(
+        self, previous: bytes | None, hour_us: int, stills: Iterable[Still], made_until_us: int
+    ) -> MadeGrid | None:
+        grid = read_grid(io.BytesIO(previous)) if previous is not None else empty_grid(hour_us, 160, 90)
+        shown = [(cell, picture.captured_us) for cell, picture in stills]
+        if not shown and previous is None:
+            return None
+        nothing = b"RIFF\x10\0\0\0WEBPVP8 \x03\0\0\0...\0"
+        return MadeGrid(write_grid(nothing, grid.with_(shown, made_until_us)), 0)
+
+    def close(self) -> None:
+        pass

@@ -4,11 +4,21 @@ from vms.adapters.sql.accounts import SqlSessionRepository, SqlUserRepository
 from vms.adapters.sql.catalog import SqlCameraRepository, SqlExportRepository
 from vms.adapters.sql.database import check, open_database
 from vms.adapters.sql.events import SqlEventRepository
+from vms.adapters.sql.keeping import (
+    SqlFormerCameraRepository,
+    SqlGroupRepository,
+    SqlLockRepository,
+    SqlRecordingHistory,
+)
 
 __all__ = [
     "SqlCameraRepository",
     "SqlEventRepository",
     "SqlExportRepository",
+    "SqlFormerCameraRepository",
+    "SqlGroupRepository",
+    "SqlLockRepository",
+    "SqlRecordingHistory",
     "SqlSessionRepository",
     "SqlUserRepository",
     "check",

@@ -6,13 +6,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
+from pydantic import ValidationError
 from sqlalchemy import Engine, RowMapping, delete, insert, select, update
 
 from vms.adapters.sql.database import reading, writing
 from vms.adapters.sql.schema import cameras, exports
-from vms.domain.cameras import Camera, RecordingMode, Retention, SealedCredentials
+from vms.domain.cameras import Camera, SealedCredentials
 from vms.domain.errors import Failure
+from vms.domain.motion import MotionSettings
+from vms.domain.recording_policy import RecordingMode, RecordingPolicy
 from vms.domain.recordings import FINAL_EXPORT_STATES, Export, Span
+from vms.domain.retention import Retention
+
+log = structlog.get_logger(__name__)
 
 
 @contextmanager
@@ -118,9 +125,14 @@ def _camera_values(camera: Camera) -> dict[str, Any]:
         "streams": {name: source.model_dump() for name, source in camera.streams.items()},
         "username": credentials.username if credentials else None,
         "sealed_password": credentials.sealed_password if credentials else None,
-        "recording_mode": camera.recording.value,
+        "recording_mode": camera.recording.mode.value,
+        "recording": camera.recording.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "motion": camera.motion.model_dump(mode="json"),
         "retention_days": camera.retention.days,
         "retention_max_bytes": camera.retention.max_bytes,
+        "retention_min_days": camera.retention.min_days,
+        "retention_main_days": camera.retention.main_days,
+        "group_id": camera.group_id,
         "created_us": camera.created_us,
         "updated_us": camera.updated_us,
     }
@@ -135,11 +147,39 @@ def _camera(row: RowMapping) -> Camera:
         name=row["name"],
         streams=row["streams"],
         credentials=credentials,
-        recording=RecordingMode(row["recording_mode"]),
-        retention=Retention(days=row["retention_days"], max_bytes=row["retention_max_bytes"]),
+        recording=_policy(row),
+        motion=_motion(row),
+        retention=Retention(
+            days=row["retention_days"],
+            max_bytes=row["retention_max_bytes"],
+            min_days=row["retention_min_days"],
+            main_days=row["retention_main_days"],
+        ),
+        group_id=row["group_id"],
         created_us=row["created_us"],
         updated_us=row["updated_us"],
     )
+
+
+def _policy(row: RowMapping) -> RecordingPolicy:
+    if row["recording"] is None:
+        return RecordingPolicy(mode=RecordingMode(row["recording_mode"]))
+    try:
+        return RecordingPolicy.model_validate(row["recording"])
+    except ValidationError as error:
+        # A time zone that this machine does not know, or a newer version's policy: rather too much than too little.
+        log.error("recording policy not understood", camera_id=row["id"], reason=str(error).splitlines()[0])
+        off = row["recording_mode"] == RecordingMode.OFF.value
+        return RecordingPolicy(mode=RecordingMode.OFF if off else RecordingMode.CONTINUOUS)
+
+
+def _motion(row: RowMapping) -> MotionSettings:
+    try:
+        return MotionSettings.model_validate(row["motion"] or {})
+    except ValidationError as error:
+        # A newer version's: what is found without them is rather too much than too little.
+        log.error("motion settings not understood", camera_id=row["id"], reason=str(error).splitlines()[0])
+        return MotionSettings()
 
 
 def _export_values(export: Export) -> dict[str, Any]:

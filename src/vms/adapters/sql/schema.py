@@ -33,8 +33,77 @@ cameras = Table(
     Column("recording_mode", String(16), nullable=False),
     Column("retention_days", Integer),
     Column("retention_max_bytes", BigInteger),
+    # The whole policy; null: the mode of recording_mode alone.
+    Column("recording", JSON(none_as_null=True)),
+    # Null: as every camera begins.
+    Column("motion", JSON(none_as_null=True)),
+    Column("retention_min_days", Integer),
+    Column("retention_main_days", Integer),
+    Column("group_id", String(36)),
     Column("created_us", BigInteger, nullable=False),
     Column("updated_us", BigInteger, nullable=False),
+)
+
+camera_groups = Table(
+    "camera_groups",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("name_key", Text, nullable=False, unique=True),
+    Column("retention", JSON, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("updated_us", BigInteger, nullable=False),
+)
+
+# Removed cameras: the limits under which their recordings stay.
+former_cameras = Table(
+    "former_cameras",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("retention", JSON, nullable=False),
+    Column("group_id", String(36)),
+    Column("removed_us", BigInteger, nullable=False),
+)
+
+recording_spans = Table(
+    "recording_spans",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("camera_id", String(36), nullable=False),
+    Column("stream", String(16), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger),
+    Column("wanted", JSON(none_as_null=True)),
+    Column("judged_us", BigInteger, nullable=False),
+    Index("ix_recording_spans_camera_id", "camera_id"),
+)
+
+manual_recordings = Table(
+    "manual_recordings",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("camera_id", String(36), nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger),
+    Column("started_by", Text, nullable=False),
+    Index("ix_manual_recordings_camera_id", "camera_id"),
+)
+
+evidence_locks = Table(
+    "evidence_locks",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("camera_ids", JSON, nullable=False),
+    Column("start_us", BigInteger, nullable=False),
+    Column("end_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("until_us", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    Column("released_us", BigInteger),
+    Column("released_by", Text),
 )
 
 exports = Table(

@@ -117,7 +117,13 @@ async def patch_whep(
         if _media_type(request) != _TRICKLE:
             detail = f"send candidates as {_TRICKLE} or a size as {_JSON}"
             return answer(problem(415, "Unsupported media type", detail, "unsupported-media-type"))
-        part.live.patch_whep(session_id, _text(body))
+        try:
+            part.live.patch_whep(session_id, _text(body))
+        except Failure as failure:
+            if failure.kind != "unsupported":
+                raise
+            # An ICE restart: RFC 9725 §4.3.3 wants this status here.
+            return answer(problem(422, "Not supported", failure.detail, failure.code))
         return Response(status_code=204)
 
     return await run_in_threadpool(patch)

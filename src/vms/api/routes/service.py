@@ -1,14 +1,14 @@
-"""The service itself: health, metrics, storage, and the front's questions."""
+"""The service itself: health, metrics, and the front's questions."""
 
 from __future__ import annotations
 
 import ipaddress
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from vms.api import metrics
-from vms.api.dependencies import Authenticated, BearerToken, ServicesOf, authenticated, permitted, require
-from vms.api.models import GrantAnswer, GrantRequest, StorageAnswer
+from vms.api.dependencies import Authenticated, BearerToken, ServicesOf, authenticated, require
+from vms.api.models import GrantAnswer, GrantRequest
 from vms.domain.cameras import Camera
 from vms.domain.errors import Failure
 from vms.domain.ids import is_id
@@ -41,20 +41,12 @@ def prometheus_metrics(part: ServicesOf, request: Request, token: BearerToken) -
     while page := part.cameras.page(after, _PAGE):
         cameras.extend(page)
         after = page[-1].id
-    text = metrics.exposition(cameras, part.cameras.statuses(), part.archive.usage())
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-@router.get("/api/v1/storage", dependencies=[Depends(permitted(Permission.VIEW_CAMERAS))], tags=["service"])
-def storage_usage(part: ServicesOf) -> StorageAnswer:
-    """The disk and the archive on it."""
-    usage = part.archive.usage()
-    return StorageAnswer(
-        disk_total_bytes=usage.media.disk_total_bytes,
-        disk_free_bytes=usage.media.disk_free_bytes,
-        recorded_bytes=usage.media.recorded_bytes,
-        write_bytes_per_second=round(usage.write_bytes_per_second, 1),
+    report = part.keeping.report() if part.keeping is not None else None
+    damaged = part.integrity.damaged_files() if part.integrity is not None else None
+    text = metrics.exposition(
+        cameras, part.cameras.statuses(), part.archive.usage(), keeping=report, damaged_files=damaged
     )
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 @router.post("/internal/grants", include_in_schema=False)

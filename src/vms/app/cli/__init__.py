@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vms.app.cli import cameras, demo, events, exports, serve, simulate, storage, users
+from vms.app.cli import cameras, demo, events, exports, locks, serve, simulate, storage, users
 from vms.app.logging import configure
 from vms.domain.errors import Failure
 
@@ -44,6 +44,7 @@ app.command("run")(serve.run)
 app.add_typer(cameras.app, name="camera")
 app.add_typer(events.app, name="event")
 app.add_typer(storage.app, name="storage")
+app.add_typer(locks.app, name="lock")
 app.command("export")(exports.export)
 app.add_typer(users.app, name="user")
 app.command("simulate")(simulate.simulate)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vms.app.cli import options
+from vms.app.cli.client import Server
 from vms.app.cli.connection import Connection, connecting
-from vms.domain.cameras import RecordingMode
 from vms.domain.errors import Failure
+from vms.domain.recording_policy import RecordingMode
 
 app = typer.Typer(help="Adds, lists and removes cameras of the running server.", no_args_is_help=True)
+
+
+_PolicyFile = Annotated[
+    Path | None, typer.Option("--policy", help="JSON file with the whole recording policy, in place of --recording.")
+]
 
 
 class Transports(StrEnum):
@@ -39,6 +47,25 @@ def add(
     recording: Annotated[RecordingMode, typer.Option("--recording", help="When to record it.")] = (
         RecordingMode.CONTINUOUS
     ),
+    policy_file: _PolicyFile = None,
+    sub_recording: Annotated[
+        RecordingMode | None, typer.Option("--sub-recording", help="When to record the sub stream, where that differs.")
+    ] = None,
+    pre_event_s: Annotated[
+        int | None, typer.Option("--pre-event", min=0, max=600, help="Seconds kept from before an event (60).")
+    ] = None,
+    post_event_s: Annotated[
+        int | None, typer.Option("--post-event", min=0, max=3600, help="Seconds kept from after it (30).")
+    ] = None,
+    days: Annotated[int | None, typer.Option("--days", min=1, help="Remove recordings after so many days.")] = None,
+    max_gib: Annotated[int | None, typer.Option("--max-gib", min=1, help="Keep within so many GiB.")] = None,
+    min_days: Annotated[
+        int | None, typer.Option("--min-days", min=1, help="Guaranteed: nothing younger goes for want of space.")
+    ] = None,
+    main_days: Annotated[
+        int | None, typer.Option("--main-days", min=1, help="Keep only the sub stream after so many days.")
+    ] = None,
+    group: Annotated[str | None, typer.Option("--group", help="Name or identifier of its group.")] = None,
     *,
     connection: Connection,
     as_json: options.Json = False,
@@ -50,18 +77,71 @@ def add(
     draft: dict[str, Any] = {
         "name": name,
         "streams": streams,
-        "recording": {"mode": recording.value},
+        "recording": _policy(policy_file, recording),
+        "retention": {
+            "days": days,
+            "max_bytes": None if max_gib is None else max_gib << 30,
+            "min_days": min_days,
+            "main_days": main_days,
+        },
     }
+    for key, value in (("pre_event_s", pre_event_s), ("post_event_s", post_event_s)):
+        if value is not None:
+            draft["recording"][key] = value
+    if sub_recording is not None:
+        draft["recording"]["streams"] = {"sub": sub_recording.value}
     if username is not None:
         draft["credentials"] = {"username": username, "password": _camera_password(password_stdin)}
     elif password_stdin:
         raise Failure("invalid", "--password-stdin goes with --username")
     with connection.open() as server:
+        if group is not None:
+            draft["group_id"] = _group_id(server, group)
         camera = server.post("/cameras", draft)
     if as_json:
         options.print_json(camera)
     else:
         print(camera["id"])
+
+
+def _policy(policy_file: Path | None, mode: RecordingMode) -> dict[str, Any]:
+    """The policy of a file, or the mode alone."""
+    if policy_file is None:
+        return {"mode": mode.value}
+    try:
+        policy = json.loads(policy_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Failure("invalid", f"the policy {policy_file} cannot be read: {error}") from error
+    if not isinstance(policy, dict):
+        raise Failure("invalid", f"the policy {policy_file} is no JSON object")
+    return policy
+
+
+def _group_id(server: Server, name_or_id: str) -> str:
+    for group in server.every("/groups"):
+        if name_or_id == group["id"] or name_or_id.casefold() == group["name"].casefold():
+            return str(group["id"])
+    raise Failure("not_found", f"no group has the name or identifier {name_or_id}")
+
+
+@app.command("record")
+@connecting
+def record(
+    camera: Annotated[str, typer.Argument(help="Name or identifier.")],
+    stop: Annotated[bool, typer.Option("--stop", help="Stop what was started by hand.")] = False,
+    seconds: Annotated[int | None, typer.Option("--seconds", min=1, help="End by itself after so long.")] = None,
+    *,
+    connection: Connection,
+) -> None:
+    """Starts (or stops) recording by hand."""
+    if stop and seconds is not None:
+        raise Failure("invalid", "--seconds goes with a start")
+    order: dict[str, Any] = {"state": "stop" if stop else "start"}
+    if seconds is not None:
+        order["seconds"] = seconds
+    with connection.open() as server:
+        state = server.post(f"/cameras/{server.camera(camera)['id']}/recording", order)
+    print(", ".join(f"{stream}: {recording}" for stream, recording in state["streams"].items()))
 
 
 def _camera_password(from_stdin: bool) -> str | None:

@@ -5,6 +5,8 @@ import { theme } from "@/shared/theme";
 import { clockTime, durationText, longDate, utcText } from "@/shared/time/format";
 import { HOUR_MS, type InstantMs, MINUTE_MS } from "@/shared/time/instant";
 import { createFramePreview } from "./frame-preview";
+import { StillView } from "./StillView";
+import { createThumbnails } from "./thumbnail-grid";
 import type { TimelineData } from "./timeline-data";
 import { drawTimeline, HEIGHT_PX, readColours, type TimelineColours } from "./timeline-drawing";
 import { atX, panView, spanOf, type TimelineView, xOf, zoomView } from "./timeline-view";
@@ -53,13 +55,17 @@ export function Timeline(props: {
   };
   const recordedAt = (at: InstantMs) =>
     props.data?.ranges.some((range) => range.start <= at && at < range.end) ?? false;
-  const preview = createFramePreview(
-    () => props.cameraId,
-    () => {
-      const at = hoverAt();
-      return at !== null && drag()?.kind !== "pan" && recordedAt(at) ? at : null;
-    },
-  );
+  const wantedAt = () => {
+    const at = hoverAt();
+    return at !== null && drag()?.kind !== "pan" && recordedAt(at) ? at : null;
+  };
+  const preview = createFramePreview(() => props.cameraId, wantedAt);
+  const still = createThumbnails(() => props.cameraId, wantedAt);
+  // The exact picture of another instant would hide the still of this one.
+  const exact = () => {
+    const found = preview();
+    return found && (still() === null || found.isOf(wantedAt())) ? found.url : null;
+  };
 
   onMount(() => {
     if (!root) return;
@@ -280,7 +286,8 @@ export function Timeline(props: {
           >
             <Show when={recordedAt(at())} fallback={<p class="px-2 pt-2 text-[12.5px] text-muted">{gapAt(at())}</p>}>
               <div class="relative aspect-video bg-stage">
-                <Show when={preview()}>
+                <Show when={still()}>{(found) => <StillView still={found()} />}</Show>
+                <Show when={exact()}>
                   {(url) => <img src={url()} alt="" class="absolute inset-0 h-full w-full object-contain" />}
                 </Show>
               </div>

@@ -9,13 +9,21 @@ const KEPT = 60;
 const GRAIN_MS = 1_000;
 const HEIGHT_PX = 180;
 
-/** A still of the wanted instant as an object URL; null while there is none. The last ones are kept. */
+/** A picture as an object URL, and whether it is of an instant. */
+export interface FramePreview {
+  url: string;
+  isOf: (at: InstantMs | null) => boolean;
+}
+
+/** A still of the wanted instant; until it is there the one before it, null while there is none. The last ones are kept. */
 export function createFramePreview(
   cameraId: Accessor<string>,
   wanted: Accessor<InstantMs | null>,
-): Accessor<string | null> {
+): Accessor<FramePreview | null> {
   const kept = new Map<number, string>();
-  const [url, setUrl] = createSignal<string | null>(null);
+  const [shown, setShown] = createSignal<FramePreview | null>(null);
+  const show = (grain: number, url: string) =>
+    setShown({ url, isOf: (at) => at !== null && Math.floor(at / GRAIN_MS) === grain });
   const forget = () => {
     for (const entry of kept.values()) URL.revokeObjectURL(entry);
     kept.clear();
@@ -25,13 +33,13 @@ export function createFramePreview(
   createEffect(() => {
     const at = wanted();
     if (at === null) {
-      setUrl(null);
+      setShown(null);
       return;
     }
     const grain = Math.floor(at / GRAIN_MS);
     const found = kept.get(grain);
     if (found !== undefined) {
-      setUrl(found);
+      show(grain, found);
       return;
     }
     const aborter = new AbortController();
@@ -44,10 +52,10 @@ export function createFramePreview(
           kept.delete(oldest[0]);
         }
         kept.set(grain, loaded);
-        setUrl(loaded);
+        show(grain, loaded);
       } catch {
         // No still there, or the pointer moved on: the time alone is shown.
-        if (!aborter.signal.aborted) setUrl(null);
+        if (!aborter.signal.aborted) setShown(null);
       }
     }, REST_MS);
     onCleanup(() => {
@@ -56,5 +64,5 @@ export function createFramePreview(
     });
   });
   onCleanup(forget);
-  return url;
+  return shown;
 }

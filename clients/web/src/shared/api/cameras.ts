@@ -1,6 +1,6 @@
 import { formatInstant, type InstantMs, parseInstant } from "@/shared/time/instant";
 import { json, request, requestJson } from "./client";
-import type { Camera, CameraDraft, CameraStatus, Page, StreamName, Timeline } from "./types";
+import type { Camera, CameraDraft, CameraStatus, Page, StreamName, ThumbnailGrids, Timeline } from "./types";
 
 const BASE = "/api/v1/cameras";
 
@@ -57,6 +57,48 @@ export async function snapshot(
 export async function frameAt(cameraId: string, at: InstantMs, heightPx: number, signal: AbortSignal): Promise<Blob> {
   const query = new URLSearchParams({ at: formatInstant(at), height: String(heightPx) });
   return (await request(`${cameraPath(cameraId, "/frame.jpg")}?${query}`, { signal })).blob();
+}
+
+/** The stills of an hour, in one picture: a cell every `periodMs`, row by row. */
+export interface ThumbnailGrid {
+  start: InstantMs;
+  /** What lies before is in it. */
+  madeUntil: InstantMs;
+  columns: number;
+  rows: number;
+  cellWidth: number;
+  cellHeight: number;
+  periodMs: number;
+  /** Whether a cell shows something. */
+  shown: boolean[];
+}
+
+/** What the stills of the hour that begins at `start` look like; null where there are none. */
+export async function thumbnailGrid(
+  cameraId: string,
+  start: InstantMs,
+  signal: AbortSignal,
+): Promise<ThumbnailGrid | null> {
+  const query = new URLSearchParams({ start: formatInstant(start), end: formatInstant(start + 1) });
+  const found: ThumbnailGrids = await requestJson(`${cameraPath(cameraId, "/thumbnails")}?${query}`, { signal });
+  const [grid] = found.items;
+  if (!grid) return null;
+  return {
+    start: parseInstant(grid.start),
+    madeUntil: parseInstant(grid.made_until),
+    columns: grid.columns,
+    rows: grid.rows,
+    cellWidth: grid.cell_width,
+    cellHeight: grid.cell_height,
+    periodMs: grid.period_s * 1_000,
+    shown: grid.times.map((time) => time !== null),
+  };
+}
+
+/** The picture of all stills of the hour that begins at `start`. Raises Problem 404 where there are none. */
+export async function thumbnailImage(cameraId: string, start: InstantMs, signal: AbortSignal): Promise<Blob> {
+  const query = new URLSearchParams({ at: formatInstant(start) });
+  return (await request(`${cameraPath(cameraId, "/thumbnails.webp")}?${query}`, { signal })).blob();
 }
 
 /** The half-open span [start, end). */

@@ -180,6 +180,20 @@ export interface Page<Item> {
   next_cursor: string | null;
 }
 
+/** Stills for scrubbing: one picture an hour. */
+export interface ThumbnailGrids {
+  items: {
+    start: string;
+    made_until: string;
+    columns: number;
+    rows: number;
+    cell_width: number;
+    cell_height: number;
+    period_s: number;
+    times: (string | null)[];
+  }[];
+}
+
 export interface Timeline {
   ranges: { start: string; end: string; stream: string }[];
   gaps: { start: string; end: string; cause: string }[];

@@ -2,7 +2,8 @@
 //!
 //! A fragment holds the units of one track and ends before the unit that makes it `fragment_us` long, so that every
 //! sample's duration is known; it is not aligned to key frames. A file ends with its UTC hour, when parameters change,
-//! when a track appears, when the decoding time goes back or when the server's clock steps.
+//! when a track appears, when the decoding time goes back or when the server's clock steps; short files, made where
+//! most of what is recorded goes again, end at the first key frame after their length.
 
 use crate::index::GapCause;
 use crate::recording::file_name::HOUR_US;
@@ -53,6 +54,8 @@ pub struct FragmenterOptions {
     pub key_wait_us: i64,
     /// Units held back while waiting for a key frame, at most.
     pub key_wait_max_bytes: usize,
+    /// A file ends at the first key frame after this time, µs; None: with its hour.
+    pub file_us: Option<i64>,
 }
 
 impl Default for FragmenterOptions {
@@ -62,6 +65,7 @@ impl Default for FragmenterOptions {
             fragment_max_bytes: 8 << 20,
             key_wait_us: 12_000_000,
             key_wait_max_bytes: 16 << 20,
+            file_us: None,
         }
     }
 }
@@ -109,6 +113,8 @@ pub struct Fragmenter {
     audio_heard_us: i64,
     /// A new file has to begin with the next video unit, and why.
     renew: Option<FileReason>,
+    /// The length of files is another now: one of the new length begins at the next key frame.
+    length_changed: bool,
     /// The camera was lost since the last unit.
     interrupted: bool,
     /// Why nothing came before the next unit.
@@ -134,6 +140,7 @@ impl Fragmenter {
             audio: None,
             audio_heard_us: i64::MIN,
             renew: None,
+            length_changed: false,
             interrupted: false,
             cause: None,
             audio_dropped: 0,
@@ -155,6 +162,12 @@ impl Fragmenter {
     pub fn resume(&mut self) {
         self.waiting = None;
         self.waiting_bytes = 0;
+    }
+
+    /// From the next key frame on, files are so long (see `FragmenterOptions::file_us`). Nothing is lost in between.
+    pub fn set_file_us(&mut self, file_us: Option<i64>) {
+        self.length_changed |= self.options.file_us != file_us;
+        self.options.file_us = file_us;
     }
 
     /// Takes the next unit and appends to `steps` what it makes due. Metadata (track 2) is not recorded yet.
@@ -309,7 +322,19 @@ impl Fragmenter {
                 return Some(FileReason::ClockStep);
             }
         }
-        (utc_of_dts_us(unit).div_euclid(HOUR_US) != file.hour).then_some(FileReason::Hour)
+        let at_us = utc_of_dts_us(unit);
+        let age_us = at_us.saturating_sub(file.start_us);
+        let long_enough = self.options.file_us.is_some_and(|file_us| age_us >= file_us);
+        if unit.key && (long_enough || self.length_changed) {
+            return Some(FileReason::Length);
+        }
+        // Where the file before may go, one that does not begin with a key frame shows nothing at first: the hour then
+        // waits for one, but not for ever.
+        let hour_counts = self
+            .options
+            .file_us
+            .is_none_or(|file_us| age_us >= file_us.saturating_mul(2));
+        (hour_counts && at_us.div_euclid(HOUR_US) != file.hour).then_some(FileReason::Hour)
     }
 
     /// Cuts the video of the current file before `unit`, and closes it unless audio may still belong to it.
@@ -332,6 +357,7 @@ impl Fragmenter {
     fn begin_file(&mut self, unit: &Arc<AccessUnit>, reason: FileReason, broken: bool) {
         self.files += 1;
         self.renew = None;
+        self.length_changed = false;
         if broken || !continues(reason) {
             self.last_video = None;
         }
@@ -470,7 +496,10 @@ impl Fragmenter {
 
 /// Whether media time runs on from one file into the next.
 fn continues(reason: FileReason) -> bool {
-    matches!(reason, FileReason::Hour | FileReason::Parameters | FileReason::Track)
+    matches!(
+        reason,
+        FileReason::Hour | FileReason::Length | FileReason::Parameters | FileReason::Track
+    )
 }
 
 /// `GAP_US` in ticks of a track.

@@ -12,6 +12,8 @@ pub enum FileReason {
     Start,
     /// A new UTC hour.
     Hour,
+    /// It is as long as files shall be, or files shall be of another length from now on.
+    Length,
     /// The parameters of a track changed.
     Parameters,
     /// A track appeared.

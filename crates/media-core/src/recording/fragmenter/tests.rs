@@ -165,6 +165,86 @@ fn the_hour_turns_in_the_middle_of_a_gop() {
     );
 }
 
+/// First instants of the files (ms after `T0_US`), whether each begins with a key frame, and all units in order.
+fn files_of(steps: &[Step]) -> (Vec<i64>, Vec<bool>, Vec<i64>) {
+    let first = |number: u64| {
+        fragments(steps)
+            .into_iter()
+            .find(|f| f.file == number && f.track == 0)
+            .unwrap()
+    };
+    (
+        opens(steps).iter().map(|f| (f.start_us - T0_US) / 1_000).collect(),
+        opens(steps).iter().map(|f| first(f.file).units[0].key).collect(),
+        fragments(steps)
+            .iter()
+            .flat_map(|f| f.units.iter().map(|u| u.dts))
+            .collect(),
+    )
+}
+
+#[test]
+fn short_files_begin_at_the_first_key_frame_after_their_length() {
+    let p = video(b"a");
+    // A key frame every 4 s, across a full hour in the middle of a GOP.
+    let units = at_30_fps(&p, T0_US - 30_000_000, 60 * 30, 120);
+    let mut fragmenter = Fragmenter::new(
+        FragmenterOptions {
+            file_us: Some(10_000_000),
+            ..FragmenterOptions::default()
+        },
+        |_| true,
+    );
+    let mut steps = Vec::new();
+    units.iter().for_each(|unit| fragmenter.push(unit, &mut steps));
+    fragmenter.finish(&mut steps);
+    let (starts, keys, recorded) = files_of(&steps);
+    assert_eq!(
+        starts,
+        [-30_000, -18_000, -6_000, 6_000, 18_000],
+        "the hour alone begins none"
+    );
+    assert!(keys.iter().all(|key| *key));
+    assert_eq!(recorded, units.iter().map(|u| u.dts).collect::<Vec<_>>());
+}
+
+#[test]
+fn without_key_frames_the_hour_ends_a_short_file() {
+    let p = video(b"a");
+    let units = at_30_fps(&p, T0_US - 30_000_000, 60 * 30, 100_000);
+    let options = FragmenterOptions {
+        file_us: Some(10_000_000),
+        ..FragmenterOptions::default()
+    };
+    let mut fragmenter = Fragmenter::new(options, |_| true);
+    let mut steps = Vec::new();
+    units.iter().for_each(|unit| fragmenter.push(unit, &mut steps));
+    fragmenter.finish(&mut steps);
+    assert_eq!(files_of(&steps).0, [-30_000, 0]);
+}
+
+#[test]
+fn another_length_counts_from_the_next_key_frame_and_loses_nothing() {
+    let p = video(b"a");
+    let units = at_30_fps(&p, T0_US, 60 * 30, 60);
+    let mut fragmenter = fragmenter();
+    let mut steps = Vec::new();
+    for (number, unit) in units.iter().enumerate() {
+        match number {
+            // In the middle of GOPs: 9 s, and 31 s into it; the same again changes nothing.
+            270 | 300 => fragmenter.set_file_us(Some(10_000_000)),
+            930 => fragmenter.set_file_us(None),
+            _ => {}
+        }
+        fragmenter.push(unit, &mut steps);
+    }
+    fragmenter.finish(&mut steps);
+    let (starts, keys, recorded) = files_of(&steps);
+    assert_eq!(starts, [0, 10_000, 20_000, 30_000, 32_000]);
+    assert!(keys.iter().all(|key| *key));
+    assert_eq!(recorded, units.iter().map(|u| u.dts).collect::<Vec<_>>());
+}
+
 #[test]
 fn other_parameters_begin_a_file_and_a_new_frame_rate_estimate_does_not() {
     let (a, b) = (video(b"a"), video(b"b"));

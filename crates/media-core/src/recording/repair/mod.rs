@@ -132,31 +132,13 @@ pub struct Repaired {
 /// (any bytes: empty when there is no index).
 pub fn repair(init: &Init, file_size: u64, index: &[u8], read_at: &mut ReadAt) -> Result<Repaired> {
     let init_size = init.size_bytes as u64;
-    let timescale: [u32; MAX_TRACKS] = std::array::from_fn(|t| init.tracks.get(t).map_or(0, |p| p.clock_rate));
-    let tracks = init.tracks.len().min(MAX_TRACKS) as u16;
     let clock = read_clock_box(&read_at(init_size, CLOCK_BOX_BYTES)?);
-    let found = Header::decode(index)
-        .ok()
-        .filter(|h| h.init_size_bytes == init_size && h.timescale == timescale && h.tracks == tracks);
-    let (header, mut fragments) = match found {
+    let (header, mut fragments) = match found_header(init, index) {
         Some(header) => {
             let fragments = read_fragments(&index[HEADER_BYTES..], &header, file_size);
             (header, fragments)
         }
-        None => {
-            let start_us = clock
-                .ok_or_else(|| Error::malformed("there is no index, and the file does not say when it was recorded"))?;
-            let origin_90k = rescale(start_us, 1_000_000, 90_000);
-            (
-                Header {
-                    tracks,
-                    origin_90k,
-                    timescale,
-                    init_size_bytes: init_size,
-                },
-                Vec::new(),
-            )
-        }
+        None => (made_header(init, clock)?, Vec::new()),
     };
     let kept = fragments.len();
     let first = init_size + if clock.is_some() { CLOCK_BOX_BYTES as u64 } else { 0 };
@@ -175,6 +157,31 @@ pub fn repair(init: &Init, file_size: u64, index: &[u8], read_at: &mut ReadAt) -
         gaps,
         seal,
     })
+}
+
+/// The header of an index that belongs to the file.
+fn found_header(init: &Init, index: &[u8]) -> Option<Header> {
+    let expected = header(init, 0);
+    Header::decode(index).ok().filter(|found| {
+        let found = (found.init_size_bytes, found.timescale, found.tracks);
+        found == (expected.init_size_bytes, expected.timescale, expected.tracks)
+    })
+}
+
+/// A header as the `.mp4` alone gives it.
+fn made_header(init: &Init, clock: Option<i64>) -> Result<Header> {
+    let start_us =
+        clock.ok_or_else(|| Error::malformed("there is no index, and the file does not say when it was recorded"))?;
+    Ok(header(init, rescale(start_us, 1_000_000, 90_000)))
+}
+
+fn header(init: &Init, origin_90k: i64) -> Header {
+    Header {
+        tracks: init.tracks.len().min(MAX_TRACKS) as u16,
+        origin_90k,
+        timescale: std::array::from_fn(|t| init.tracks.get(t).map_or(0, |p| p.clock_rate)),
+        init_size_bytes: init.size_bytes as u64,
+    }
 }
 
 /// The gaps and the seal of a file with these fragments and no better knowledge of causes.
@@ -208,7 +215,7 @@ pub fn end_us(header: &Header, fragment: &Fragment) -> i64 {
         .saturating_add(ticks_to_us(i64::from(fragment.duration), timescale))
 }
 
-/// The fragment at `offset`; None when there is no whole one.
+/// The fragment after those `before`, at `offset`; None when there is no whole one.
 fn next_fragment(
     init: &Init,
     before: &[Fragment],
@@ -218,6 +225,37 @@ fn next_fragment(
     file_size: u64,
     read_at: &mut ReadAt,
 ) -> Result<Option<Fragment>> {
+    let Some((mut fragment, samples)) = fragment_at(init, offset, file_size, read_at)? else {
+        return Ok(None);
+    };
+    let Some(parameters) = init.tracks.get(fragment.track as usize) else {
+        return Ok(None);
+    };
+    let data = read_at(
+        offset + u64::from(fragment.moof_bytes),
+        (fragment.size_bytes - fragment.moof_bytes) as usize,
+    )?;
+    if !samples_are_whole(parameters.codec, &samples, &data) {
+        return Ok(None);
+    }
+    // From the last record kept, not from one rebuilt: rounding errors do not add up.
+    let known = before[..kept].iter().rfind(|f| f.track == fragment.track);
+    fragment.start_us = start_us(&fragment, known, origin_us, parameters.clock_rate);
+    let last = before.iter().rfind(|f| f.track == fragment.track);
+    if is_broken(last, &fragment, parameters.clock_rate) {
+        fragment.flags |= FLAG_DISCONTINUITY;
+    }
+    Ok(Some(fragment))
+}
+
+/// What the moof at `offset` says of its fragment (without its server time), and its samples; None when no whole
+/// fragment of a track of the file is there.
+fn fragment_at(
+    init: &Init,
+    offset: u64,
+    file_size: u64,
+    read_at: &mut ReadAt,
+) -> Result<Option<(Fragment, Vec<Sample>)>> {
     let left = file_size.saturating_sub(offset);
     let mut wanted = FIRST_READ_BYTES;
     let read = loop {
@@ -232,9 +270,6 @@ fn next_fragment(
             _ => return Ok(None),
         }
     };
-    let Some(parameters) = init.tracks.get(read.track as usize) else {
-        return Ok(None);
-    };
     let (Ok(size_bytes), Ok(samples), Ok(media_time)) = (
         u32::try_from(read.size_bytes),
         u16::try_from(read.samples.len()),
@@ -242,32 +277,14 @@ fn next_fragment(
     ) else {
         return Ok(None);
     };
-    if read.size_bytes > left || samples == 0 {
+    if read.size_bytes > left || samples == 0 || read.track as usize >= init.tracks.len() {
         return Ok(None);
     }
-    let data = read_at(
-        offset + u64::from(read.moof_bytes),
-        (size_bytes - read.moof_bytes) as usize,
-    )?;
-    if !samples_are_whole(parameters.codec, &read.samples, &data) {
-        return Ok(None);
-    }
-    let last = before.iter().rfind(|f| f.track == read.track);
-    // From the last record kept, not from one rebuilt: rounding errors do not add up.
-    let start_us = match before[..kept].iter().rfind(|f| f.track == read.track) {
-        Some(known) => {
-            let since = media_time.saturating_sub(known.media_time);
-            known.start_us.saturating_add(ticks_to_us(since, parameters.clock_rate))
-        }
-        None => origin_us.saturating_add(ticks_to_us(media_time, parameters.clock_rate)),
-    };
-    let duration = read.samples.iter().fold(0u32, |sum, s| sum.saturating_add(s.duration));
     let mut fragment = Fragment {
         track: read.track,
         samples,
-        start_us,
         media_time,
-        duration,
+        duration: read.samples.iter().fold(0u32, |sum, s| sum.saturating_add(s.duration)),
         size_bytes,
         offset,
         key_offset: NO_KEY_OFFSET,
@@ -276,13 +293,19 @@ fn next_fragment(
         ..Fragment::default()
     };
     mark_keys(&mut fragment, &read.samples);
+    Ok(Some((fragment, read.samples)))
+}
+
+/// Server time of a fragment: by media time from one whose time is known, else from media time 0.
+fn start_us(fragment: &Fragment, known: Option<&Fragment>, origin_us: i64, clock_rate: u32) -> i64 {
+    let (from_us, from) = known.map_or((origin_us, 0), |known| (known.start_us, known.media_time));
+    from_us.saturating_add(ticks_to_us(fragment.media_time.saturating_sub(from), clock_rate))
+}
+
+/// Whether time is missing between two fragments of a track, or nothing is before the second.
+fn is_broken(last: Option<&Fragment>, fragment: &Fragment, clock_rate: u32) -> bool {
     let end = |f: &Fragment| f.media_time.saturating_add(i64::from(f.duration));
-    let broken =
-        last.is_none_or(|last| ticks_to_us(media_time.saturating_sub(end(last)), parameters.clock_rate) > GAP_US);
-    if broken {
-        fragment.flags |= FLAG_DISCONTINUITY;
-    }
-    Ok(Some(fragment))
+    last.is_none_or(|last| ticks_to_us(fragment.media_time.saturating_sub(end(last)), clock_rate) > GAP_US)
 }
 
 /// Fills in the fields of an index record that speak of key samples; `moof_bytes` must be known.
@@ -330,3 +353,7 @@ fn samples_are_whole(codec: Codec, samples: &[Sample], data: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+mod rebuild;
+
+pub use rebuild::{Rebuilt, rebuild};

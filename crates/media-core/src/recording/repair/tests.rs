@@ -6,13 +6,13 @@ use crate::index::FLAG_PACKETS_LOST;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-const T0_US: i64 = 1_795_392_000_000_000;
+pub(super) const T0_US: i64 = 1_795_392_000_000_000;
 
-struct Made {
-    mp4: Vec<u8>,
-    index: Vec<u8>,
-    header: Header,
-    fragments: Vec<Fragment>,
+pub(super) struct Made {
+    pub mp4: Vec<u8>,
+    pub index: Vec<u8>,
+    pub header: Header,
+    pub fragments: Vec<Fragment>,
 }
 
 fn tracks() -> Vec<TrackParameters> {
@@ -39,7 +39,7 @@ fn tracks() -> Vec<TrackParameters> {
 }
 
 /// A file of alternating half seconds of video (six pictures, the first of every other fragment a key) and sound.
-fn made(halves: u32) -> Made {
+pub(super) fn made(halves: u32) -> Made {
     let tracks = tracks();
     let mut mp4 = init_segment(&tracks).unwrap();
     let header = Header {

@@ -13,7 +13,6 @@ mod segment;
 
 use super::Archive;
 use super::catalogue::StreamFiles;
-use super::disk::read_exactly;
 use super::timeline::check_interval;
 use crate::source::ByteSource;
 use bytes::Bytes;
@@ -53,7 +52,7 @@ impl Archive {
         let size = usize::try_from(file.header.init_size_bytes)
             .unwrap_or(usize::MAX)
             .min(MAX_INIT_BYTES);
-        let head = Bytes::from(read_exactly(&file.mp4, 0, size)?);
+        let head = Bytes::from(file.mp4.read_exactly(0, size)?);
         Ok(Arc::new(Pieces::new(
             &files.name,
             name,

@@ -2,7 +2,6 @@
 
 use super::name::Part;
 use crate::archive::catalogue::StreamName;
-use crate::archive::disk::{read_exactly, read_up_to};
 use crate::archive::playback::short_hex;
 use crate::archive::reader::ReadFile;
 use crate::source::ByteSource;
@@ -86,7 +85,7 @@ fn whole_fragment(file: &ReadFile, record: &Fragment, shift_90k: i64) -> Result<
     if shift_90k == 0 {
         return Ok(vec![Piece::File(record.offset..end)]);
     }
-    let mut moof = read_exactly(&file.mp4, record.offset, record.moof_bytes as usize)?;
+    let mut moof = file.mp4.read_exactly(record.offset, record.moof_bytes as usize)?;
     let Some(time) = moof.get_mut(TFDT_TIME_POSITION..TFDT_TIME_POSITION + 8) else {
         return Err(Error::malformed(format!(
             "the moof at byte {} is too short",
@@ -214,7 +213,7 @@ impl ByteSource for Pieces {
                 }
                 Piece::File(range) => {
                     let length = (range.end - range.start).saturating_sub(within).min(room as u64) as usize;
-                    Bytes::from(read_up_to(&file.mp4, range.start + within, length)?)
+                    Bytes::from(file.mp4.read_up_to(range.start + within, length)?)
                 }
             };
             if part.is_empty() {

@@ -29,7 +29,10 @@ impl Session<'_> {
             return match self.client.waiting_for() {
                 Some(_) if now_us.saturating_sub(self.last_request_us) < ANSWER_TIMEOUT_US => Ok(()),
                 Some(_) if self.heard && !self.speaks_rtsp => Err(not_rtsp("something without an end")),
-                Some(method) => Err(unavailable(format!("the camera does not answer {method}"))),
+                Some(method) => {
+                    self.silent = true;
+                    Err(unavailable(format!("the camera does not answer {method}")))
+                }
                 None => Ok(()),
             };
         };
@@ -53,7 +56,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn check_frames(&self, now_us: u64, playing_since_us: u64) -> Result<()> {
+    fn check_frames(&mut self, now_us: u64, playing_since_us: u64) -> Result<()> {
         let silent_us = now_us.saturating_sub(self.last_frame_us);
         if let Some(video) = self.tracks.first().filter(|_| self.first_frame_us.is_none()) {
             let starved = video.receiver.figures().units_without_parameters > 0
@@ -69,7 +72,9 @@ impl Session<'_> {
         }
         if silent_us >= FRAME_TIMEOUT_US {
             let nothing = self.tracks.iter().all(|track| track.receiver.figures().packets == 0);
-            let hint = if nothing && self.client.transport() == TransportKind::Udp {
+            let filtered = nothing && self.client.transport() == TransportKind::Udp;
+            self.silent = !filtered;
+            let hint = if filtered {
                 "; no UDP packet came at all, which a firewall may be the cause of: TCP may work"
             } else {
                 ""

@@ -94,5 +94,5 @@ impl Sink for Intake {
         true
     }
 
-    fn interrupt(&self) {}
+    fn interrupt(&self, _cause: media_core::index::GapCause) {}
 }

@@ -38,7 +38,7 @@ impl Sink for Heard {
         true
     }
 
-    fn interrupt(&self) {}
+    fn interrupt(&self, _cause: media_core::index::GapCause) {}
 }
 
 struct Bench {

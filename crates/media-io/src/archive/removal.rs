@@ -1,0 +1,56 @@
+//! Removing files for good.
+
+use super::Archive;
+use super::catalogue::{FileEntry, StreamFiles};
+use super::disk::storage_error;
+use super::listing::check_closed;
+use media_core::Result;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+impl Archive {
+    /// Removes a file with its index and its checksum, and the day's directory when nothing else is in it; the bytes
+    /// freed. Whoever reads the file goes on reading.
+    ///
+    /// `NotFound`; `Conflict` while it is being recorded; `Forbidden` and the like when the disk refuses, in which case
+    /// the file is still there.
+    pub fn remove_file(&self, camera_id: &str, name: &str) -> Result<u64> {
+        let _one_at_a_time = self.removals.lock();
+        let (stream, entry) = self.recorded(camera_id, name)?;
+        check_closed(&stream, &entry)?;
+        let freed = remove_from_disk(&stream, &entry)?;
+        entry.state.write().removed = true;
+        stream.remove(&entry);
+        self.reader.forget(&entry);
+        // Fails as long as anything is in it, which is how it should be.
+        let _ = std::fs::remove_dir(stream.paths(&entry).directory);
+        Ok(freed)
+    }
+}
+
+/// The index goes first: what a kill leaves is then a video without index, which the next start makes whole again, or
+/// a checksum alone.
+fn remove_from_disk(stream: &StreamFiles, entry: &Arc<FileEntry>) -> Result<u64> {
+    let mut freed = 0;
+    let paths = stream.paths(entry);
+    for path in [paths.index, paths.video, paths.object, paths.checksum] {
+        freed += remove(&path)?;
+    }
+    Ok(freed)
+}
+
+/// The bytes freed: 0 when there was no such file.
+fn remove(path: &Path) -> Result<u64> {
+    let failed = |e: io::Error| storage_error(&e, path.display());
+    let size = match std::fs::symlink_metadata(path) {
+        Ok(found) => found.len(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(e) => return Err(failed(e)),
+    };
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(size),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(failed(e)),
+    }
+}

@@ -192,10 +192,13 @@ export function WeekPlan(props: {
                   checked={brush() === mode}
                   onChange={() => setBrush(mode)}
                 />
-                <span class={`grid h-5 w-5 place-items-center rounded text-[11px] font-semibold ${MODE_CLASS[mode]}`}>
+                <span
+                  aria-hidden="true"
+                  class={`grid h-5 w-5 place-items-center rounded text-[11px] font-semibold ${MODE_CLASS[mode]}`}
+                >
                   {t(`mode.letter.${mode}`)}
                 </span>
-                {t(`mode.${mode}`)}
+                <span>{t(`mode.${mode}`)}</span>
               </label>
             )}
           </For>

@@ -6,7 +6,8 @@ import { type EventFilter, lets, listEvents, merged } from "@/shared/api/events"
 import { Problem } from "@/shared/api/problem";
 import type { CameraEvent } from "@/shared/api/types";
 import { directory } from "@/shared/cameras/directory";
-import { type Key, regional, t } from "@/shared/i18n";
+import { regional, t } from "@/shared/i18n";
+import { eventTypeText } from "@/shared/i18n/event-types";
 import { clockTime, durationText, longDate } from "@/shared/time/format";
 import { formatInstant, parseInstant } from "@/shared/time/instant";
 import { Button } from "@/shared/ui/Button";
@@ -20,9 +21,6 @@ const PAGE = 50;
 // While nothing is pushed.
 const POLL_MS = 5_000;
 const TYPING_MS = 300;
-const KNOWN_TYPES: Record<string, Key> = { motion: "event.motion", "line.crossed": "event.lineCrossed" };
-
-const typeText = (type: string): string => (KNOWN_TYPES[type] ? t(KNOWN_TYPES[type]) : type);
 
 /** What happened, newest first, as it happens. */
 export default function EventsPage(): JSX.Element {
@@ -177,7 +175,7 @@ export default function EventsPage(): JSX.Element {
           <EventStill cameraId={row.event.camera_id} at={start()} />
           <span class="min-w-0 flex-1 pt-0.5">
             <span class="flex flex-wrap items-baseline gap-x-2">
-              <span class="font-medium">{typeText(row.event.type)}</span>
+              <span class="font-medium">{eventTypeText(row.event.type)}</span>
               <Show when={row.event.end === null}>
                 <span class="rounded bg-warn-soft px-1.5 text-[11.5px] text-warn">{t("event.goesOn")}</span>
               </Show>
@@ -247,7 +245,7 @@ export default function EventsPage(): JSX.Element {
             onChange={(event) => change("type", event.currentTarget.value)}
           />
           <datalist id="event-types">
-            <For each={typesShown()}>{(type) => <option value={type}>{typeText(type)}</option>}</For>
+            <For each={typesShown()}>{(type) => <option value={type}>{eventTypeText(type)}</option>}</For>
           </datalist>
           <label class="relative">
             <span class="sr-only">{t("event.search")}</span>

@@ -2,15 +2,16 @@ import { DropdownMenu } from "@kobalte/core/dropdown-menu";
 import { A, useLocation } from "@solidjs/router";
 import { For, type JSX, Suspense } from "solid-js";
 import { loggedIn, session } from "@/shared/api/client";
+import { may, me, type Permission } from "@/shared/api/me";
 import { type Key, LOCALES, type Locale, locale, setLocale, t } from "@/shared/i18n";
 import { setTheme, type Theme, theme } from "@/shared/theme";
 import { Icon, type IconName, Mark, Spinner } from "@/shared/ui/Icon";
 
-const PLACES: { path: string; icon: IconName; label: Key }[] = [
+const PLACES: { path: string; icon: IconName; label: Key; needs?: Permission }[] = [
   { path: "/", icon: "wall", label: "nav.wall" },
   { path: "/cameras", icon: "camera", label: "nav.cameras" },
-  { path: "/events", icon: "bell", label: "nav.events" },
-  { path: "/exports", icon: "download", label: "nav.exports" },
+  { path: "/events", icon: "bell", label: "nav.events", needs: "recordings:watch" },
+  { path: "/exports", icon: "download", label: "nav.exports", needs: "recordings:export" },
   { path: "/storage", icon: "disk", label: "nav.storage" },
 ];
 
@@ -41,7 +42,7 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
         <span class="mb-4 hidden sm:block" title="VMS Enterprise">
           <Mark size={34} />
         </span>
-        <For each={PLACES}>
+        <For each={PLACES.filter((place) => !place.needs || me() === null || may(place.needs))}>
           {(place) => (
             <A
               href={place.path}

@@ -9,9 +9,9 @@ export function Fold(props: {
   opened?: boolean;
   children: JSX.Element;
 }): JSX.Element {
-  const [open, setOpen] = createSignal(props.opened ?? false);
+  const [open, setOpen] = createSignal(false);
   createEffect(() => {
-    if (props.forced) setOpen(true);
+    if (props.forced || props.opened) setOpen(true);
   });
   return (
     <details

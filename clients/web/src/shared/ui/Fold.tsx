@@ -23,7 +23,7 @@ export function Fold(props: {
         <Icon name="chevronRight" size={15} class="text-muted transition-transform group-open:rotate-90" />
         <span class="font-medium">{props.title}</span>
         <Show when={!open() && props.summary}>
-          <span class="ml-auto truncate text-muted">{props.summary}</span>
+          <span class="ml-auto shrink-0 text-muted">{props.summary}</span>
         </Show>
       </summary>
       <div class="grid gap-4 px-3 pt-1 pb-3">{props.children}</div>

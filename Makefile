@@ -18,7 +18,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml' -o -name 'pyproject.toml' -o -name '*.pyi') Cargo.toml Cargo.lock
 WEB_SOURCES := $(shell find clients/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/e2e' -prune -o -type f -print)
 
-.PHONY: help demo build test lint bench torture format clean test-rust test-python test-system test-web test-browser test-fuzz lint-rust lint-python lint-web tools
+.PHONY: help demo build test lint bench torture format clean test-rust test-python test-system test-web test-browser test-fuzz lint-rust lint-python lint-web tools proto
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -91,6 +91,9 @@ test-browser: build $(STAMPS)/debian
 test-fuzz: $(STAMPS)/cargo-tools
 	tools/fuzz.sh 60
 
+proto: $(STAMPS)/python ## The code generated from proto/, which is committed
+	$(BIN)/python tools/generate_proto.py
+
 lint: lint-rust lint-python lint-web ## import-linter, ruff, mypy --strict, clippy, rustfmt, cargo-deny, TypeScript
 
 lint-rust: $(STAMPS)/uv $(STAMPS)/cargo-tools
@@ -99,6 +102,7 @@ lint-rust: $(STAMPS)/uv $(STAMPS)/cargo-tools
 	cargo deny --log-level error check bans licenses sources
 
 lint-python: $(STAMPS)/python
+	$(BIN)/python tools/generate_proto.py --check
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy

@@ -23,6 +23,7 @@ from benchmarks import (
     motion,
     repair,
     report,
+    seam,
     seeking,
     thumbnails,
     torture,
@@ -69,6 +70,12 @@ def seek_command(
     """First byte of playback, the timeline and the start with an archive of DAYS."""
     name = f"seek-{days:g}-days" if camera_count == 1 else f"seek-{days:g}-days-{camera_count}-cameras"
     _publish(output, name, seeking.measure(days, cameras=camera_count))
+
+
+@bench.command("seam")
+def seam_command(output: Output = RESULTS) -> None:
+    """What a storage service in a process of its own costs."""
+    _publish(output, "seam", seam.measure())
 
 
 @bench.command("files")
@@ -231,6 +238,7 @@ def all_command(output: Output = RESULTS) -> None:
         ("seek-1-days", lambda: seeking.measure(1)),
         ("seek-30-days", lambda: seeking.measure(30)),
         ("seek-30-days-20-cameras", lambda: seeking.measure(30, cameras=20)),
+        ("seam", seam.measure),
         ("export", exporting.measure),
         ("events-32", events.measure),
         ("live", live.measure),

@@ -99,6 +99,7 @@ class MemoryInstallation:
                 ingest=self.media,
                 archive=self.media,
                 live=self.media,
+                playback=self.media,
                 stills=MemoryStills(),
                 remuxer=MemoryRemuxer(),
                 clock=self.clock,

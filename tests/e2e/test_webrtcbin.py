@@ -6,6 +6,7 @@ import json
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -40,24 +41,30 @@ def _certificate(path: Path) -> Path:
     return path
 
 
-def test_webrtcbin_decodes_live_pictures(tmp_path: Path) -> None:
+def watch(server: RunningServer, camera_id: str, directory: Path, *, pictures: int = 100) -> dict[str, Any]:
+    """Watches a camera until so many pictures are decoded; what the viewer tells (`webrtcbin_viewer.py`)."""
     there = subprocess.run(
         [DEBIANS_PYTHON, "-c", "import gi; gi.require_version('GstWebRTC', '1.0')"], capture_output=True, check=False
     )
     assert there.returncode == 0, "this test needs Debian's GStreamer with its Python bindings: run `make tools`"
+    link = server.client.post(f"/cameras/{camera_id}/links", json={"protocol": "whep"}).json()["url"]
+    run = subprocess.run(
+        [DEBIANS_PYTHON, str(VIEWER), link, str(pictures), str(_certificate(directory / "viewer.pem"))],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-4000:]
+    seen: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return seen
+
+
+def test_webrtcbin_decodes_live_pictures(tmp_path: Path) -> None:
     with SimulatedCameras(1, clips=[CLIP]) as cameras, RunningServer(tmp_path / "data") as server:
         camera_id = server.add_camera("Gate", cameras.url(0))
         server.wait_for_recording(camera_id, 3)
-        link = server.client.post(f"/cameras/{camera_id}/links", json={"protocol": "whep"}).json()["url"]
-        run = subprocess.run(
-            [DEBIANS_PYTHON, str(VIEWER), link, "100", str(_certificate(tmp_path / "viewer.pem"))],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert run.returncode == 0, run.stderr[-4000:]
-    seen = json.loads(run.stdout.splitlines()[-1])
+        seen = watch(server, camera_id, tmp_path)
     assert seen["pictures"] >= 100 and seen["size"] == [640, 360], seen
     assert seen["first_picture_ms"] < 5_000, seen
     assert any("H264/90000" in line for line in seen["agreed"])

@@ -1,12 +1,13 @@
 //! `Engine`: archive, cameras, live and front of one process, as one Python object.
 
+use crate::content::Content;
 use crate::error::{bad_document, raise};
-use crate::grants::key_from_hex;
+use crate::front::front_config;
 use media_core::{Error, ErrorKind};
 use media_io::archive::{self, Archive, ArchiveOptions, ExportRequest, ObjectReader, VolumeOptions};
 use media_io::cameras::{CameraSpec, Cameras};
 use media_io::clock::{Clock, SystemClock};
-use media_io::front::{Front, FrontConfig, FrontHandle, FrontLimits, TlsIdentity};
+use media_io::front::{Front, FrontHandle};
 use media_io::tap::{TapOptions, Taps};
 use media_io::whep::{Limits, Listen, PublicAddress, SendPath, Whep};
 use parking_lot::Mutex;
@@ -42,25 +43,6 @@ struct WebRtcDocument {
     /// The program that makes Opus of AAC, with its arguments; None: viewers of AAC cameras hear nothing.
     #[serde(default)]
     audio_worker: Option<Vec<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FrontDocument {
-    host: String,
-    port: u16,
-    upstream: PathBuf,
-    static_dir: Option<PathBuf>,
-    grant_key: String,
-    tls: Option<TlsDocument>,
-    media_concurrency: usize,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TlsDocument {
-    certificate_pem: String,
-    key_pem: String,
 }
 
 /// The access units that lead to one picture.
@@ -333,22 +315,59 @@ impl Engine {
         py.detach(|| self.archive.export_cancel(export_id)).map_err(raise)
     }
 
+    fn playback_open(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        stream: &str,
+        start_us: i64,
+        end_us: i64,
+    ) -> PyResult<Content> {
+        py.detach(|| self.archive.playback(camera_id, stream, start_us, end_us))
+            .map(|playback| Content {
+                source: playback.source,
+                start_us: Some(playback.start_us),
+                next_start_us: playback.next_start_us,
+            })
+            .map_err(raise)
+    }
+
+    fn hls_playlist(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        stream: &str,
+        start_us: i64,
+        end_us: i64,
+    ) -> PyResult<String> {
+        py.detach(|| self.archive.hls_playlist(camera_id, stream, start_us, end_us))
+            .map_err(raise)
+    }
+
+    fn hls_init(&self, py: Python<'_>, camera_id: &str, stream: &str, name: &str) -> PyResult<Content> {
+        py.detach(|| self.archive.hls_init(camera_id, stream, name))
+            .map(Content::of)
+            .map_err(raise)
+    }
+
+    #[pyo3(signature = (camera_id, stream, name, granted_start_us = None, granted_end_us = None))]
+    fn hls_segment(
+        &self,
+        py: Python<'_>,
+        camera_id: &str,
+        stream: &str,
+        name: &str,
+        granted_start_us: Option<i64>,
+        granted_end_us: Option<i64>,
+    ) -> PyResult<Content> {
+        let granted_us = (granted_start_us.unwrap_or(i64::MIN), granted_end_us.unwrap_or(i64::MAX));
+        py.detach(|| self.archive.hls_segment(camera_id, stream, name, granted_us))
+            .map(Content::of)
+            .map_err(raise)
+    }
+
     fn start_front(&self, py: Python<'_>, config: &str) -> PyResult<u16> {
-        let wanted: FrontDocument = serde_json::from_str(config).map_err(|e| bad_document("front", &e))?;
-        let config = FrontConfig {
-            host: wanted.host,
-            port: wanted.port,
-            upstream_socket: wanted.upstream,
-            static_dir: wanted.static_dir,
-            grant_key: key_from_hex(&wanted.grant_key)?,
-            tls: wanted.tls.map(|tls| TlsIdentity {
-                certificate_pem: tls.certificate_pem,
-                key_pem: tls.key_pem,
-            }),
-            media_concurrency: wanted.media_concurrency,
-            clock: self.clock.clone(),
-            limits: FrontLimits::default(),
-        };
+        let config = front_config(config, self.clock.clone())?;
         py.detach(|| {
             let runtime = self.runtime.lock();
             let runtime = runtime.as_ref().ok_or_else(closed)?;

@@ -2,8 +2,10 @@
 //! `python/vms_media/__init__.pyi`.
 #![allow(missing_docs, reason = "documented in the .pyi, which is what Python sees")]
 
+mod content;
 mod engine;
 mod error;
+mod front;
 mod grants;
 mod simulator;
 
@@ -49,8 +51,10 @@ fn make_sparse_archive(
 
 #[pymodule]
 fn vms_media(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<content::Content>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<engine::Picture>()?;
+    module.add_class::<front::Front>()?;
     module.add_class::<grants::Grants>()?;
     module.add_class::<simulator::Simulator>()?;
     module.add_function(wrap_pyfunction!(log_to_stderr, module)?)?;

@@ -11,12 +11,14 @@ from typing import Annotated, NamedTuple
 from fastapi import Depends, Path, Query, Request
 from fastapi.security import OAuth2PasswordBearer
 
+from vms.api.started_links import StartedLinks
 from vms.contracts.access import Access
 from vms.contracts.catalogue import Integrity
 from vms.contracts.clock import Clock
 from vms.contracts.events import EventLog
 from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import Cameras
+from vms.contracts.playback import MediaPlayback
 from vms.contracts.storage import Archive, EvidenceLocks, Groups, Keeping
 from vms.contracts.stream import Live
 from vms.contracts.thumbnails import Thumbnails
@@ -36,6 +38,7 @@ class Services:
 
     cameras: Cameras
     archive: Archive
+    playback: MediaPlayback
     thumbnails: Thumbnails
     live: Live
     groups: Groups
@@ -47,6 +50,7 @@ class Services:
     # None: an archive whose files nobody can list.
     keeping: Keeping | None = None
     integrity: Integrity | None = None
+    started_links: StartedLinks = field(default_factory=StartedLinks)
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
     # Who is pushed events.
     event_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(EVENT_VIEWERS))

@@ -1,8 +1,7 @@
-"""One process with everything: `vms serve`."""
+"""One process with everything, or with everything but the archive: `vms serve`."""
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import sys
@@ -11,14 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from vms.adapters import certificates
-from vms.adapters.audio import OPUS_WORKER
 from vms.adapters.clock import SystemClock
 from vms.adapters.event_log import EventLogFiles
 from vms.adapters.motion import WorkerMotion
@@ -44,21 +41,17 @@ from vms.app import logging as app_logging
 from vms.app.application_server import ApplicationServer
 from vms.app.config import Http, Settings
 from vms.app.data_dir import DataDir
+from vms.app.deadline import CLOSE_S, end_in_time
 from vms.app.integrity import integrity_of
+from vms.app.media_parts import LocalMedia, MediaParts, RemoteMedia, engine_settings
 from vms.app.services import Parts, Rooms, build
 from vms.app.tiering import object_storage, tiers_of
 from vms.contracts.ingest import Cameras
-from vms.contracts.media import EngineSettings, FrontSettings, TlsMaterial, WebRtcSettings
+from vms.contracts.media import FrontSettings, TlsMaterial
 from vms.domain.errors import Failure
 from vms.stream.ice_servers import Relays
 
-if TYPE_CHECKING:
-    from vms.adapters.media import MediaEngine
-
 log = structlog.get_logger(__name__)
-# SIGTERM to exit: 5 s at most. What is not closed by then is repaired at the next start.
-CLOSE_S = 3.8
-EXIT_S = 4.7
 
 
 def serve(settings: Settings, data_dir: Path, *, prepare: Callable[[Cameras], None] | None = None) -> int:
@@ -89,7 +82,7 @@ class _Machinery:
     database: Engine
     grant_key: bytes
     tls: TlsMaterial | None
-    media: MediaEngine
+    media: MediaParts
     stills: WorkerStills
     thumbnails: WorkerThumbnails
 
@@ -101,8 +94,6 @@ class _Machinery:
             raise Failure("unavailable", "the media core vms_media is not installed: run `make build`")
         import vms_media
 
-        from vms.adapters.media import MediaEngine
-
         vms_media.log_to_stderr(settings.log.level, as_json)
         clock = SystemClock()
         return cls(
@@ -110,24 +101,7 @@ class _Machinery:
             database=open_database(directory.database_url),
             grant_key=load_or_make_key(directory.keys / "grant.key"),
             tls=_tls(settings.http, directory, clock.now_us()),
-            media=MediaEngine(
-                directory.path,
-                EngineSettings(
-                    fragment_ms=settings.recording.fragment_ms,
-                    sync_ms=settings.recording.sync_ms,
-                    worker_threads=settings.media.worker_threads,
-                    allow_local_cameras=settings.cameras.allow_loopback,
-                    checksums=settings.recording.checksums,
-                    webrtc=WebRtcSettings(
-                        udp_port=settings.webrtc.udp_port,
-                        tcp_port=settings.webrtc.tcp_port,
-                        public_addresses=settings.webrtc.public_addresses,
-                        max_viewers=settings.webrtc.max_viewers,
-                        audio_worker=OPUS_WORKER,
-                    ),
-                    volumes=settings.storage.volumes,
-                ),
-            ),
+            media=_media(settings, directory),
             stills=WorkerStills(),
             thumbnails=WorkerThumbnails(),
         )
@@ -140,8 +114,13 @@ class _Machinery:
             if stopping.is_set():
                 raise Failure("unavailable", "the server is stopping")
             check(self.database)
+            self.media.check()
 
-        objects = object_storage(settings.storage.tiering)
+        # Elsewhere, objects are read and volumes are balanced by whoever has the directories.
+        objects = object_storage(settings.storage.tiering) if self.media.is_here else None
+        tiers = (
+            tiers_of(settings.storage.tiering, self.media.files, objects, self.clock) if self.media.is_here else None
+        )
         parts = Parts(
             cameras=SqlCameraRepository(self.database),
             exports=SqlExportRepository(self.database),
@@ -157,9 +136,10 @@ class _Machinery:
             tokens=JwtSigner(load_or_make_private_key(directory.keys / "tokens.pem")),
             sealer=AesGcmSealer(load_or_make_key(directory.keys / "seal.key")),
             grants=MediaGrantSigner(self.grant_key),
-            ingest=self.media,
-            archive=self.media,
-            live=self.media,
+            ingest=self.media.ingest,
+            archive=self.media.archive,
+            live=self.media.live,
+            playback=self.media.playback,
             stills=self.stills,
             remuxer=WorkerRemuxer(),
             thumbnail_maker=self.thumbnails,
@@ -168,10 +148,10 @@ class _Machinery:
             cameras_dir=directory.path / "storage" / "cameras",
             check_ready=check_ready,
             volume_limits=settings.retention.volumes,
-            motion_watcher=WorkerMotion(self.media, self.clock),
-            files=self.media,
-            integrity=integrity_of(directory, self.media, self.clock),
-            tiers=tiers_of(settings.storage.tiering, self.media, objects, self.clock),
+            motion_watcher=None if self.media.tap is None else WorkerMotion(self.media.tap, self.clock),
+            files=self.media.files,
+            integrity=integrity_of(directory, self.media.files, self.clock) if self.media.is_here else None,
+            tiers=tiers,
             objects=objects,
         )
         return build(
@@ -184,7 +164,7 @@ class _Machinery:
 
     def open_front(self, http: Http, upstream: Path) -> str:
         """Opens the public port; the server's URL."""
-        port = self.media.start_front(
+        port = self.media.front.start_front(
             FrontSettings(
                 host=http.host,
                 port=http.port,
@@ -197,6 +177,14 @@ class _Machinery:
         )
         shown = f"[{http.host}]" if ":" in http.host else http.host
         return f"{'http' if self.tls is None else 'https'}://{shown}:{port}"
+
+
+def _media(settings: Settings, directory: DataDir) -> MediaParts:
+    if settings.storage.address is not None:
+        return RemoteMedia(settings)
+    from vms.adapters.media import MediaEngine
+
+    return LocalMedia(MediaEngine(directory.path, engine_settings(settings)))
 
 
 def _serve_in(
@@ -213,9 +201,9 @@ def _serve_in(
     server: ApplicationServer | None = None
     rooms: Rooms | None = None
     try:
-        log.info("archive opened", **machinery.media.repair_report().model_dump())
         rooms = machinery.wire(settings, directory, stopping)
         made_password = rooms.access.ensure_administrator(settings.admin_password)
+        machinery.media.start(rooms.ingest)
         rooms.events.start()
         if rooms.motion is not None:
             rooms.motion.start()
@@ -223,16 +211,15 @@ def _serve_in(
         socket_path = directory.socket_path()
         server = ApplicationServer(rooms.application, socket_path, stopping.set)
         server.start()
-        cameras = rooms.ingest.start()
         if prepare is not None:
             prepare(rooms.ingest)
         url = machinery.open_front(settings.http, socket_path)
         if not stopping.is_set():
             _announce(url, made_password)
-            log.info("ready", url=url, cameras=cameras)
+            log.info("ready", url=url)
         stopping.wait()
     finally:
-        _watchdog(0 if asked.is_set() else 1)
+        end_in_time(0 if asked.is_set() else 1)
         _close(machinery, server, rooms)
     return 0 if asked.is_set() else 1
 
@@ -266,19 +253,6 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
     if server is not None:
         server.join(0.5)
     machinery.database.dispose()
-
-
-def _watchdog(status: int) -> None:
-    """Ends the process at the deadline whatever hangs: files are repaired at the next start, a supervisor's kill
-    would leave no more."""
-
-    def end() -> None:
-        log.error("not everything stopped in time")
-        os._exit(status)
-
-    timer = threading.Timer(EXIT_S, end)
-    timer.daemon = True
-    timer.start()
 
 
 def _check_port(http: Http) -> None:

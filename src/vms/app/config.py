@@ -109,9 +109,64 @@ class Srt(_Section):
 
 
 class Grpc(_Section):
-    """gRPC, not available yet."""
+    """Where `vms run storage` listens for other services."""
 
+    host: Annotated[str, Field(min_length=1, max_length=253)] = "127.0.0.1"
     port: Port = 50_051
+    tls: Literal["off", "auto"] = "auto"
+    # What callers must know; without it keys/grpc.token is made.
+    token: Annotated[SecretStr, Field(min_length=32)] | None = None
+    # Both or neither: used instead of the self-signed certificate.
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @field_validator("tls", mode="before")
+    @classmethod
+    def _off_is_a_boolean_in_some_writings(cls, value: Any) -> Any:
+        return "off" if value is False else value
+
+    @model_validator(mode="after")
+    def _safe_beyond_this_machine(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file go together")
+        if self.tls == "off" and not is_loopback(self.host):
+            raise ValueError("tls is off and others than this machine reach host: the token would be sent in clear")
+        return self
+
+    def uses_tls(self) -> bool:
+        """As the public listener: with a certificate given, or wherever others than this machine reach it."""
+        return self.tls == "auto" and (self.certificate_file is not None or not is_loopback(self.host))
+
+
+class _StorageElsewhere(_Section):
+    """The storage service that `vms serve` works with, where it is not part of it."""
+
+    # "host:port" or "[IPv6]:port" of a `vms run storage`.
+    address: Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):[0-9]{1,5}$")] | None = None
+    # Its token, or the file that holds it: keys/grpc.token of its data directory, or a copy.
+    token: Annotated[SecretStr, Field(min_length=32)] | None = None
+    token_file: Path | None = None
+    tls: Literal["off", "auto"] = "auto"
+    # Its certificate, where it made that itself; without one the system's authorities count.
+    certificate_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _everything_for_an_address(self) -> Self:
+        if self.address is None:
+            return self
+        if (self.token is None) == (self.token_file is None):
+            raise ValueError("address needs either token or token_file")
+        if self.tls == "off" and not is_loopback(self.host()):
+            raise ValueError("tls is off and address is not this machine: the token would be sent in clear")
+        return self
+
+    def host(self) -> str:
+        """The address without its port."""
+        return (self.address or "").rpartition(":")[0].strip("[]")
+
+    def uses_tls(self) -> bool:
+        """Whether the storage service is spoken to by TLS."""
+        return self.tls == "auto" and (self.certificate_file is not None or not is_loopback(self.host()))
 
 
 class Limits(_Section):
@@ -183,8 +238,8 @@ class Tiering(_Section):
         return self
 
 
-class Storage(_Section):
-    """Where recordings lie."""
+class Storage(_StorageElsewhere):
+    """Where recordings lie: in directories of this process, or with a storage service elsewhere."""
 
     volumes: Annotated[tuple[Volume, ...], Field(max_length=MAX_VOLUMES)] = ()
     tiering: Tiering = Tiering()

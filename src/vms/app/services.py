@@ -26,6 +26,7 @@ from vms.contracts.keeping import (
 from vms.contracts.media import MediaArchive, MediaIngest, MediaLive
 from vms.contracts.motion import MotionWatcher
 from vms.contracts.objects import ObjectStorage
+from vms.contracts.playback import MediaPlayback
 from vms.contracts.secrets import Sealer
 from vms.contracts.stills import Remuxer, StillDecoder
 from vms.contracts.thumbnails import ThumbnailMaker
@@ -51,7 +52,18 @@ from vms.storage.tiers import Tiers
 from vms.stream.ice_servers import Relays
 from vms.stream.service import StreamService
 
-EXPOSED_HEADERS = ["Location", "Link", "ETag", "Retry-After", "Vms-Captured-At", "Vms-Start", "Vms-Next-Start"]
+EXPOSED_HEADERS = [
+    "Location",
+    "Link",
+    "ETag",
+    "Accept-Ranges",
+    "Content-Length",
+    "Content-Range",
+    "Retry-After",
+    "Vms-Captured-At",
+    "Vms-Start",
+    "Vms-Next-Start",
+]
 
 # How often it is looked whether a schedule's or an operator's time has come, and what is to be removed.
 PLAN_S = 1.0
@@ -79,6 +91,7 @@ class Parts:
     ingest: MediaIngest
     archive: MediaArchive
     live: MediaLive
+    playback: MediaPlayback
     stills: StillDecoder
     remuxer: Remuxer
     thumbnail_maker: ThumbnailMaker
@@ -182,6 +195,7 @@ def build(
         Services(
             cameras=ingest,
             archive=storage,
+            playback=parts.playback,
             thumbnails=thumbnails,
             live=stream,
             groups=GroupService(parts.groups, parts.cameras, parts.clock),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from vms.contracts.accounts import User
 from vms.contracts.grants import Grant, GrantAction
 from vms.domain.permissions import Principal, Role
+from vms.domain.recordings import Span
 
 
 class TokenPair(BaseModel):
@@ -46,6 +47,10 @@ class Access(Protocol):
 
     def sign_grant(self, principal: Principal, camera_id: str, action: GrantAction) -> str:
         """A grant for the front. Raises Failure(forbidden)."""
+        ...
+
+    def sign_playback_grant(self, principal: Principal, camera_id: str, stream: str, span: Span) -> str:
+        """A grant for so much of a camera's recordings, for a playlist's segments. Raises Failure(forbidden)."""
         ...
 
     def sign_export_link(self, principal: Principal, export_id: str) -> tuple[str, int]:

@@ -7,7 +7,7 @@ Every call may raise `vms.domain.errors.Failure`; the kinds worth handling are n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -101,6 +101,7 @@ class FileReport(_Value):
 ObjectReader = Callable[[str, int, int], bytes]
 
 
+@runtime_checkable
 class ArchiveFiles(Protocol):
     """The files of all recordings. Calls that read or copy a whole file block for as long and may run beside others."""
 

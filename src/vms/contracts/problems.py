@@ -1,4 +1,7 @@
-"""Problems as HTTP tells them: RFC 9457 documents with stable type URIs `urn:vms:problem:CODE`."""
+"""Problems as HTTP tells them: RFC 9457 documents with stable type URIs `urn:vms:problem:CODE`.
+
+gRPC's codes for the same failures stand beside them.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,21 @@ _STATUS: dict[FailureKind, tuple[int, str]] = {
     "exhausted": (503, "Too many at once"),
     "unavailable": (503, "Temporarily unavailable"),
     "internal": (500, "Internal error"),
+}
+
+# The same for gRPC, by the names of its status codes; the kind itself goes along, since some share a code.
+GRPC_STATUS: dict[FailureKind, str] = {
+    "invalid": "INVALID_ARGUMENT",
+    "malformed": "INVALID_ARGUMENT",
+    "unsupported": "UNIMPLEMENTED",
+    "not_available_yet": "UNIMPLEMENTED",
+    "unauthorized": "UNAUTHENTICATED",
+    "forbidden": "PERMISSION_DENIED",
+    "not_found": "NOT_FOUND",
+    "conflict": "FAILED_PRECONDITION",
+    "exhausted": "RESOURCE_EXHAUSTED",
+    "unavailable": "UNAVAILABLE",
+    "internal": "INTERNAL",
 }
 
 

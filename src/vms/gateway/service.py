@@ -24,6 +24,7 @@ from vms.contracts.grants import Grant, GrantAction, GrantSigner
 from vms.domain.errors import Failure, FieldFailure
 from vms.domain.ids import make_id
 from vms.domain.permissions import USER_NAME_PATTERN, Permission, Principal, Role
+from vms.domain.recordings import Span
 from vms.domain.time import SECOND_US
 from vms.gateway import sessions
 
@@ -133,10 +134,22 @@ class AccessService:
     def sign_grant(self, principal: Principal, camera_id: str, action: GrantAction) -> str:
         return self._sign(principal, camera_id, action, FRONT_GRANT_S)[0]
 
+    def sign_playback_grant(self, principal: Principal, camera_id: str, stream: str, span: Span) -> str:
+        return self._sign(principal, camera_id, "playback", FRONT_GRANT_S, stream=stream, span=span)[0]
+
     def sign_export_link(self, principal: Principal, export_id: str) -> tuple[str, int]:
         return self._sign(principal, export_id, "export", EXPORT_LINK_S)
 
-    def _sign(self, principal: Principal, subject_id: str, action: GrantAction, good_s: int) -> tuple[str, int]:
+    def _sign(
+        self,
+        principal: Principal,
+        subject_id: str,
+        action: GrantAction,
+        good_s: int,
+        *,
+        stream: str | None = None,
+        span: Span | None = None,
+    ) -> tuple[str, int]:
         needed = _NEEDED[action]
         if not principal.may(needed):
             raise Failure("forbidden", f"the role {principal.role.value} lacks the permission {needed.value}")
@@ -144,6 +157,9 @@ class AccessService:
         grant = Grant(
             camera_id=subject_id,
             action=action,
+            stream=stream,
+            start_us=None if span is None else span.start_us,
+            end_us=None if span is None else span.end_us,
             starts_before=now_s + good_s,
             expires_at=now_s + USE_WITHIN_S,
             subject=principal.name,

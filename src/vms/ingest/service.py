@@ -72,6 +72,24 @@ class IngestService:
                 log.error("camera not started", camera_id=camera.id, reason=failure.detail)
         return count
 
+    def reconnect(self) -> None:
+        """Tells a media core in another process, which was not there before, of every camera, and takes from it those
+        that were removed meanwhile. Raises Failure(unavailable) when it is gone again."""
+        known = set(self._media.camera_statuses())
+        wanted = [camera.id for camera in self._all()]
+        for camera_id in wanted:
+            with self._change:
+                try:
+                    self._connect(self._catalogue.get(camera_id))
+                except Failure as failure:
+                    if failure.kind == "unavailable":
+                        raise
+                    self._faults[camera_id] = failure.detail
+                    log.error("camera not started", camera_id=camera_id, reason=failure.detail)
+        for camera_id in known.difference(wanted):
+            self._media.remove_camera(camera_id)
+        log.info("cameras told", cameras=len(wanted))
+
     def create(self, draft: CameraDraft) -> Camera:
         sources.check_allowed(draft, allow_loopback=self._allow_loopback)
         self._check_group(draft.group_id)
@@ -139,6 +157,8 @@ class IngestService:
     def remove(self, camera_id: str) -> None:
         with self._change:
             camera = self._catalogue.get(camera_id)
+            # First, so that nothing was done when the media core cannot be reached.
+            self._media.remove_camera(camera_id)
             self._former.put(
                 FormerCamera(
                     id=camera.id,
@@ -150,7 +170,6 @@ class IngestService:
             )
             self._catalogue.remove(camera_id)
             self._faults.pop(camera_id, None)
-            self._media.remove_camera(camera_id)
             self._plans.forget(camera_id)
         log.info("camera removed", camera_id=camera_id)
 

@@ -128,6 +128,15 @@ impl Front {
     /// Errors: `Invalid` for a host, key or certificate that is none, `Conflict` when the port is taken, `Forbidden`
     /// when it may not be used.
     pub fn start(runtime: &Handle, config: FrontConfig, routes: Arc<dyn MediaRoutes>) -> Result<FrontHandle> {
+        Self::start_with(runtime, config, Some(routes))
+    }
+
+    /// As `start`, where recordings lie in another process: requests for them are the application's, like the rest.
+    pub fn start_without_archive(runtime: &Handle, config: FrontConfig) -> Result<FrontHandle> {
+        Self::start_with(runtime, config, None)
+    }
+
+    fn start_with(runtime: &Handle, config: FrontConfig, routes: Option<Arc<dyn MediaRoutes>>) -> Result<FrontHandle> {
         if config.grant_key.len() < GRANT_KEY_BYTES {
             let message = format!("the key of the grants has fewer than {GRANT_KEY_BYTES} bytes");
             return Err(Error::new(ErrorKind::Invalid, message));

@@ -46,7 +46,9 @@ const TUNNEL_DOWN_BYTES: usize = 64 << 10;
 pub(super) struct Service {
     pub(super) counters: Arc<Counters>,
     pub(super) upstream: Arc<Upstream>,
-    media: Media,
+    /// None: recordings lie elsewhere, and the application is asked for them like for the rest.
+    media: Option<Media>,
+    media_places: Arc<Semaphore>,
     files: StaticFiles,
     proxy: Proxy,
     static_places: Arc<Semaphore>,
@@ -58,19 +60,21 @@ impl Service {
     pub(super) fn new(
         config: &FrontConfig,
         counters: Arc<Counters>,
-        routes: Arc<dyn MediaRoutes>,
+        routes: Option<Arc<dyn MediaRoutes>>,
         runtime: &Handle,
     ) -> Self {
         let limits = &config.limits;
         let upstream = Upstream::new(config.upstream_socket.clone(), limits.upstream_timeout, runtime.clone());
+        let media_places = Arc::new(Semaphore::new(config.media_concurrency));
         Self {
             counters,
-            media: Media {
+            media: routes.map(|routes| Media {
                 routes,
                 authorizer: Authorizer::new(&config.grant_key, config.clock.clone(), upstream.clone()),
-                places: Arc::new(Semaphore::new(config.media_concurrency)),
+                places: media_places.clone(),
                 runtime: runtime.clone(),
-            },
+            }),
+            media_places,
             files: StaticFiles::new(config.static_dir.clone(), runtime.clone()),
             proxy: Proxy {
                 upstream: upstream.clone(),
@@ -132,7 +136,17 @@ impl Service {
             );
         }
         if let Some(path) = MediaPath::parse(path) {
-            return (RouteClass::Media, Ok(self.media.answer(path, &head, peer).await));
+            if let Some(media) = &self.media {
+                return (RouteClass::Media, Ok(media.answer(path, &head, peer).await));
+            }
+            let answer = match self.media_places.clone().try_acquire_owned() {
+                Ok(place) => self
+                    .pass(head, body, peer, lifeline)
+                    .await
+                    .map(|r| r.map(|body| body.holding(place))),
+                Err(_) => Err(Problem::exhausted("All places for playback are taken")),
+            };
+            return (RouteClass::Media, answer);
         }
         let first = path.split('/').nth(1).unwrap_or_default();
         if matches!(first, "healthz" | "readyz") {

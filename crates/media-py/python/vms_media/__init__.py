@@ -2,7 +2,9 @@
 
 from .error import MediaError
 from .vms_media import (
+    Content,
     Engine,
+    Front,
     Grants,
     Picture,
     Simulator,
@@ -12,7 +14,9 @@ from .vms_media import (
 )
 
 __all__ = [
+    "Content",
     "Engine",
+    "Front",
     "Grants",
     "MediaError",
     "Picture",

@@ -24,6 +24,18 @@ class Picture:
     wanted_pts_90k: int  # the picture asked for is the one with the greatest pts not after this
     captured_us: int  # server time of that picture
 
+class Content:
+    """Bytes of recordings, made when they are read; the same etag means the same bytes."""
+
+    size_bytes: int
+    etag: str  # without quotes
+    content_type: str
+    start_us: int | None  # of playback: the first instant it presents
+    next_start_us: int | None  # of playback: where to go on when it ends before the instant asked for
+
+    def read_at(self, offset: int, max_bytes: int) -> bytes:
+        """Up to max_bytes from offset; fewer only at an inner boundary, empty only at the end."""
+
 class Engine:
     """Archive, hub, ingest, live and front of one process."""
 
@@ -133,6 +145,23 @@ class Engine:
         "path":str|null,"sha256":str|null,"files":[{"name","size_bytes","sha256"}]}"""
 
     def export_cancel(self, export_id: str) -> None: ...
+    def playback_open(self, camera_id: str, stream: str, start_us: int, end_us: int) -> Content:
+        """[start_us, end_us) as one MP4. not_found when nothing is recorded there, invalid for a span that is none."""
+
+    def hls_playlist(self, camera_id: str, stream: str, start_us: int, end_us: int) -> str:
+        """A media playlist (RFC 8216) whose URIs are init-NAME.mp4 and segment-NAME.m4s."""
+
+    def hls_init(self, camera_id: str, stream: str, name: str) -> Content: ...
+    def hls_segment(
+        self,
+        camera_id: str,
+        stream: str,
+        name: str,
+        granted_start_us: int | None = None,
+        granted_end_us: int | None = None,
+    ) -> Content:
+        """not_found for a name of none; forbidden when it reaches beyond the granted time (None: no bound)."""
+
     def start_front(self, config: str) -> int:
         """{"host","port","upstream":path of the application's Unix socket,"static_dir":str|null,"grant_key":hex,
         "tls":{"certificate_pem","key_pem"}|null,"media_concurrency":int}. Returns the bound port."""
@@ -146,6 +175,17 @@ class Engine:
 
     def close(self, timeout_s: float = 4.0) -> None:
         """Leaves the cameras and closes every fragment and file, says good-bye to viewers, stops the front."""
+
+class Front:
+    """The public listener of a process without an archive: requests for recordings go to the application too."""
+
+    port: int
+
+    def __init__(self, config: str, worker_threads: int = 2) -> None:
+        """The document of `Engine.start_front`. conflict when the port is taken."""
+
+    def http_requests_total(self) -> int: ...
+    def close(self, timeout_s: float = 2.0) -> None: ...
 
 class Simulator:
     """An RTSP server of simulated cameras: path /cam/N (N from 0) shows source N % len(sources)."""

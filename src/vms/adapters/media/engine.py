@@ -11,6 +11,8 @@ from vms_media import Engine
 
 from vms.adapters.media.failures import translated
 from vms.adapters.media.files import MediaFiles
+from vms.adapters.media.front import front_document
+from vms.adapters.media.playback import EngineBytes
 from vms.contracts.media import (
     CameraSource,
     EngineSettings,
@@ -22,13 +24,15 @@ from vms.contracts.media import (
     RepairReport,
 )
 from vms.domain.cameras import CameraStatus
+from vms.domain.errors import Failure
 from vms.domain.recordings import Timeline
 
 _STATUSES = TypeAdapter(dict[str, CameraStatus])
 
 
 class MediaEngine(MediaFiles):
-    """Satisfies the Protocols of `vms.contracts.media` and, as `MediaFiles`, `vms.contracts.files.ArchiveFiles`.
+    """Satisfies the Protocols of `vms.contracts.media` and, as `MediaFiles`, `vms.contracts.files.ArchiveFiles`;
+    besides `vms.contracts.playback.MediaPlayback`.
 
     Making one takes the archive's lock; raises Failure(conflict) when another process holds it.
     """
@@ -52,8 +56,12 @@ class MediaEngine(MediaFiles):
             self._engine.set_camera(camera_id, json.dumps(document))
 
     def remove_camera(self, camera_id: str) -> None:
-        with translated():
-            self._engine.remove_camera(camera_id)
+        try:
+            with translated():
+                self._engine.remove_camera(camera_id)
+        except Failure as failure:
+            if failure.kind != "not_found":
+                raise
 
     def camera_status(self, camera_id: str) -> CameraStatus:
         with translated():
@@ -117,24 +125,27 @@ class MediaEngine(MediaFiles):
         with translated():
             self._engine.export_cancel(export_id)
 
-    def start_front(self, settings: FrontSettings) -> int:
-        tls = None
-        if settings.tls is not None:
-            tls = {
-                "certificate_pem": settings.tls.certificate_pem,
-                "key_pem": settings.tls.key_pem.get_secret_value(),
-            }
-        document = {
-            "host": settings.host,
-            "port": settings.port,
-            "upstream": settings.upstream,
-            "static_dir": settings.static_dir,
-            "grant_key": settings.grant_key.get_secret_value(),
-            "tls": tls,
-            "media_concurrency": settings.media_concurrency,
-        }
+    def playback_open(self, camera_id: str, stream: str, start_us: int, end_us: int) -> EngineBytes:
         with translated():
-            return self._engine.start_front(json.dumps(document))
+            return EngineBytes(self._engine.playback_open(camera_id, stream, start_us, end_us))
+
+    def hls_playlist(self, camera_id: str, stream: str, start_us: int, end_us: int) -> str:
+        with translated():
+            return self._engine.hls_playlist(camera_id, stream, start_us, end_us)
+
+    def hls_init(self, camera_id: str, stream: str, name: str) -> EngineBytes:
+        with translated():
+            return EngineBytes(self._engine.hls_init(camera_id, stream, name))
+
+    def hls_segment(
+        self, camera_id: str, stream: str, name: str, granted_start_us: int | None, granted_end_us: int | None
+    ) -> EngineBytes:
+        with translated():
+            return EngineBytes(self._engine.hls_segment(camera_id, stream, name, granted_start_us, granted_end_us))
+
+    def start_front(self, settings: FrontSettings) -> int:
+        with translated():
+            return self._engine.start_front(front_document(settings))
 
     def media_metrics(self) -> MediaMetrics:
         with translated():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
+from vms.adapters.memory.playback import MemoryBytes, playlist
 from vms.contracts.media import (
     CameraSource,
     ExportOrder,
@@ -32,7 +33,7 @@ _BRIDGED_US = 200_000
 
 
 class MemoryMedia:
-    """Satisfies the Protocols of `vms.contracts.media`."""
+    """Satisfies the Protocols of `vms.contracts.media`, and `vms.contracts.playback.MediaPlayback`."""
 
     def __init__(self) -> None:
         self.sources: dict[str, CameraSource] = {}
@@ -184,6 +185,40 @@ class MemoryMedia:
         with self._lock:
             if self.sessions.pop(session_id, None) is None:
                 raise Failure("not_found", "no such session")
+
+    def playback_open(self, camera_id: str, stream: str, start_us: int, end_us: int) -> MemoryBytes:
+        ranges = self._recorded_in(camera_id, stream, start_us, end_us)
+        first, last = ranges[0].start_us, ranges[-1].end_us
+        return MemoryBytes(f"{camera_id} {stream} {first} {last}", "video/mp4", start_us=first)
+
+    def hls_playlist(self, camera_id: str, stream: str, start_us: int, end_us: int) -> str:
+        return playlist(self._recorded_in(camera_id, stream, start_us, end_us))
+
+    def hls_init(self, camera_id: str, stream: str, name: str) -> MemoryBytes:
+        if name != "0":
+            raise Failure("not_found", f"there is no segment {name!r}")
+        return MemoryBytes(f"{camera_id} {stream} init", "video/mp4")
+
+    def hls_segment(
+        self, camera_id: str, stream: str, name: str, granted_start_us: int | None, granted_end_us: int | None
+    ) -> MemoryBytes:
+        start, _, end = name.partition("-")
+        if not (start.isdecimal() and end.isdecimal()):
+            raise Failure("not_found", f"there is no segment {name!r}")
+        early = granted_start_us is not None and int(start) < granted_start_us
+        late = granted_end_us is not None and int(start) >= granted_end_us
+        if early or late:
+            raise Failure("forbidden", f"the segment {name!r} reaches beyond the granted time")
+        self._recorded_in(camera_id, stream, int(start), int(end))
+        return MemoryBytes(f"{camera_id} {stream} {name}", "video/mp4")
+
+    def _recorded_in(self, camera_id: str, stream: str, start_us: int, end_us: int) -> list[RecordedRange]:
+        if start_us >= end_us:
+            raise Failure("invalid", "the start is not before the end")
+        found = [entry for entry in self.timeline(camera_id, start_us, end_us).ranges if entry.stream == stream]
+        if not found:
+            raise Failure("not_found", f"camera {camera_id} {stream}: nothing is recorded")
+        return found
 
     def start_front(self, settings: FrontSettings) -> int:
         self.front = settings

@@ -1,4 +1,4 @@
-"""Links, stills and timelines. Playback itself is served by the front."""
+"""Links, stills and timelines."""
 
 from __future__ import annotations
 
@@ -113,33 +113,6 @@ def frame(
         except Failure as failure:
             raise _still_failure(failure) from failure
     return _jpeg(still, "private, max-age=60")
-
-
-@router.get("/cameras/{camera_id}/playback.mp4", response_class=Response, responses={206: {"description": "A part"}})
-def playback(
-    camera_id: CameraId,  # noqa: ARG001 (the front reads all of these)
-    start: Annotated[ApiTime, Query()],  # noqa: ARG001
-    end: Annotated[ApiTime, Query(description="In the future: up to what is recorded by now")],  # noqa: ARG001
-    header_token: BearerToken,  # noqa: ARG001
-    token: GrantToken = None,  # noqa: ARG001
-    stream: StreamQuery = "main",  # noqa: ARG001
-) -> Response:
-    """[start, end) as one MP4 of fixed length, with ranges and an ETag. `Vms-Start` tells where it begins when start
-    lies in a gap, `Vms-Next-Start` where to go on when the codec changes."""
-    raise Failure("unavailable", "recordings are served by the front alone", code="no-front")
-
-
-@router.get("/cameras/{camera_id}/playback/index.m3u8", response_class=Response)
-def playlist(
-    camera_id: CameraId,  # noqa: ARG001
-    start: Annotated[ApiTime, Query()],  # noqa: ARG001
-    end: Annotated[ApiTime, Query()],  # noqa: ARG001
-    header_token: BearerToken,  # noqa: ARG001
-    token: GrantToken = None,  # noqa: ARG001
-    stream: StreamQuery = "main",  # noqa: ARG001
-) -> Response:
-    """[start, end) as an HLS playlist; its segments carry their own grants."""
-    raise Failure("unavailable", "recordings are served by the front alone", code="no-front")
 
 
 def _still_failure(failure: Failure) -> Failure:

@@ -35,10 +35,23 @@ def serve(data_dir: DataDir, config: ConfigFile = None, host: Host = None, port:
     return all_in_one.serve(settings, data_dir)
 
 
-def run(service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}, all.")]) -> int:
-    """Runs one service in a process of its own (not available yet; `vms serve` runs all in one)."""
+def run(
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}, all.")],
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="Where the service keeps what is its own.")
+    ] = None,
+    config: ConfigFile = None,
+) -> int:
+    """Runs one service in a process of its own: `storage` so far, for a `vms serve` whose storage.address names it."""
     if service not in {*SERVICES, "all"}:
         raise Failure("invalid", f"no service is called {service}; there are {', '.join(SERVICES)}")
-    raise Failure(
-        "not_available_yet", f"the service {service} does not run apart yet; `vms serve --data-dir DIR` runs all"
-    )
+    if service != "storage":
+        raise Failure(
+            "not_available_yet", f"the service {service} does not run apart yet; `vms serve --data-dir DIR` runs all"
+        )
+    if data_dir is None:
+        raise Failure("invalid", "the storage service needs --data-dir")
+    from vms.app import storage_node
+    from vms.app.config import load
+
+    return storage_node.run(load(config), data_dir)

@@ -252,3 +252,39 @@ async fn clients_cannot_ask_for_files() {
         .await;
     assert_eq!(answer.body, "mine");
 }
+
+#[tokio::test]
+async fn without_an_archive_the_application_is_asked_for_recordings() {
+    let bench = Bench::with(Wishes {
+        archive: false,
+        media_concurrency: 1,
+        ..Wishes::default()
+    });
+    for path in [
+        "playback.mp4?start=x",
+        "playback/index.m3u8",
+        "playback/init-a.mp4",
+        "playback/segment-a.m4s?token=t",
+    ] {
+        let path = format!("/api/v1/cameras/cam-1/{path}");
+        let answer = bench
+            .request(
+                "GET",
+                &path,
+                &[("range", "bytes=1-2"), ("authorization", "Bearer good")],
+                "",
+            )
+            .await;
+        assert_eq!(
+            (answer.status, answer.body.as_ref()),
+            (404, b"{\"from\":\"application\"}".as_ref())
+        );
+        let asked = bench.application.last();
+        assert_eq!(asked.path, path);
+        assert_eq!(asked.headers["range"], "bytes=1-2");
+        assert_eq!(asked.headers["authorization"], "Bearer good");
+    }
+    assert!(bench.recordings.asked.lock().is_empty());
+    // Recordings count as such wherever they lie.
+    assert_eq!(bench.front.counters().requests[0].by_status[3], 4);
+}

@@ -349,6 +349,8 @@ pub struct Wishes {
     pub media_concurrency: usize,
     pub page: bool,
     pub application: bool,
+    /// Whether recordings lie here.
+    pub archive: bool,
 }
 
 impl Default for Wishes {
@@ -359,6 +361,7 @@ impl Default for Wishes {
             media_concurrency: 8,
             page: false,
             application: true,
+            archive: true,
         }
     }
 }
@@ -398,7 +401,11 @@ impl Bench {
             clock: clock.clone() as Arc<dyn Clock>,
             limits: wishes.limits,
         };
-        let front = Front::start(&Handle::current(), config, recordings.clone()).unwrap();
+        let front = if wishes.archive {
+            Front::start(&Handle::current(), config, recordings.clone()).unwrap()
+        } else {
+            Front::start_without_archive(&Handle::current(), config).unwrap()
+        };
         Self {
             front,
             application,

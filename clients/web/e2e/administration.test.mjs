@@ -100,6 +100,7 @@ test("a week's plan is painted by pointer, keys and times, kept, and shown again
 
   await page.getByRole("button", { name: `Edit ${name}` }).click();
   await plan.waitFor();
+  assert.equal(await page.inputValue("[name=mode]"), "schedule");
   assert.equal(await page.inputValue("[name=preEventS]"), "15");
   assert.deepEqual(
     await Promise.all([modeOf("mon", 15), modeOf("mon", 16), modeOf("tue", 35), modeOf("wed", 37), modeOf("sun", 0)]),

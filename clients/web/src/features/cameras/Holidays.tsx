@@ -57,13 +57,20 @@ export function Holidays(props: {
                 <select
                   class="field w-auto flex-1"
                   aria-label={t("plan.holidayMode")}
-                  value={mode() ?? "own"}
                   onChange={(event) => change(index, { slots: slotsOf(event.currentTarget.value as SlotMode) })}
                 >
                   <Show when={mode() === null}>
-                    <option value="own">{t("plan.ownTimes")}</option>
+                    <option value="own" selected>
+                      {t("plan.ownTimes")}
+                    </option>
                   </Show>
-                  <For each={MODES}>{(entry) => <option value={entry}>{t(`mode.${entry}`)}</option>}</For>
+                  <For each={MODES}>
+                    {(entry) => (
+                      <option value={entry} selected={mode() === entry}>
+                        {t(`mode.${entry}`)}
+                      </option>
+                    )}
+                  </For>
                 </select>
                 <IconButton
                   icon="trash"

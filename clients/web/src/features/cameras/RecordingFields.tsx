@@ -29,6 +29,19 @@ export interface FormParts {
 const anyWrong = (wrong: ReadonlyMap<FieldName, string>, ...fields: FieldName[]): boolean =>
   fields.some((field) => wrong.has(field));
 
+// A select takes a value only once it has the option for it: so each option says whether it is the chosen one.
+function ModeOptions(props: { chosen: StreamMode }): JSX.Element {
+  return (
+    <For each={MODES}>
+      {(mode) => (
+        <option value={mode} selected={props.chosen === mode}>
+          {t(`mode.${mode}`)}
+        </option>
+      )}
+    </For>
+  );
+}
+
 /** When the camera is recorded. */
 export function RecordingFields(props: FormParts): JSX.Element {
   const hasSub = () => props.form.subUrl.trim() !== "";
@@ -39,11 +52,12 @@ export function RecordingFields(props: FormParts): JSX.Element {
           {...attributes}
           class="field"
           name={name}
-          value={props.form[name]}
           onChange={(event) => props.setForm(name, event.currentTarget.value as StreamMode)}
         >
-          <option value="">{t("cameras.asCamera")}</option>
-          <For each={MODES}>{(mode) => <option value={mode}>{t(`mode.${mode}`)}</option>}</For>
+          <option value="" selected={props.form[name] === ""}>
+            {t("cameras.asCamera")}
+          </option>
+          <ModeOptions chosen={props.form[name]} />
         </select>
       )}
     </Field>
@@ -56,10 +70,9 @@ export function RecordingFields(props: FormParts): JSX.Element {
             {...attributes}
             class="field"
             name="mode"
-            value={props.form.mode}
             onChange={(event) => props.setForm("mode", event.currentTarget.value as RecordingMode)}
           >
-            <For each={MODES}>{(mode) => <option value={mode}>{t(`mode.${mode}`)}</option>}</For>
+            <ModeOptions chosen={props.form.mode} />
           </select>
         )}
       </Field>
@@ -178,7 +191,6 @@ export function KeepingFields(props: FormParts & { groups: readonly Group[] | nu
                     {...attributes}
                     class="field"
                     name="groupId"
-                    value={props.form.groupId}
                     onChange={(event) => props.setForm("groupId", event.currentTarget.value)}
                   >
                     <option value="" selected={props.form.groupId === ""}>

@@ -77,14 +77,14 @@ class Tiers:
             )
             if not due or rate == 0:
                 return
-            moved = self.counters.files_moved
+            moved = self._figures.moved_files_total
             for move in due:
                 if stopping.is_set() or self._rate() == 0:
                     return
                 if not self._make(move, stopping):
                     # What has failed will most likely fail again: not before the next turn.
                     return
-            if self.counters.files_moved == moved:
+            if self._figures.moved_files_total == moved:
                 # All of it was in use or gone: asked again at once, it would be so again.
                 return
 

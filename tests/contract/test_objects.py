@@ -103,3 +103,10 @@ def test_nonsense_is_refused_at_once(url: str, options: dict[str, str]) -> None:
     with pytest.raises(Failure) as caught:
         ObstoreObjects(url, options)
     assert caught.value.kind == "invalid"
+
+
+def test_an_option_of_another_kind_is_refused_in_words() -> None:
+    with pytest.raises(Failure, match="no option of this kind of storage: allow_http, region") as refused:
+        ObstoreObjects("s3://bucket/prefix", {"allow_http": "private", "region": "x"})
+    assert refused.value.kind == "invalid"
+    assert "private" not in refused.value.detail

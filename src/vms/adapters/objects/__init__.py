@@ -36,6 +36,13 @@ class ObstoreObjects:
             self._store = from_url(url, **settings)
         except (BaseError, ValueError, TypeError) as error:
             raise Failure("invalid", f"the object storage cannot be set up: {_first_line(error)}") from error
+        except BaseException as error:
+            # obstore panics over options of its HTTP client (allow_http) among those of the storage.
+            if type(error).__name__ != "PanicException":
+                raise
+            names = ", ".join(sorted(options))
+            detail = f"the object storage cannot be set up: one of these is no option of this kind of storage: {names}"
+            raise Failure("invalid", detail) from None
 
     def put(self, key: str, chunks: Iterable[bytes]) -> None:
         with _translated(key):

@@ -160,6 +160,8 @@ impl Reception {
             .min();
         let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
+            // In this order: who has just been agreed with may be the one whose datagram has come.
+            biased;
             command = self.commands.recv() => match command {
                 Some(command) => self.obey(command),
                 None => self.stopping = true,

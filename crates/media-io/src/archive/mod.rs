@@ -27,6 +27,9 @@ mod playback;
 mod reader;
 mod rebuild;
 mod recorder;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod refusal_tests;
 mod regular;
 mod removal;
 mod sparse;

@@ -430,6 +430,12 @@ impl Volume {
         self.write_errors.load(Ordering::Relaxed)
     }
 
+    /// Whether it works and has room, although less than its reserve.
+    pub fn has_room(&self) -> bool {
+        let health = self.health.lock();
+        health.state == VolumeState::Full && self.space.lock().0.free_bytes >= BEGUN_FILE_BYTES
+    }
+
     /// A file is begun here, or about to be.
     pub fn begun_file(&self) {
         self.begun_files.fetch_add(1, Ordering::Relaxed);
@@ -481,7 +487,12 @@ pub(crate) fn choose<'a>(volumes: impl Iterator<Item = &'a Arc<Volume>>) -> Opti
         .min_by_key(|v| (v.options.weight == 0, v.options.tier == VolumeTier::Slow, v.load()))
 }
 
-/// The volume for a new file where none is ready: the one that is there with the most room.
+/// The volume for a new file where none is ready: of those below their reserve the one with the most room.
+pub(crate) fn most_room<'a>(volumes: impl Iterator<Item = &'a Arc<Volume>>) -> Option<&'a Arc<Volume>> {
+    volumes.filter(|v| v.has_room()).max_by_key(|v| v.space().0.free_bytes)
+}
+
+/// The volume to be tried where none has room: the one that is there with the most.
 pub(crate) fn last_resort<'a>(volumes: impl Iterator<Item = &'a Arc<Volume>>) -> Option<&'a Arc<Volume>> {
     volumes
         .filter(|v| v.is_present())

@@ -1,0 +1,87 @@
+//! Where a recording goes when volumes refuse it: not round in circles, and to the last one that has room.
+
+use super::volumes::{Operation, VolumeState};
+use super::volumes_tests::{Camera, Installation, volume};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+#[test]
+fn a_stream_that_every_volume_refuses_is_not_handed_round_in_circles() {
+    let installation = Installation::new();
+    let (archive, _) = installation.open(&installation.two());
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let refusing = Arc::new(AtomicBool::new(true));
+    for name in ["one", "two"] {
+        let (attempts, refusing) = (attempts.clone(), refusing.clone());
+        // What says nothing of the volume: too many open files, a directory that may not be entered.
+        *volume(&archive, name).fault.lock() = Some(Arc::new(move |operation| match operation {
+            Operation::Create if refusing.load(Ordering::Relaxed) => {
+                attempts.fetch_add(1, Ordering::Relaxed);
+                Err(io::Error::from_raw_os_error(libc::EMFILE))
+            }
+            _ => Ok(()),
+        }));
+    }
+    let mut camera = Camera::new(&archive, "1", 1_000);
+    camera.send_for(Duration::from_millis(1_500));
+    let made = attempts.load(Ordering::Relaxed);
+    assert!((2..20).contains(&made), "{made} attempts in 1.5 s");
+    let waiting = archive.write_counters().queued_bytes;
+    assert!(
+        waiting < 10_000,
+        "{waiting} bytes pile up for one stream, in the queue of all"
+    );
+    refusing.store(false, Ordering::Relaxed);
+    camera.send_until("recording again", || !installation.numbers(&["one", "two"]).is_empty());
+    archive.close();
+}
+
+#[test]
+fn a_volume_below_its_reserve_is_recorded_on_while_the_other_fails() {
+    let installation = Installation::new();
+    let mut volumes = installation.two();
+    volumes[1].reserve_bytes = 1 << 60;
+    let (archive, _) = installation.open(&volumes);
+    let mut camera = Camera::new(&archive, "1", 1_000);
+    camera.send_until("the first pictures", || !installation.numbers(&["one"]).is_empty());
+    let states = || -> Vec<VolumeState> { archive.volumes().iter().map(|v| v.state).collect() };
+    assert_eq!(states(), [VolumeState::Ok, VolumeState::Full]);
+    let fault = |_| Err(io::Error::from_raw_os_error(libc::EIO));
+    *volume(&archive, "one").fault.lock() = Some(Arc::new(fault));
+    camera.send_until("recording on the other", || !installation.numbers(&["two"]).is_empty());
+    assert_eq!(states(), [VolumeState::Failing, VolumeState::Full]);
+    camera.send_for(Duration::from_millis(800));
+    let files = installation.videos("two").len();
+    assert_eq!(files, 1, "one file, not one per fragment");
+    let sent = camera.sent;
+    *volume(&archive, "one").fault.lock() = None;
+    archive.close();
+    let lost = sent as usize - installation.numbers(&["one", "two"]).len();
+    assert!(lost < 25, "{lost} pictures lost");
+}
+
+#[test]
+fn a_volume_below_its_reserve_is_recorded_on_while_the_other_hangs() {
+    let installation = Installation::new();
+    let mut volumes = installation.two();
+    volumes[1].reserve_bytes = 1 << 60;
+    let (archive, _) = installation.open(&volumes);
+    let mut camera = Camera::new(&archive, "1", 1_000);
+    camera.send_until("the first pictures", || !installation.numbers(&["one"]).is_empty());
+    let hanging = Arc::new(AtomicBool::new(true));
+    let hung = hanging.clone();
+    *volume(&archive, "one").fault.lock() = Some(Arc::new(move |_| {
+        while hung.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }));
+    let other = installation.path("two").join("cameras/1");
+    camera.send_until("recording on the other", || other.exists());
+    camera.send_for(Duration::from_millis(500));
+    hanging.store(false, Ordering::Relaxed);
+    archive.close();
+    assert!(!installation.numbers(&["two"]).is_empty());
+}

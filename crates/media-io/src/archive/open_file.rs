@@ -254,7 +254,7 @@ impl OpenFile {
         append.closing |= !accepted;
         if written.is_err() || !accepted {
             // A part may have been written. Where it can be cut off the file goes on; else its end is in doubt.
-            append.damaged = self.mp4.set_len(append.length).is_err();
+            append.damaged |= self.mp4.set_len(append.length).is_err();
         }
         if let Err(e) = written {
             return Err(self.failed(&e));

@@ -1,7 +1,11 @@
 //! Where a recording goes when volumes refuse it: not round in circles, and to the last one that has room.
 
+use super::catalogue::{Catalogue, StreamName};
+use super::open_file::{NewFile, OpenFile};
 use super::volumes::{Operation, VolumeState};
 use super::volumes_tests::{Camera, Installation, volume};
+use media_core::index::GapCause;
+use media_core::recording::fragmenter::{Fragmenter, FragmenterOptions, Step};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -84,4 +88,41 @@ fn a_volume_below_its_reserve_is_recorded_on_while_the_other_hangs() {
     hanging.store(false, Ordering::Relaxed);
     archive.close();
     assert!(!installation.numbers(&["two"]).is_empty());
+}
+
+#[test]
+fn a_file_that_is_left_for_repair_stays_so_whatever_comes() {
+    let installation = Installation::new();
+    let (archive, _) = installation.open(&installation.two());
+    let volume = volume(&archive, "one");
+    let mut fragmenter = Fragmenter::new(FragmenterOptions::default(), |_| true);
+    let mut steps = Vec::new();
+    let camera = Camera::new(&archive, "1", 1_000);
+    for number in 0..50 {
+        fragmenter.push(&camera.unit(number), &mut steps);
+    }
+    let fragment = steps.iter().find_map(|step| match step {
+        Step::Fragment(fragment) => Some(fragment),
+        _ => None,
+    });
+    let fragment = fragment.unwrap();
+    let new = NewFile {
+        start_us: fragment.start_us(),
+        origin_90k: fragment.first_dts(),
+        tracks: &[fragment.units[0].parameters.clone()],
+        leading_gap: None,
+        checksum: true,
+    };
+    let stream = Catalogue::new(0).stream(&StreamName::new("2", "main"));
+    let file = OpenFile::create(&stream, volume, &new).unwrap();
+    let append = || file.append(fragment, GapCause::Unknown, false, &|| true);
+    assert!(append().unwrap().is_some());
+    *volume.fault.lock() = Some(Arc::new(|_| Err(io::Error::from_raw_os_error(libc::EIO))));
+    // What a sync that fails loses of the file is lost, also when a write that fails can be cut off again.
+    file.sync(0).unwrap_err();
+    assert!(file.is_damaged());
+    append().unwrap_err();
+    assert!(file.is_damaged());
+    assert!(file.append(fragment, GapCause::Unknown, false, &|| false).is_err());
+    assert!(file.is_damaged());
 }

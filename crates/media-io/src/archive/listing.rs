@@ -114,3 +114,16 @@ pub(super) fn check_closed(stream: &StreamFiles, entry: &FileEntry) -> Result<()
         ),
     ))
 }
+
+/// `Conflict` for a file that is being recorded, or has no seal: what an end of the process or a disk left open.
+pub(super) fn check_sealed(stream: &StreamFiles, entry: &FileEntry) -> Result<()> {
+    check_closed(stream, entry)?;
+    if entry.state.read().sealed {
+        return Ok(());
+    }
+    let (camera_id, name) = (&stream.name.camera_id, entry.slot.recording_name(&stream.name.stream));
+    Err(Error::new(
+        ErrorKind::Conflict,
+        format!("camera {camera_id}: {name} is not closed; the next start repairs it"),
+    ))
+}

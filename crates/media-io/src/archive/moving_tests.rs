@@ -451,3 +451,21 @@ fn a_kill_while_a_video_becomes_an_object_is_made_up_for() {
     );
     assert_eq!(opened.unwrap().0.volumes()[0].name, MAIN_VOLUME);
 }
+
+#[test]
+fn a_file_that_was_not_sealed_stays_where_repair_finds_it() {
+    let installation = Installation::new();
+    let (archive, file) = recorded(&installation, 20_000);
+    let video = installation.path("one/cameras/1").join(&file.name);
+    let _storage = Storage::of(&archive, &video);
+    // As after a sync that failed: nobody writes it, and its index has no seal.
+    let entry = archive.catalogue.find("1", "main").unwrap().newest().unwrap();
+    entry.state.write().sealed = false;
+    let refused = archive.use_object("1", &file.name, KEY).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert_eq!(
+        archive.move_file("1", &file.name, "two", None).unwrap_err().kind(),
+        ErrorKind::Conflict
+    );
+    assert!(video.exists() && files_of(&installation, "two").is_empty());
+}

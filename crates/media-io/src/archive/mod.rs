@@ -393,8 +393,9 @@ impl Presence {
     /// A volume is gone, and its recordings with it.
     pub fn gone(&self, volume: &Volume, reason: &str) {
         volume.went(reason);
-        self.catalogue.remove_volume(volume.number);
+        // Before its names are forgotten: the streams that were on it begin files elsewhere at this very moment.
         self.number_files();
+        self.catalogue.remove_volume(volume.number);
     }
 
     /// Looks for a missing volume; its recordings are there again when it is back.

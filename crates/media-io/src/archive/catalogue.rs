@@ -55,6 +55,8 @@ pub(crate) struct FileEntry {
     /// Server time of the first video sample, µs.
     pub start_us: i64,
     pub state: RwLock<FileState>,
+    /// Held while what lies of it on the disk, closed, is changed; each file for itself, as a disk may hang.
+    pub changing: Mutex<()>,
     place: RwLock<Place>,
 }
 
@@ -65,6 +67,7 @@ impl FileEntry {
             slot,
             start_us,
             state: RwLock::new(state),
+            changing: Mutex::default(),
             place: RwLock::new(Place {
                 volume: volume.clone(),
                 object: None,
@@ -88,6 +91,7 @@ impl FileEntry {
             slot: self.slot,
             start_us,
             state: RwLock::new(state),
+            changing: Mutex::default(),
             place: RwLock::new(self.place.read().clone()),
         }
     }

@@ -98,6 +98,17 @@ impl Archive {
                 )
             })
     }
+
+    /// Whether an entry still is the file of a name, for who holds its `changing`. `NotFound` when it was removed,
+    /// `Conflict` when another took its place.
+    pub(super) fn check_current(&self, camera_id: &str, name: &str, entry: &FileEntry) -> Result<()> {
+        if !entry.state.read().removed {
+            return Ok(());
+        }
+        self.recorded(camera_id, name)?;
+        let message = format!("camera {camera_id}: {name} was replaced meanwhile");
+        Err(Error::new(ErrorKind::Conflict, message))
+    }
 }
 
 /// `Conflict` for a file that is being recorded.

@@ -128,8 +128,6 @@ pub struct Archive {
     exports: Exports,
     recorders: Mutex<HashMap<StreamName, Weak<Recorder>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
-    /// Held while what lies on the disk beside a closed file is changed.
-    removals: Mutex<()>,
     moves: Moves,
     /// `close` was called: long reading of whole files ends.
     closing: AtomicBool,
@@ -232,7 +230,6 @@ impl Archive {
             exports: Exports::default(),
             recorders: Mutex::default(),
             threads: Mutex::new(threads),
-            removals: Mutex::default(),
             moves: Moves::default(),
             closing: AtomicBool::new(false),
             _lock: lock,

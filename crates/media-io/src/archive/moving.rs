@@ -166,7 +166,7 @@ impl Archive {
         target: &Arc<Volume>,
         sum: Sha256,
     ) -> Result<()> {
-        let _nothing_else_changes_it = self.removals.lock();
+        let _nothing_else_changes_it = entry.changing.lock();
         if entry.state.read().removed {
             return Err(Error::new(ErrorKind::NotFound, "it was removed meanwhile"));
         }

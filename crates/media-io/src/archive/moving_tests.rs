@@ -469,3 +469,26 @@ fn a_file_that_was_not_sealed_stays_where_repair_finds_it() {
     );
     assert!(video.exists() && files_of(&installation, "two").is_empty());
 }
+
+#[test]
+fn a_file_that_waits_for_its_disk_holds_up_no_other() {
+    let installation = Installation::new();
+    let (archive, file) = recorded(&installation, 20_000);
+    let mut other = Camera::new(&archive, "2", 1_000);
+    (0..50).for_each(|_| other.send());
+    other.recorder.stop();
+    let files = archive.file_changes(0).files;
+    let of_other = files.iter().find(|f| f.camera_id == "2").unwrap().name.clone();
+    let hanging = archive.catalogue.find("1", "main").unwrap().newest().unwrap();
+    let held = hanging.changing.lock();
+    let (done, ended) = std::sync::mpsc::channel();
+    let remover = archive.clone();
+    std::thread::spawn(move || done.send(remover.remove_file("2", &of_other).map(drop)));
+    ended.recv_timeout(Duration::from_secs(5)).unwrap().unwrap();
+    drop(held);
+    archive.remove_file("1", &file.name).unwrap();
+    assert_eq!(
+        archive.remove_file("1", &file.name).unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+}

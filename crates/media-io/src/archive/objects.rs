@@ -236,7 +236,7 @@ impl Archive {
                 return Err(Error::malformed("the object is not the same"));
             }
         }
-        let _nothing_else_changes_it = self.removals.lock();
+        let _nothing_else_changes_it = entry.changing.lock();
         let (removed, sum) = {
             let state = entry.state.read();
             (state.removed, state.sha256)

@@ -62,12 +62,8 @@ impl Archive {
         };
         let init = find_init(|offset, length| video.read_up_to(offset, length), size).map_err(within)?;
         let rebuilt = repair::rebuild(&init, size, &present, &mut read_at).map_err(within)?;
-        let _one_at_a_time = self.removals.lock();
-        if entry.state.read().removed {
-            self.recorded(camera_id, name)?;
-            let message = format!("camera {camera_id}: {name} was replaced meanwhile");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
+        let _one_at_a_time = entry.changing.lock();
+        self.check_current(camera_id, name, &entry)?;
         if rebuilt.index != present {
             // It may have been moved meanwhile.
             let index_path = stream.paths(&entry).index;

@@ -21,6 +21,7 @@ mod objects;
 mod open_file;
 mod overlaps;
 mod pace;
+mod pair;
 mod picture;
 mod plan;
 mod playback;

@@ -6,7 +6,7 @@
 use super::Archive;
 use super::catalogue::{FileEntry, FilePaths, StreamFiles};
 use super::checksum::{self, Sha256, finish, hex};
-use super::disk::{read_up_to, storage_error, sync_directory, write_all_at};
+use super::disk::{read_up_to, storage_error, sync_day, sync_directory, write_all_at};
 use super::listing::check_sealed;
 use super::pace::{Pace, STEP_BYTES};
 use super::regular;
@@ -182,15 +182,15 @@ impl Archive {
         self.moves.after(Step::ChecksumRenamed)?;
         std::fs::rename(&copies.index, &to.index).map_err(failed)?;
         self.moves.after(Step::IndexRenamed)?;
-        if let Err(e) = std::fs::rename(&copies.video, &to.video).and_then(|()| sync_directory(&to.directory)) {
+        let named = std::fs::rename(&copies.video, &to.video)
+            .and_then(|()| sync_directory(&to.directory))
+            .and_then(|()| sync_day(&to.directory));
+        if let Err(e) = named {
             // Without its video nobody looks at the rest.
             for path in [&to.video, &to.index, &to.checksum] {
                 let _ = std::fs::remove_file(path);
             }
             return Err(failed(e));
-        }
-        for parent in to.directory.ancestors().skip(1).take(2) {
-            let _ = sync_directory(parent);
         }
         self.moves.after(Step::VideoRenamed)?;
         entry.move_to(target);

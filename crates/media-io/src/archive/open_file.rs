@@ -4,6 +4,7 @@
 use super::catalogue::{FileEntry, FileState, StreamFiles};
 use super::checksum::{self, Sha256};
 use super::disk::{sync_directory, write_all_at};
+use super::pair::{create_pair, make_directory, remove_pair};
 use super::volumes::{Operation, Volume};
 use aws_lc_rs::digest::{Context, SHA256};
 use media_core::fmp4::{MAX_FRAGMENT_BYTES, Sample, fragment_header, init_segment};
@@ -11,7 +12,7 @@ use media_core::index::{
     FLAG_DISCONTINUITY, FLAG_PACKETS_LOST, Fragment as FragmentRecord, Gap, GapCause, HEADER_BYTES, Header, MAX_TRACKS,
     Record, Seal,
 };
-use media_core::recording::file_name::{FileSlot, rfc3339};
+use media_core::recording::file_name::rfc3339;
 use media_core::recording::fragmenter::{Fragment, rescale};
 use media_core::recording::ranges::Coverage;
 use media_core::recording::repair::{clock_box, end_us, mark_keys};
@@ -20,7 +21,6 @@ use parking_lot::Mutex;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Most files of one stream in one hour.
@@ -355,6 +355,8 @@ impl OpenFile {
             self.index.sync_all()?;
             let directory = self.stream.day_directory(&self.volume, self.entry.slot);
             sync_directory(&directory)?;
+            // Others make the day's directory too, and perhaps made it just now.
+            self.stream.make_day_last(&directory)?;
             durable.fresh = false;
             return Ok(());
         }
@@ -477,43 +479,4 @@ impl Drop for OpenFile {
         self.entry.state.write().recording = false;
         self.stream.give_name_back(self.entry.slot);
     }
-}
-
-fn make_directory(volume: &Volume, directory: &Path) -> Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(directory).map_err(|e| volume.failed(&e, directory.display()))?;
-    // The day's directory and perhaps the camera's are new: their names too have to last.
-    for parent in directory.ancestors().skip(1).take(2) {
-        sync_directory(parent).map_err(|e| volume.failed(&e, parent.display()))?;
-    }
-    Ok(())
-}
-
-/// Takes the name and makes both files; `AlreadyExists` when any file has it, here or on another volume.
-fn create_pair(stream: &StreamFiles, volume: &Volume, slot: FileSlot) -> io::Result<(File, File)> {
-    if !stream.take_name(slot) {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    let paths = stream.paths_on(volume, slot);
-    let create = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
-    let made = create(&paths.video).and_then(|mp4| match create(&paths.index) {
-        Ok(index) => Ok((mp4, index)),
-        Err(e) => {
-            let _ = std::fs::remove_file(&paths.video);
-            Err(e)
-        }
-    });
-    if made.is_err() {
-        stream.give_name_back(slot);
-    }
-    made
-}
-
-fn remove_pair(stream: &StreamFiles, volume: &Volume, slot: FileSlot) {
-    let paths = stream.paths_on(volume, slot);
-    let _ = std::fs::remove_file(paths.index);
-    let _ = std::fs::remove_file(paths.video);
-    stream.give_name_back(slot);
 }

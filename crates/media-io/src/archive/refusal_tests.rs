@@ -1,10 +1,13 @@
-//! Where a recording goes when volumes refuse it: not round in circles, and to the last one that has room.
+//! Where a recording goes when volumes refuse it, and what has to last: not round in circles, to the last one that has
+//! room, and under names that a power cut does not take.
 
 use super::catalogue::{Catalogue, StreamName};
+use super::disk::SYNCED;
 use super::open_file::{NewFile, OpenFile};
 use super::volumes::{Operation, VolumeState};
 use super::volumes_tests::{Camera, Installation, volume};
 use media_core::index::GapCause;
+use media_core::recording::file_name::FileSlot;
 use media_core::recording::fragmenter::{Fragmenter, FragmenterOptions, Step};
 use std::io;
 use std::sync::Arc;
@@ -125,4 +128,21 @@ fn a_file_that_is_left_for_repair_stays_so_whatever_comes() {
     assert!(file.is_damaged());
     assert!(file.append(fragment, GapCause::Unknown, false, &|| false).is_err());
     assert!(file.is_damaged());
+}
+
+#[test]
+fn the_names_above_a_file_last_whoever_made_the_directories() {
+    let installation = Installation::new();
+    let (archive, _) = installation.open(&installation.two()[..1]);
+    let cameras = installation.path("one").join("cameras");
+    let mut camera = Camera::new(&archive, "1", 1_000);
+    let slot = FileSlot::of(archive.now_us());
+    // As thumbnails and events do, which lie beside the recordings.
+    std::fs::create_dir_all(cameras.join("1").join(slot.directory())).unwrap();
+    camera.send_until("a file", || !installation.numbers(&["one"]).is_empty());
+    archive.close();
+    let synced = SYNCED.lock();
+    for directory in [installation.path("one"), cameras.clone(), cameras.join("1")] {
+        assert!(synced.contains(&directory), "{}", directory.display());
+    }
 }

@@ -8,7 +8,7 @@ mod options;
 pub use options::{MAIN_VOLUME, VolumeOptions, VolumeTier};
 pub(crate) use options::{check, check_names};
 
-use super::disk::{self, DiskSpace, storage_error};
+use super::disk::{self, DiskSpace, storage_error, sync_directory};
 use super::lock::Lock;
 use super::marker::Marker;
 use crate::clock::Clock;
@@ -223,6 +223,7 @@ impl Volume {
             }
         }
         std::fs::create_dir_all(&self.cameras_directory)
+            .and_then(|()| sync_directory(path))
             .map_err(|e| storage_error(&e, self.cameras_directory.display()))
     }
 

@@ -301,9 +301,15 @@ impl OpenFile {
         self.append.lock().closing = true;
     }
 
-    /// Makes what was appended durable and, when the file is closing, seals it. After an error nothing is lost that
-    /// was durable before: what can be tried again will be, and a damaged file answers `Done` at the next call.
-    pub fn sync(&self, now_us: u64) -> Result<Synced> {
+    /// Whether the next sync that seals closes the file.
+    pub fn is_closing(&self) -> bool {
+        self.append.lock().closing
+    }
+
+    /// Makes what was appended durable and, when the file is closing and `seals` says so, seals it. After an error
+    /// nothing is lost that was durable before: what can be tried again will be, and a damaged file answers `Done` at the
+    /// next call.
+    pub fn sync(&self, now_us: u64, seals: bool) -> Result<Synced> {
         let mut durable = self.durable.lock();
         let (batch, closing, damaged, length, hash) = {
             let mut append = self.append.lock();
@@ -312,7 +318,7 @@ impl OpenFile {
                 append.closing,
                 append.damaged,
                 append.length,
-                append.hash.clone().filter(|_| append.closing),
+                append.hash.clone().filter(|_| append.closing && seals),
             )
         };
         if damaged && batch.is_empty() {
@@ -341,7 +347,7 @@ impl OpenFile {
                 }
             }
         }
-        if closing && !damaged {
+        if closing && !damaged && seals {
             self.seal(&mut durable, length, hash.map(checksum::finish))?;
             return Ok(Synced::Done);
         }
@@ -424,6 +430,7 @@ impl OpenFile {
             remove_pair(&self.stream, &self.volume, self.entry.slot);
             return Ok(());
         }
+        self.volume.before(Operation::Seal).map_err(|e| self.failed(&e))?;
         if let Some(sum) = &sum {
             let path = self.stream.paths_on(&self.volume, self.entry.slot).checksum;
             match checksum::write(&path, &self.entry.slot.video_name(&self.stream.name.stream), sum) {

@@ -122,7 +122,7 @@ fn a_file_that_is_left_for_repair_stays_so_whatever_comes() {
     assert!(append().unwrap().is_some());
     *volume.fault.lock() = Some(Arc::new(|_| Err(io::Error::from_raw_os_error(libc::EIO))));
     // What a sync that fails loses of the file is lost, also when a write that fails can be cut off again.
-    file.sync(0).unwrap_err();
+    file.sync(0, true).unwrap_err();
     assert!(file.is_damaged());
     append().unwrap_err();
     assert!(file.is_damaged());
@@ -145,4 +145,39 @@ fn the_names_above_a_file_last_whoever_made_the_directories() {
     for directory in [installation.path("one"), cameras.clone(), cameras.join("1")] {
         assert!(synced.contains(&directory), "{}", directory.display());
     }
+}
+
+#[test]
+fn files_that_are_closed_all_at_once_hold_up_no_picture() {
+    let installation = Installation::new();
+    let (archive, _) = installation.open(&installation.two()[..1]);
+    let mut camera = Camera::new(&archive, "1", 1_000);
+    let others: Vec<Camera> = (2..10)
+        .map(|id| {
+            let mut other = Camera::new(&archive, &id.to_string(), 1_000);
+            (0..50).for_each(|_| other.send());
+            other
+        })
+        .collect();
+    camera.send_for(Duration::from_millis(600));
+    *volume(&archive, "one").fault.lock() = Some(Arc::new(|operation| {
+        if operation == Operation::Seal {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        Ok(())
+    }));
+    others.iter().for_each(|other| assert!(other.recorder.finish()));
+    let mut greatest_us = 0;
+    for _ in 0..20 {
+        camera.send_for(Duration::from_millis(100));
+        let newest = archive.catalogue.find("1", "main").and_then(|s| s.newest());
+        greatest_us = greatest_us.max(archive.now_us() - newest.unwrap().end_us());
+    }
+    assert!(greatest_us < 1_300_000, "{greatest_us} us were not durable");
+    archive.close();
+    let files = archive.file_changes(0).files;
+    assert!(
+        files.len() == 9 && files.iter().all(|file| file.sealed),
+        "an end waits for all"
+    );
 }

@@ -261,7 +261,7 @@ fn a_disk_that_fails_every_write_loses_nothing() {
     let took = break_and_measure(&archive, &mut camera, |used| {
         let fault = |operation| match operation {
             Operation::Write | Operation::Trial | Operation::Create => Err(io::Error::from_raw_os_error(libc::EIO)),
-            Operation::Sync => Ok(()),
+            Operation::Sync | Operation::Seal => Ok(()),
         };
         *volume(&archive, used).fault.lock() = Some(Arc::new(fault));
     });

@@ -90,6 +90,7 @@ pub(crate) enum Operation {
     Create,
     Write,
     Sync,
+    Seal,
     Trial,
 }
 

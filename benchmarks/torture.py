@@ -8,6 +8,7 @@ timeline) has to be there.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import signal
@@ -305,6 +306,52 @@ def refusing_disk(reason: int, cameras: int = 2, *, refused_s: float = 3) -> lis
     ]
 
 
+def failing_volume(cameras: int = 2, *, hangs: bool = False) -> list[Figure]:
+    """Of two volumes one fails, or hangs: recording goes on on the other."""
+    name = "hanging volume" if hangs else "failing volume"
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        SimulatedCameras(cameras, stamp=True, clips=[CLIP]) as simulator,
+        PowerCutDisk(Path(directory) / "bad") as disk,
+    ):
+        volumes = [
+            {"name": "bad", "path": f"{directory}/bad/vms", "weight": 1000, "reserve_bytes": 0},
+            {"name": "good", "path": f"{directory}/good", "weight": 1, "reserve_bytes": 0},
+        ]
+        server = RunningServer(Path(directory) / "data", environment={"VMS_STORAGE__VOLUMES": json.dumps(volumes)})
+        server.start()
+        ids = [server.add_camera(f"camera {n}", simulator.url(n)) for n in range(cameras)]
+        for camera_id in ids:
+            server.wait_for_recording(camera_id, 3)
+        if hangs:
+            disk.slow_down(60_000)
+        else:
+            disk.refuse(errno.EIO)
+        struck = datetime.now(UTC)
+        # What is durable on the other volume shows at the timeline's end.
+        gone_on_s = max(_until(lambda c=c: _recorded_after(server, c, struck), 30) for c in ids)  # type: ignore[misc]
+        time.sleep(3)
+        since = struck - timedelta(minutes=1)
+        lost_s = max((length for c in ids for length, _ in _gaps(server, c, since)), default=0.0)
+        disk.heal()
+        time.sleep(1)
+        status = server.stop(30)
+    return [
+        Figure(f"{name}: footage of after the blow is durable elsewhere within", gone_on_s, "s"),
+        Figure(f"{name}: not recorded, longest", lost_s, "s", 2.0),
+        Figure(f"{name}: exit status", status, "", 0),
+    ]
+
+
+def _recorded_after(server: RunningServer, camera_id: str, instant: datetime) -> bool:
+    ranges = server.get(
+        f"/cameras/{camera_id}/timeline",
+        start=instant.isoformat(),
+        end=(instant + timedelta(minutes=5)).isoformat(),
+    )["ranges"]
+    return bool(ranges)
+
+
 def slow_disk(delay_ms: int = 200, cameras: int = 2, *, slow_s: float = 10) -> list[Figure]:
     """A disk on which every write and sync takes long for a while: nothing may be lost."""
     began = datetime.now(UTC)
@@ -378,6 +425,8 @@ def measure(kill_count: int = 500, cut_count: int = 100) -> list[Figure]:
         lambda: power_cuts(cut_count),
         lambda: refusing_disk(errno.ENOSPC),
         lambda: refusing_disk(errno.EIO),
+        failing_volume,
+        lambda: failing_volume(hangs=True),
         slow_disk,
         clock_jumps,
     ]

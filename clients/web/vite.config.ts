@@ -19,6 +19,7 @@ export default defineConfig({
   server: {
     proxy: {
       "/api": { target: upstream, ws: true },
+      "/ws": { target: upstream, ws: true },
       "/healthz": upstream,
     },
   },

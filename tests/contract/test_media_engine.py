@@ -24,7 +24,7 @@ def test_the_webrtc_output_has_every_figure(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    engine = Engine(str(tmp_path), EngineSettings(webrtc=WebRtcSettings(udp_port=port)).model_dump_json())
+    engine = Engine(str(tmp_path), EngineSettings(webrtc=WebRtcSettings(udp_port=port, tcp_port=0)).model_dump_json())
     figures = json.loads(engine.media_metrics())["webrtc"]
     assert figures.keys() >= WebRtcFigures.model_fields.keys()
     assert figures["delay"].keys() >= DelayFigures.model_fields.keys()

@@ -15,6 +15,8 @@ BLOWS: dict[str, Callable[[], list[Figure]]] = {
     "power cuts": lambda: torture.power_cuts(4, 2),
     "full disk": lambda: torture.refusing_disk(errno.ENOSPC),
     "failing disk": lambda: torture.refusing_disk(errno.EIO),
+    "failing volume": torture.failing_volume,
+    "hanging volume": lambda: torture.failing_volume(hangs=True),
     "slow disk": lambda: torture.slow_disk(slow_s=5),
     "clock jumps": torture.clock_jumps,
 }

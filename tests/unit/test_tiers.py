@@ -61,9 +61,9 @@ def test_an_old_recording_goes_to_the_object_storage_at_the_rate_allowed(site: S
     assert site.is_away()
     assert site.objects.objects[site.key] == CONTENT
     assert site.slept_s == pytest.approx(2 * len(CONTENT) / 1_000_000), "up, and back to compare"
-    assert (site.tiers.counters.files_moved, site.tiers.counters.bytes_moved) == (1, len(CONTENT))
+    assert (site.tiers.figures().moved_files_total, site.tiers.figures().moved_bytes_total) == (1, len(CONTENT))
     site.tiers.run(site.stopping)
-    assert (site.tiers.counters.files_moved, site.tiers.counters.object_bytes) == (1, len(CONTENT))
+    assert (site.tiers.figures().moved_files_total, site.tiers.figures().object_bytes) == (1, len(CONTENT))
     assert site.files.reader is not None
     assert site.files.reader(site.key, 5, 3) == CONTENT[5:8]
 
@@ -73,7 +73,7 @@ def test_a_recording_that_is_damaged_here_stays_and_leaves_no_object(site: Site)
     site.tiers.run(site.stopping)
     assert not site.is_away()
     assert site.objects.objects == {}
-    assert "does not match its checksum" in (site.tiers.counters.last_failure or "")
+    assert "does not match its checksum" in (site.tiers.figures().last_failure or "")
 
 
 def test_a_short_file_is_not_uploaded(site: Site) -> None:
@@ -86,7 +86,7 @@ def test_an_object_that_is_damaged_there_is_not_trusted(site: Site, monkeypatch:
     monkeypatch.setattr(site.objects, "read", lambda key, offset, length: bytes(length))
     site.tiers.run(site.stopping)
     assert (site.is_away(), site.objects.objects) == (False, {})
-    assert site.tiers.counters.failures == 1
+    assert site.tiers.figures().failures_total == 1
 
 
 def test_what_was_uploaded_before_a_kill_is_compared_and_used(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_half_an_object_is_uploaded_anew(site: Site) -> None:
 def test_a_storage_that_is_down_is_tried_again_later(site: Site) -> None:
     site.objects.down = True
     site.tiers.run(site.stopping)
-    assert (site.is_away(), site.tiers.counters.failures) == (False, 1)
+    assert (site.is_away(), site.tiers.figures().failures_total) == (False, 1)
     site.objects.down = False
     site.tiers.run(site.stopping)
     assert site.is_away()
@@ -121,7 +121,7 @@ def test_nothing_moves_in_a_closed_window(tmp_path: Path) -> None:
 def test_a_stop_ends_an_upload_without_a_complaint(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site.tiers, "_sleep", lambda _: site.stopping.set())
     site.tiers.run(site.stopping)
-    assert (site.is_away(), site.objects.objects, site.tiers.counters.failures) == (False, {}, 0)
+    assert (site.is_away(), site.objects.objects, site.tiers.figures().failures_total) == (False, {}, 0)
 
 
 def test_old_recordings_go_to_a_slow_volume(site: Site) -> None:

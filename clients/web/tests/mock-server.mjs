@@ -10,7 +10,9 @@ import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isRecorded, playlist, thumbnailGrid, timeline } from "./mock/archive.mjs";
+import { createEvents } from "./mock/events.mjs";
 import { clip, stills } from "./mock/footage.mjs";
+import { createKeeping } from "./mock/keeping.mjs";
 
 const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const CSP =
@@ -94,6 +96,11 @@ export async function startMockServer({
       (allWell ? null : odd[index]) ?? {},
     );
   }
+
+  // Whoever is logged in; a test may make an operator of them.
+  const user = { name: "admin", role: "administrator" };
+  const keeping = createKeeping(cameras, () => user);
+  const events = createEvents([...cameras.keys()]);
 
   const statusOf = (camera) => {
     const young = Date.now() - camera.bornMs < 1_500 && camera.number > cameraCount;
@@ -239,6 +246,10 @@ export async function startMockServer({
     if (url.pathname === "/api/v1/auth/logout") return respond.empty();
     if (url.pathname === "/api/v1/webrtc/ice-servers")
       return respond.json(200, { ice_servers: [{ urls: ["stun:127.0.0.1:9"] }] });
+    const readJson = async () => JSON.parse(await bodyOf(request));
+    if (await keeping.route(request, parts, readJson, respond)) return;
+    if (parts[0] === "events" && request.method === "POST") return respond.json(201, events.happen(await readJson()));
+    if (parts[0] === "events") return respond.json(200, events.page(url.searchParams));
     if (parts[0] === "exports") return exportRoutes(request, parts, token, respond);
     if (parts[0] !== "cameras") return respond.problem(404, "not-found", "Not found", "nothing is at this path");
     if (parts.length === 1) {
@@ -283,7 +294,10 @@ export async function startMockServer({
     }
     if (rest === "") return respond.json(200, camera.body);
     if (rest === "status") return respond.json(200, statusOf(camera));
-    if (rest === "timeline") return respond.json(200, timeline(camera, start, end, now));
+    if (rest === "timeline") {
+      const marks = events.marks(camera.body.id, start, end);
+      return respond.json(200, { ...timeline(camera, start, end, now), events: marks });
+    }
     if (rest === "live/whep")
       return handlers.whep(
         request,
@@ -394,6 +408,10 @@ export async function startMockServer({
       respond.problem(500, "internal", "Internal error", String(error));
     });
   });
+  server.on("upgrade", (request, socket) => {
+    if (request.url.startsWith("/ws/events")) events.upgrade(request, socket);
+    else socket.destroy();
+  });
   const listen = (at) => new Promise((resolve) => server.listen(at, "127.0.0.1", resolve));
   await listen(port);
   const boundPort = server.address().port;
@@ -402,6 +420,9 @@ export async function startMockServer({
     password,
     cameras,
     sessions,
+    user,
+    keeping,
+    events,
     /** Stops or goes on with a camera's picture while its sessions stay. */
     freeze: (camera, frozen) => pushOffer({ number: camera.number, frozen }),
     /** As a server that is restarted: no answers for `downMs`, every live session is forgotten. */
@@ -410,12 +431,14 @@ export async function startMockServer({
       // The publisher is on its way to close the sessions.
       await new Promise((resolve) => setTimeout(resolve, 200));
       sessions.clear();
+      events.drop();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await new Promise((resolve) => setTimeout(resolve, downMs));
       await listen(boundPort);
     },
     stop: () => {
+      events.drop();
       server.closeAllConnections();
       server.close();
     },

@@ -126,7 +126,87 @@ const SHOTS = {
       await page.waitForTimeout(3_000);
     },
   },
+  plan: {
+    path: "#/cameras?add=1",
+    waitMs: 1_000,
+    act: async (page) => {
+      await page.fill("[name=name]", "Front door");
+      await page.selectOption("[name=mode]", "schedule");
+      await page.getByRole("button", { name: /Add a day|Adicionar um dia/ }).click();
+      await page.getByTestId("week-plan").scrollIntoViewIfNeeded();
+      const grid = await page.getByRole("grid").boundingBox();
+      await page.mouse.move(grid.x + grid.width * 0.8, grid.y + 10);
+      await page.mouse.down();
+      await page.mouse.move(grid.x + grid.width * 0.95, grid.y + 90);
+      await page.mouse.up();
+    },
+  },
+  limits: {
+    path: "#/cameras?add=1",
+    waitMs: 1_000,
+    act: async (page) => {
+      await page.fill("[name=name]", "Front door");
+      await page.fill("[name=url]", "rtsp://198.51.100.7:554/stream1");
+      await page.selectOption("[name=mode]", "motion");
+      for (const fold of await page.locator("details summary").all()) await fold.click();
+      await page.fill("[name=subUrl]", "rtsp://198.51.100.7:554/stream2");
+      await page.fill("[name=minDays]", "60");
+      await page.selectOption("[name=groupId]", "new");
+      await page.click("form [type=submit]");
+      await page.waitForTimeout(400);
+    },
+  },
   exports: { path: "#/exports", waitMs: 1_000 },
+  lock: {
+    path: `#/cameras/cam0001?t=${hoursAgo(2)}`,
+    before: (cameras) => {
+      cameras[0].body.recording = { mode: "manual" };
+    },
+    waitMs: 2_500,
+    act: async (page) => {
+      await page.getByTestId("record-by-hand").click();
+      await page.getByTestId("toggle-export").click();
+      await page.waitForTimeout(400);
+      await page.locator("aside details").last().locator("summary").click();
+      await page.getByTestId("lock-evidence").click();
+      await page.getByTestId("lock-evidence").scrollIntoViewIfNeeded();
+      await page.waitForTimeout(300);
+    },
+    after: (cameras) => {
+      cameras[0].body.recording = { mode: "continuous" };
+      cameras[0].recording = true;
+    },
+  },
+  events: {
+    path: "#/events",
+    waitMs: 2_500,
+    act: async (page) => {
+      server.events.happen({ camera_id: "cam0003", type: "alarm.input", text: "Glass break sensor, dock 2" });
+      await page.waitForTimeout(900);
+    },
+  },
+  eventsfiltered: { path: "#/events?q=door&camera=cam0002", waitMs: 2_000 },
+  storage: {
+    path: "#/storage",
+    waitMs: 1_500,
+  },
+  storagebelow: {
+    path: "#/storage",
+    waitMs: 1_500,
+    act: async (page) => {
+      await page.getByRole("button", { name: /Edit Outdoors|Editar Outdoors/ }).click();
+      await page.getByTestId("add-lock").scrollIntoViewIfNeeded();
+    },
+  },
+  addlock: {
+    path: "#/storage",
+    waitMs: 1_500,
+    act: async (page) => {
+      await page.getByTestId("add-lock").click();
+      await page.getByTestId("lock-evidence").click();
+      await page.waitForTimeout(300);
+    },
+  },
   loginwrong: {
     loggedOut: true,
     act: async (page) => {

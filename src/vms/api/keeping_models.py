@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from vms.api.times import ApiTime
 from vms.contracts.files import Tier, VolumeState
-from vms.contracts.storage import CameraReport, KeepingReport, StorageUsage, VolumeReport
+from vms.contracts.storage import CameraReport, KeepingReport, StorageUsage, TierFigures, VolumeReport
 from vms.domain.camera_drafts import visible_name
 from vms.domain.retention import CameraGroup, EvidenceLock, Retention
 
@@ -93,6 +93,33 @@ class RemovedAnswer(BaseModel):
     bytes: int
 
 
+class TiersAnswer(BaseModel):
+    """What moved to slower places since the server's start, and what lies in the object storage."""
+
+    moved_files: int
+    moved_bytes: int
+    failures: int
+    last_failure: str | None
+    moving: str | None
+    objects: int
+    object_bytes: int
+    cost_per_month: float
+
+    @classmethod
+    def of(cls, figures: TierFigures) -> TiersAnswer:
+        """The answer for the figures."""
+        return cls.model_construct(
+            moved_files=figures.moved_files_total,
+            moved_bytes=figures.moved_bytes_total,
+            failures=figures.failures_total,
+            last_failure=figures.last_failure,
+            moving=figures.moving,
+            objects=figures.objects,
+            object_bytes=figures.object_bytes,
+            cost_per_month=round(figures.cost_per_month, 2),
+        )
+
+
 class StorageAnswer(BaseModel):
     """The disk, its volumes, and what cameras take of it."""
 
@@ -106,6 +133,8 @@ class StorageAnswer(BaseModel):
     removed: dict[str, RemovedAnswer]
     # False for ten minutes after the clock was set by more than a day.
     removes_by_age: bool
+    # Null where recordings stay where they are.
+    tiers: TiersAnswer | None
 
     @classmethod
     def of(cls, usage: StorageUsage, report: KeepingReport) -> StorageAnswer:
@@ -122,6 +151,7 @@ class StorageAnswer(BaseModel):
                 for reason, figures in report.removed.items()
             },
             removes_by_age=report.removes_by_age,
+            tiers=TiersAnswer.of(usage.tiers) if usage.tiers is not None else None,
         )
 
 

@@ -8,7 +8,7 @@ from typing import get_args
 
 from vms.contracts.files import VolumeState, VolumeStatus
 from vms.contracts.media import WebRtcFigures
-from vms.contracts.storage import KeepingReport, Removed, StorageUsage
+from vms.contracts.storage import KeepingReport, Removed, StorageUsage, TierFigures
 from vms.domain.cameras import Camera, CameraState, CameraStatus
 
 _STATES: tuple[str, ...] = get_args(CameraState)
@@ -111,6 +111,8 @@ def exposition(
         text = "Recordings and chains that verifying found damaged."
         families.append(("vms_storage_damaged_files", "gauge", text, [({}, damaged_files)]))
     families += _volumes(media.volumes)
+    if usage.tiers is not None:
+        families += _tiers(usage.tiers)
     families += _webrtc(media.webrtc or WebRtcFigures())
     lines = [line for family in families for line in _family(*family)]
     return "\n".join(lines) + "\n"
@@ -135,6 +137,22 @@ def _keeping(report: KeepingReport) -> list[Family]:
          [(labels, figures.size_bytes) for labels, figures in removed]),
         ("vms_storage_removes_by_age", "gauge", "0 while the clock is not believed and nothing is removed by age.",
          [({}, report.removes_by_age)]),
+    ]  # fmt: skip
+
+
+def _tiers(figures: TierFigures) -> list[Family]:
+    return [
+        ("vms_tiers_moved_files_total", "counter", "Recordings moved to slower places.",
+         [({}, figures.moved_files_total)]),
+        ("vms_tiers_moved_bytes_total", "counter", "Bytes of recordings moved to slower places.",
+         [({}, figures.moved_bytes_total)]),
+        ("vms_tiers_failures_total", "counter", "Moves that failed and are tried again.",
+         [({}, figures.failures_total)]),
+        ("vms_tiers_objects", "gauge", "Recordings in the object storage.", [({}, figures.objects)]),
+        ("vms_tiers_object_bytes", "gauge", "Bytes of recordings in the object storage.",
+         [({}, figures.object_bytes)]),
+        ("vms_tiers_cost_per_month", "gauge", "What they cost a month by the configured price.",
+         [({}, figures.cost_per_month)]),
     ]  # fmt: skip
 
 

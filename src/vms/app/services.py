@@ -179,6 +179,7 @@ def build(
         parts.clock,
         export_dir=parts.export_dir,
         chores=chores,
+        tier_figures=parts.tiers.figures if parts.tiers is not None else None,
     )
     if parts.integrity is not None:
         parts.integrity.rebuild_events_with(events.rebuild_events)

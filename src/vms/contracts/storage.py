@@ -24,6 +24,24 @@ class Still(BaseModel):
     captured_us: int
 
 
+class TierFigures(BaseModel):
+    """What moved to slower places since the start, and what lies in the object storage."""
+
+    model_config = ConfigDict(frozen=True)
+
+    moved_files_total: int = 0
+    moved_bytes_total: int = 0
+    failures_total: int = 0
+    # "camera/file: why", the newest.
+    last_failure: str | None = None
+    # "camera/file", while it moves.
+    moving: str | None = None
+    objects: int = 0
+    object_bytes: int = 0
+    # In whatever currency the price was given.
+    cost_per_month: float = 0.0
+
+
 class StorageUsage(BaseModel):
     """The disk and the archive on it."""
 
@@ -31,6 +49,8 @@ class StorageUsage(BaseModel):
 
     media: MediaMetrics
     write_bytes_per_second: float
+    # None: recordings stay where they are.
+    tiers: TierFigures | None = None
 
 
 class Archive(Protocol):

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import threading
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -16,7 +16,7 @@ from vms.contracts.catalog import ExportRepository
 from vms.contracts.clock import Clock
 from vms.contracts.media import ExportOrder, MediaArchive
 from vms.contracts.stills import Remuxer, StillDecoder
-from vms.contracts.storage import Still, StorageUsage
+from vms.contracts.storage import Still, StorageUsage, TierFigures
 from vms.domain.errors import Failure
 from vms.domain.ids import make_id
 from vms.domain.recordings import FINAL_EXPORT_STATES, Export, ExportFile, ExportFormat, Span, Timeline
@@ -44,6 +44,7 @@ class StorageService:
         export_dir: Path,
         poll_s: float = 0.2,
         chores: Sequence[Chore] = (),
+        tier_figures: Callable[[], TierFigures] | None = None,
     ) -> None:
         self._media = media
         self._catalogue = export_catalogue
@@ -56,6 +57,7 @@ class StorageService:
         self._running: dict[str, threading.Thread] = {}
         self._cancelled: set[str] = set()
         self._lock = threading.Lock()
+        self._tier_figures = tier_figures
         self._throughput = Throughput(window_s=10.0)
         self._chores = Chores([Chore("throughput", 2.0, self._sample), *chores])
 
@@ -148,7 +150,11 @@ class StorageService:
 
     def usage(self) -> StorageUsage:
         metrics = self._media.media_metrics()
-        return StorageUsage(media=metrics, write_bytes_per_second=self._throughput.bytes_per_second())
+        return StorageUsage(
+            media=metrics,
+            write_bytes_per_second=self._throughput.bytes_per_second(),
+            tiers=self._tier_figures() if self._tier_figures is not None else None,
+        )
 
     def _sample(self, _: threading.Event) -> None:
         self._throughput.read(self._clock.monotonic_s(), self._media.media_metrics().bytes_written_total)

@@ -6,7 +6,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import structlog
 from vms.contracts.clock import Clock
 from vms.contracts.files import ArchiveFiles, RecordedFile
 from vms.contracts.objects import ObjectStorage
+from vms.contracts.storage import TierFigures
 from vms.domain.errors import Failure
 from vms.storage.chores import Chore
 from vms.storage.tiering import Move, TieringRules, monthly_cost, moves, rate_at
@@ -22,20 +22,6 @@ from vms.storage.tiering import Move, TieringRules, monthly_cost, moves, rate_at
 log = structlog.get_logger(__name__)
 _CHUNK_BYTES = 1 << 20
 _PERIOD_S = 30.0
-
-
-@dataclass
-class TierCounters:
-    """Since the start."""
-
-    files_moved: int = 0
-    bytes_moved: int = 0
-    failures: int = 0
-    last_failure: str | None = None
-    objects: int = 0
-    object_bytes: int = 0
-    monthly_cost: float = 0.0
-    moving: list[str] = field(default_factory=list)
 
 
 class Tiers:
@@ -64,9 +50,15 @@ class Tiers:
         self._sleep = sleep
         self._known: dict[tuple[str, str], RecordedFile] = {}
         self._revision = 0
-        self.counters = TierCounters()
+        self._figures = TierFigures()
         if objects is not None:
             files.read_objects_with(objects.read)
+
+    def figures(self) -> TierFigures:
+        return self._figures
+
+    def _note(self, **changes: object) -> None:
+        self._figures = self._figures.model_copy(update=changes)
 
     def chore(self) -> Chore:
         return Chore("tiers", _PERIOD_S, self.run)
@@ -102,9 +94,11 @@ class Tiers:
         for file in changes.files:
             self._known[file.camera_id, file.name] = file
         kept = [file for file in self._known.values() if file.object_key is not None]
-        self.counters.objects = len(kept)
-        self.counters.object_bytes = sum(file.size_bytes for file in kept)
-        self.counters.monthly_cost = monthly_cost(kept, self._price)
+        self._note(
+            objects=len(kept),
+            object_bytes=sum(file.size_bytes for file in kept),
+            cost_per_month=monthly_cost(kept, self._price),
+        )
 
     def _rate(self) -> int:
         local = datetime.fromtimestamp(self._clock.now_us() / 1e6, self._time_zone)
@@ -113,7 +107,7 @@ class Tiers:
     def _make(self, move: Move, stopping: threading.Event) -> bool:
         file = move.file
         what = f"{file.camera_id}/{file.name}"
-        self.counters.moving = [what]
+        self._note(moving=what)
         try:
             if move.volume is not None:
                 self._files.move_file(file.camera_id, file.name, move.volume, self._rate())
@@ -125,14 +119,16 @@ class Tiers:
             if failure.kind in {"not_found", "conflict"}:
                 # Removed meanwhile, or in use: nothing is wrong.
                 return True
-            self.counters.failures += 1
-            self.counters.last_failure = f"{what}: {failure.detail}"
+            failures = self._figures.failures_total + 1
+            self._note(failures_total=failures, last_failure=f"{what}: {failure.detail}")
             log.warning("recording not moved", file=what, to=move.volume or "objects", reason=failure.detail)
             return False
         finally:
-            self.counters.moving = []
-        self.counters.files_moved += 1
-        self.counters.bytes_moved += file.size_bytes
+            self._note(moving=None)
+        moved = self._figures
+        self._note(
+            moved_files_total=moved.moved_files_total + 1, moved_bytes_total=moved.moved_bytes_total + file.size_bytes
+        )
         log.info("recording moved", file=what, to=move.volume or "objects", reason=move.reason)
         return True
 

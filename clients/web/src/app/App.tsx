@@ -8,7 +8,9 @@ import { Shell } from "./Shell";
 
 const CameraPage = lazy(() => import("@/features/camera/CameraPage"));
 const CamerasPage = lazy(() => import("@/features/cameras/CamerasPage"));
+const EventsPage = lazy(() => import("@/features/events/EventsPage"));
 const ExportsPage = lazy(() => import("@/features/exports/ExportsPage"));
+const StoragePage = lazy(() => import("@/features/storage/StoragePage"));
 
 /** Log-in first, then the places. Addresses live behind the # so that any web server can serve the page. */
 export function App(): JSX.Element {
@@ -29,7 +31,9 @@ export function App(): JSX.Element {
           <Route path="/" component={WallPage} />
           <Route path="/cameras" component={CamerasPage} />
           <Route path="/cameras/:id" component={CameraPage} />
+          <Route path="/events" component={EventsPage} />
           <Route path="/exports" component={ExportsPage} />
+          <Route path="/storage" component={StoragePage} />
           <Route path="*" component={() => <Navigate href="/" />} />
         </HashRouter>
       </Show>

@@ -2,14 +2,17 @@ import { DropdownMenu } from "@kobalte/core/dropdown-menu";
 import { A, useLocation } from "@solidjs/router";
 import { For, type JSX, Suspense } from "solid-js";
 import { loggedIn, session } from "@/shared/api/client";
-import { LOCALES, type Locale, locale, setLocale, t } from "@/shared/i18n";
+import { may, me, type Permission } from "@/shared/api/me";
+import { type Key, LOCALES, type Locale, locale, setLocale, t } from "@/shared/i18n";
 import { setTheme, type Theme, theme } from "@/shared/theme";
 import { Icon, type IconName, Mark, Spinner } from "@/shared/ui/Icon";
 
-const PLACES: { path: string; icon: IconName; label: "nav.wall" | "nav.cameras" | "nav.exports" }[] = [
+const PLACES: { path: string; icon: IconName; label: Key; needs?: Permission }[] = [
   { path: "/", icon: "wall", label: "nav.wall" },
   { path: "/cameras", icon: "camera", label: "nav.cameras" },
-  { path: "/exports", icon: "download", label: "nav.exports" },
+  { path: "/events", icon: "bell", label: "nav.events", needs: "recordings:watch" },
+  { path: "/exports", icon: "download", label: "nav.exports", needs: "recordings:export" },
+  { path: "/storage", icon: "disk", label: "nav.storage" },
 ];
 
 const ITEM =
@@ -39,24 +42,24 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
         <span class="mb-4 hidden sm:block" title="VMS Enterprise">
           <Mark size={34} />
         </span>
-        <For each={PLACES}>
+        <For each={PLACES.filter((place) => !place.needs || me() === null || may(place.needs))}>
           {(place) => (
             <A
               href={place.path}
               aria-current={isHere(place.path) ? "page" : undefined}
-              class="relative grid min-h-14 min-w-16 justify-items-center gap-0.5 rounded-lg px-1 py-2 text-[11.5px] sm:mb-1 sm:w-[78px] sm:min-w-0"
+              class="relative grid min-h-14 min-w-0 flex-1 justify-items-center sm:flex-none gap-0.5 rounded-lg py-2 text-[10.5px] sm:px-1 sm:text-[11.5px] sm:mb-1 sm:w-[78px]"
               classList={{
                 "text-accent bg-accent-soft": isHere(place.path),
                 "text-muted hover:bg-hover hover:text-ink": !isHere(place.path),
               }}
             >
               <Icon name={place.icon} size={21} />
-              {t(place.label)}
+              <span class="max-w-full max-sm:truncate">{t(place.label)}</span>
             </A>
           )}
         </For>
         <DropdownMenu placement="right-end" gutter={8}>
-          <DropdownMenu.Trigger class="grid min-h-14 min-w-16 justify-items-center gap-0.5 rounded-lg px-1 py-2 text-[11.5px] text-muted hover:bg-hover hover:text-ink sm:mt-auto sm:w-[78px] sm:min-w-0">
+          <DropdownMenu.Trigger class="grid min-h-14 min-w-0 flex-1 justify-items-center sm:flex-none gap-0.5 rounded-lg py-2 text-[10.5px] sm:px-1 sm:text-[11.5px] text-muted hover:bg-hover hover:text-ink sm:mt-auto sm:w-[78px]">
             <Icon name="user" size={21} />
             <span class="max-w-full truncate">{loggedIn()?.username || t("nav.account")}</span>
           </DropdownMenu.Trigger>

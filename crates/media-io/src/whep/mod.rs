@@ -34,6 +34,7 @@ mod connections;
 mod consent;
 mod datagram;
 mod demultiplex;
+mod departures;
 mod doorbell;
 mod feed;
 mod framing;

@@ -10,6 +10,7 @@ mod handover;
 use super::SessionId;
 use super::batch::Carrier;
 use super::demultiplex::stun_ufrag;
+use super::departures::{Departures, give_memory_back};
 use super::doorbell::{Doorbell, Moderation};
 use super::feed::feed_of;
 use super::framing::MAX_FRAME_BYTES;
@@ -82,6 +83,7 @@ pub(super) struct Reception {
     moderation: Moderation,
     /// Until then nobody looks at the sockets.
     pause_until: Option<Instant>,
+    departures: Departures,
     stopping: bool,
 }
 
@@ -114,6 +116,7 @@ impl Reception {
             buffer: vec![0; MAX_FRAME_BYTES].into(),
             moderation: Moderation::new(Instant::now()),
             pause_until: None,
+            departures: Departures::default(),
             stopping: false,
         }
     }
@@ -150,7 +153,11 @@ impl Reception {
     /// Returns when there is something to do.
     async fn wait(&mut self, doorbell: &mut Doorbell) {
         let next = self.timers.peek().map(|Reverse((at, _))| *at);
-        let next = next.into_iter().chain(self.pause_until).min();
+        let next = next
+            .into_iter()
+            .chain(self.pause_until)
+            .chain(self.departures.due())
+            .min();
         let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
             command = self.commands.recv() => match command {
@@ -374,6 +381,9 @@ impl Reception {
 
     fn run_timers(&mut self) {
         let now = Instant::now();
+        if self.departures.is_due(now) {
+            tokio::task::spawn_blocking(give_memory_back);
+        }
         while let Some(Reverse((at, key))) = self.timers.peek().copied()
             && at <= now
         {
@@ -426,6 +436,7 @@ impl Reception {
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
+        self.departures.count(Instant::now());
         let counters = &self.outside.counters;
         match end {
             End::Left | End::CodecChanged => {}

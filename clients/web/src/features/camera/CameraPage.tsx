@@ -20,6 +20,7 @@ import { isTyping } from "@/shared/ui/typing";
 import { ArchivePicture } from "./ArchivePicture";
 import { Controls } from "./Controls";
 import { ExportPanel } from "./ExportPanel";
+import { ManualRecording } from "./ManualRecording";
 import { createPlayback, RATES } from "./playback";
 import { proposedSelection } from "./selection";
 import { Timeline } from "./Timeline";
@@ -268,6 +269,7 @@ export default function CameraPage(): JSX.Element {
             </span>
             <span class="ml-auto hidden text-[13px] text-muted tabular-nums lg:inline">{facts()}</span>
             <div class="ml-auto flex shrink-0 items-center gap-1 lg:ml-2">
+              <ManualRecording camera={shown()} />
               <IconButton
                 icon="photo"
                 label={t("camera.savePicture")}

@@ -1,16 +1,20 @@
 import { createMemo, createSignal, For, type JSX, onCleanup, Show } from "solid-js";
 import type { Span } from "@/shared/api/cameras";
 import { followExport, orderExport } from "@/shared/api/exports";
+import { may } from "@/shared/api/me";
 import { Problem } from "@/shared/api/problem";
 import type { ExportFormat, ExportJob } from "@/shared/api/types";
 import { directory } from "@/shared/cameras/directory";
 import { ExportStatus } from "@/shared/exports/ExportStatus";
 import { t, tn } from "@/shared/i18n";
+import { LockForm } from "@/shared/keeping/LockForm";
 import { durationText } from "@/shared/time/format";
 import { fromLocalInput, toLocalInput } from "@/shared/time/instant";
 import { Button, IconButton } from "@/shared/ui/Button";
 import { Field } from "@/shared/ui/Field";
+import { Fold } from "@/shared/ui/Fold";
 import { ProblemNotice } from "@/shared/ui/Notice";
+import { say } from "@/shared/ui/toasts";
 import { recordedWithin } from "./selection";
 import type { TimelineData } from "./timeline-data";
 
@@ -185,6 +189,19 @@ export function ExportPanel(props: {
         <a href="#/exports" class="text-[13px] text-accent hover:underline">
           {t("export.all")}
         </a>
+        <Show when={may("recordings:lock")}>
+          <Fold title={t("lock.add")}>
+            <p class="text-[13px] text-muted">{t("lock.explain")}</p>
+            <LockForm
+              cameraIds={[props.cameraId, ...others()]}
+              span={props.selection}
+              onLocked={() => say(t("lock.done"), "lock")}
+            />
+            <a href="#/storage" class="text-[13px] text-accent hover:underline">
+              {t("lock.all")}
+            </a>
+          </Fold>
+        </Show>
       </div>
     </aside>
   );

@@ -1,6 +1,7 @@
 import { createEffect, createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
 import type { Span } from "@/shared/api/cameras";
 import { type Key, regional, t } from "@/shared/i18n";
+import { eventTypeText } from "@/shared/i18n/event-types";
 import { theme } from "@/shared/theme";
 import { clockTime, durationText, longDate, utcText } from "@/shared/time/format";
 import { HOUR_MS, type InstantMs, MINUTE_MS } from "@/shared/time/instant";
@@ -248,7 +249,7 @@ export function Timeline(props: {
     const found = (props.data?.events ?? []).filter(
       (event) => event.start - slopMs <= at && at <= (event.end ?? props.now) + slopMs,
     );
-    return [...new Set(found.map((event) => event.type))].slice(0, MOST_EVENT_TYPES).join(", ");
+    return [...new Set(found.map((event) => eventTypeText(event.type)))].slice(0, MOST_EVENT_TYPES).join(", ");
   };
   const tooltipX = () => Math.min(widthPx() - 106, Math.max(106, hoverX() ?? 0));
 
@@ -264,7 +265,13 @@ export function Timeline(props: {
       aria-valuetext={
         props.live
           ? t("live.label")
-          : `${longDate(props.position, regional())}, ${clockTime(props.position, regional())}`
+          : [
+              `${longDate(props.position, regional())}, ${clockTime(props.position, regional())}`,
+              props.data === null || recordedAt(props.position) ? "" : gapAt(props.position),
+              eventsAt(props.position),
+            ]
+              .filter((part) => part !== "")
+              .join("; ")
       }
       class="relative touch-none select-none focus-visible:-outline-offset-2"
       style={{ height: `${HEIGHT_PX}px`, cursor: cursor() }}

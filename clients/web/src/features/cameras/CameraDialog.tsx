@@ -1,23 +1,38 @@
 import { createEffect, createSignal, type JSX, on, Show } from "solid-js";
 import { createStore } from "solid-js/store";
 import { addCamera, patchCamera } from "@/shared/api/cameras";
+import { addGroup, listGroups } from "@/shared/api/keeping";
 import { Problem } from "@/shared/api/problem";
-import type { Camera, RecordingMode, Transport } from "@/shared/api/types";
+import type { Camera, Group, Transport } from "@/shared/api/types";
 import { refreshCameras } from "@/shared/cameras/directory";
 import { type Key, t } from "@/shared/i18n";
 import { Button } from "@/shared/ui/Button";
 import { Dialog } from "@/shared/ui/Dialog";
 import { Field } from "@/shared/ui/Field";
+import { Fold } from "@/shared/ui/Fold";
 import { ProblemNotice } from "@/shared/ui/Notice";
 import { ConnectionTest } from "./ConnectionTest";
-import { type CameraForm, check, draftOf, EMPTY, type FieldName, fieldOf, formOf, patchOf } from "./draft";
+import {
+  type CameraForm,
+  check,
+  draftOf,
+  EMPTY,
+  type FieldName,
+  fieldOf,
+  formOf,
+  NEW_GROUP,
+  patchOf,
+  type TextName,
+} from "./draft";
+import { KeepingFields, RecordingFields } from "./RecordingFields";
 
 /** Adds a camera, or changes one; then tells whether it can be reached. */
 export function CameraDialog(props: { open: boolean; camera: Camera | null; onClose: () => void }): JSX.Element {
-  const [form, setForm] = createStore<CameraForm>({ ...EMPTY });
+  const [form, setForm] = createStore<CameraForm>({ ...EMPTY, week: { ...EMPTY.week } });
   const [wrong, setWrong] = createSignal<Map<FieldName, string>>(new Map());
   const [problem, setProblem] = createSignal<Problem | null>(null);
   const [busy, setBusy] = createSignal(false);
+  const [groups, setGroups] = createSignal<Group[] | null>(null);
   const [saved, setSaved] = createSignal<Camera | null>(null);
 
   createEffect(
@@ -25,7 +40,9 @@ export function CameraDialog(props: { open: boolean; camera: Camera | null; onCl
       () => [props.open, props.camera] as const,
       ([open, camera]) => {
         if (!open) return;
-        setForm(camera ? formOf(camera) : { ...EMPTY });
+        const shown = camera ? formOf(camera) : EMPTY;
+        // A store writes into what it was given: the week must be its own.
+        setForm({ ...shown, week: { ...shown.week } });
         setWrong(new Map());
         setProblem(null);
         setSaved(null);
@@ -33,14 +50,37 @@ export function CameraDialog(props: { open: boolean; camera: Camera | null; onCl
     ),
   );
 
+  createEffect(
+    on(
+      () => props.open,
+      (open) => {
+        if (!open) return;
+        listGroups().then(setGroups, (error: unknown) => {
+          // Without the list, everything else of a camera can be changed.
+          if (!(error instanceof Problem)) throw error;
+          setGroups(null);
+        });
+      },
+    ),
+  );
+
   const save = async (event: SubmitEvent) => {
     event.preventDefault();
+    const sender = event.currentTarget as HTMLFormElement;
     const found = check(form);
     setWrong(new Map([...found].map(([field, key]) => [field, t(key)])));
     setProblem(null);
-    if (found.size > 0) return;
+    if (found.size > 0) return showFirstWrong(sender);
     setBusy(true);
+    let fields = fieldOf;
     try {
+      if (form.groupId === NEW_GROUP) {
+        fields = () => "newGroup";
+        const group = await addGroup(form.newGroup.trim());
+        setGroups((before) => [...(before ?? []), group]);
+        setForm({ groupId: group.id, newGroup: "" });
+        fields = fieldOf;
+      }
       const before = saved() ?? props.camera;
       const camera = before ? await patchCamera(before.id, patchOf(form, before)) : await addCamera(draftOf(form));
       setSaved(camera);
@@ -49,18 +89,34 @@ export function CameraDialog(props: { open: boolean; camera: Camera | null; onCl
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const byField = new Map<FieldName, string>();
+      let homeless = error.fields.size === 0;
       for (const [pointer, detail] of error.fields) {
-        const field = fieldOf(pointer);
-        if (field) byField.set(field, detail);
+        const field = fields(pointer);
+        // The form says one thing beside a field; a second one there would only follow from the first.
+        if (field && !byField.has(field)) byField.set(field, detail);
+        homeless ||= field === null;
+      }
+      if (error.code === "group-name-taken") {
+        byField.set("newGroup", t("storage.groupTaken"));
+        homeless = false;
       }
       setWrong(byField);
-      if (byField.size === 0) setProblem(error);
+      if (homeless) setProblem(error);
+      showFirstWrong(sender);
     } finally {
       setBusy(false);
     }
   };
+  // Once the folds that hold what is wrong have opened.
+  const showFirstWrong = (sender: HTMLFormElement) => {
+    queueMicrotask(() => {
+      const first = sender.querySelector<HTMLElement>("[aria-invalid=true]");
+      first?.scrollIntoView({ block: "center" });
+      first?.focus({ preventScroll: true });
+    });
+  };
 
-  const text = (name: FieldName, label: Key, more: JSX.InputHTMLAttributes<HTMLInputElement> = {}, hint?: string) => (
+  const text = (name: TextName, label: Key, more: JSX.InputHTMLAttributes<HTMLInputElement> = {}, hint?: string) => (
     <Field label={t(label)} error={wrong().get(name)} hint={hint}>
       {(attributes) => (
         <input
@@ -99,8 +155,10 @@ export function CameraDialog(props: { open: boolean; camera: Camera | null; onCl
             (props.camera?.credentials ?? saved()?.credentials) ? t("cameras.passwordKept") : undefined,
           )}
         </div>
-        <div class="grid gap-4 sm:grid-cols-3">
-          <Field label={t("cameras.transport")}>
+        <RecordingFields form={form} setForm={setForm} wrong={wrong()} text={text} />
+        <KeepingFields form={form} setForm={setForm} wrong={wrong()} text={text} groups={groups()} />
+        <Fold title={t("cameras.connection")} summary={form.transport.toUpperCase()}>
+          <Field label={t("cameras.transport")} hint={t("cameras.transportHint")}>
             {(attributes) => (
               <select
                 {...attributes}
@@ -113,39 +171,7 @@ export function CameraDialog(props: { open: boolean; camera: Camera | null; onCl
               </select>
             )}
           </Field>
-          <Field label={t("cameras.recording")}>
-            {(attributes) => (
-              <select
-                {...attributes}
-                class="field"
-                value={form.mode}
-                onChange={(event) => setForm("mode", event.currentTarget.value as RecordingMode)}
-              >
-                <option value="continuous">{t("mode.continuous")}</option>
-                <option value="motion">{t("mode.motion")}</option>
-                <option value="event">{t("mode.event")}</option>
-                <option value="manual">{t("mode.manual")}</option>
-                <option value="off">{t("mode.off")}</option>
-                {/* A week's plan is made through the interface; here it can only be kept or left. */}
-                <Show when={form.mode === "schedule"}>
-                  <option value="schedule">{t("mode.schedule")}</option>
-                </Show>
-              </select>
-            )}
-          </Field>
-          {text("retentionDays", "cameras.retention", { inputmode: "numeric", placeholder: t("cameras.unlimited") })}
-        </div>
-        <details>
-          <summary class="text-[13px] text-muted hover:text-ink">{t("cameras.subStream")}</summary>
-          <div class="mt-3">
-            {text(
-              "subUrl",
-              "cameras.subUrl",
-              { placeholder: "rtsp://192.0.2.10:554/stream2", inputmode: "url", spellcheck: false },
-              t("cameras.subHint"),
-            )}
-          </div>
-        </details>
+        </Fold>
         <Show when={problem()}>{(found) => <ProblemNotice problem={found()} />}</Show>
         <Show when={saved()}>{(camera) => <ConnectionTest cameraId={camera().id} />}</Show>
         <div class="flex justify-end gap-2 border-line border-t pt-4">

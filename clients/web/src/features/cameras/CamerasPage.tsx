@@ -1,6 +1,7 @@
 import { useNavigate, useSearchParams } from "@solidjs/router";
 import { createMemo, createSignal, For, type JSX, onMount, Show } from "solid-js";
 import { removeCamera } from "@/shared/api/cameras";
+import { may } from "@/shared/api/me";
 import { Problem } from "@/shared/api/problem";
 import type { Camera } from "@/shared/api/types";
 import { directory, refreshCameras, statusOf, watchStatus } from "@/shared/cameras/directory";
@@ -107,19 +108,21 @@ export default function CamerasPage(): JSX.Element {
             label={t("wall.openCamera", { name: row.camera.name })}
             onClick={() => navigate(`/cameras/${encodeURIComponent(row.camera.id)}`)}
           />
-          <IconButton
-            icon="edit"
-            label={t("cameras.edit", { name: row.camera.name })}
-            onClick={() => setDialog({ camera: row.camera })}
-          />
-          <IconButton
-            icon="trash"
-            label={t("cameras.remove", { name: row.camera.name })}
-            onClick={() => {
-              setProblem(null);
-              setRemoving(row.camera);
-            }}
-          />
+          <Show when={may("cameras:edit")}>
+            <IconButton
+              icon="edit"
+              label={t("cameras.edit", { name: row.camera.name })}
+              onClick={() => setDialog({ camera: row.camera })}
+            />
+            <IconButton
+              icon="trash"
+              label={t("cameras.remove", { name: row.camera.name })}
+              onClick={() => {
+                setProblem(null);
+                setRemoving(row.camera);
+              }}
+            />
+          </Show>
         </div>
       </li>
     );
@@ -145,9 +148,11 @@ export default function CamerasPage(): JSX.Element {
                 onInput={(event) => setQuery(event.currentTarget.value)}
               />
             </label>
-            <Button kind="primary" icon="plus" data-testid="add-camera" onClick={() => setDialog({ camera: null })}>
-              {t("cameras.add")}
-            </Button>
+            <Show when={may("cameras:edit")}>
+              <Button kind="primary" icon="plus" data-testid="add-camera" onClick={() => setDialog({ camera: null })}>
+                {t("cameras.add")}
+              </Button>
+            </Show>
           </div>
         </div>
         <Show when={directory.problem}>

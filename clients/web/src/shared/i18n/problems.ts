@@ -11,6 +11,10 @@ const BY_CODE: Record<string, Key> = {
   playback: "problem.playback",
   decode: "problem.decode",
   "camera-not-found": "problem.noCamera",
+  "group-name-taken": "storage.groupTaken",
+  "group-in-use": "problem.groupInUse",
+  "not-your-lock": "problem.notYourLock",
+  "recording-off": "problem.recordingOff",
   "too-many-exports": "problem.tooManyExports",
 };
 

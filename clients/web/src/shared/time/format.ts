@@ -54,6 +54,12 @@ export function dateAndTime(at: InstantMs, locale: string): string {
   return `${formatter(locale, { day: "numeric", month: "short", year: "numeric" }).format(at)}, ${clockTime(at, locale)}`;
 }
 
+/** 23 Nov 2026, 14:03:27 – 14:13:00; with the second date where it is another. */
+export function spanText(start: InstantMs, end: InstantMs, locale: string): string {
+  const isOneDay = new Date(start).toDateString() === new Date(end).toDateString();
+  return `${dateAndTime(start, locale)} – ${isOneDay ? clockTime(end, locale) : dateAndTime(end, locale)}`;
+}
+
 /** 2026-11-23 17:03:27 UTC */
 export function utcText(at: InstantMs): string {
   return `${new Date(at).toISOString().slice(0, 19).replace("T", " ")} UTC`;

@@ -272,8 +272,12 @@ fn file(
         checksum: checksum_path,
         ..
     } = stream.paths_on(volume, slot);
-    if let Some(other) = stream.in_slot(slot).filter(|f| f.volume().number != volume.number) {
-        return doubled(stream, &other, &stream.paths_on(volume, slot), report);
+    if let Some(other) = stream.in_slot(slot) {
+        return match other.volume().number == volume.number {
+            // Begun or moved there while the volume went: it is in the catalogue, and may be open.
+            true => Ok(()),
+            false => doubled(stream, &other, &stream.paths_on(volume, slot), report),
+        };
     }
     let video_size = std::fs::symlink_metadata(&video_path)?.len();
     let index = open_existing(&index_path, false)?;

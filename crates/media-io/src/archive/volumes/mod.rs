@@ -3,8 +3,10 @@
 //! Whoever meets an error of a disk notes it here (`Volume::failed`); new files go where `choose` says. A volume that
 //! failed is tried again with a small file of its own, never with a recording.
 
+mod choice;
 mod options;
 
+pub(crate) use choice::{choose, last_resort, most_room};
 pub use options::{MAIN_VOLUME, VolumeOptions, VolumeTier};
 pub(crate) use options::{check, check_names};
 
@@ -479,24 +481,4 @@ impl Volume {
             write_errors_total: self.write_errors(),
         }
     }
-}
-
-/// The volume for a new file: of the fast tier, else of the slow one, else one that takes none by choice; among these
-/// the one with the fewest bytes for its weight. None when none is ready.
-pub(crate) fn choose<'a>(volumes: impl Iterator<Item = &'a Arc<Volume>>) -> Option<&'a Arc<Volume>> {
-    volumes
-        .filter(|v| v.takes_files())
-        .min_by_key(|v| (v.options.weight == 0, v.options.tier == VolumeTier::Slow, v.load()))
-}
-
-/// The volume for a new file where none is ready: of those below their reserve the one with the most room.
-pub(crate) fn most_room<'a>(volumes: impl Iterator<Item = &'a Arc<Volume>>) -> Option<&'a Arc<Volume>> {
-    volumes.filter(|v| v.has_room()).max_by_key(|v| v.space().0.free_bytes)
-}
-
-/// The volume to be tried where none has room: the one that is there with the most.
-pub(crate) fn last_resort<'a>(volumes: impl Iterator<Item = &'a Arc<Volume>>) -> Option<&'a Arc<Volume>> {
-    volumes
-        .filter(|v| v.is_present())
-        .max_by_key(|v| v.space().0.free_bytes)
 }

@@ -96,7 +96,9 @@ impl Front {
     fn close(&self, py: Python<'_>, timeout_s: f64) {
         let timeout = Duration::from_secs_f64(timeout_s.clamp(0.1, 60.0));
         py.detach(|| {
-            if let Some((runtime, front)) = self.running.lock().take() {
+            // Let go of before the wait: who asks for the counters holds Python's lock.
+            let running = self.running.lock().take();
+            if let Some((runtime, front)) = running {
                 runtime.block_on(front.shutdown(timeout));
                 runtime.shutdown_timeout(timeout);
             }

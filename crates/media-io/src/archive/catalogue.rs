@@ -2,13 +2,15 @@
 //! the truth; this is read from their indexes at start-up and kept current by the recorder.
 
 use super::changes::Changes;
+use super::disk::sync_day;
 use super::objects::{OBJECT, StoredObject};
 use super::volumes::Volume;
 use media_core::index::Gap;
 use media_core::recording::file_name::FileSlot;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// No file is longer than this, µs: it ends with its hour, or, where files are short, soon after.
@@ -55,6 +57,8 @@ pub(crate) struct FileEntry {
     /// Server time of the first video sample, µs.
     pub start_us: i64,
     pub state: RwLock<FileState>,
+    /// Held while what lies of it on the disk, closed, is changed; each file for itself, as a disk may hang.
+    pub changing: Mutex<()>,
     place: RwLock<Place>,
 }
 
@@ -65,6 +69,7 @@ impl FileEntry {
             slot,
             start_us,
             state: RwLock::new(state),
+            changing: Mutex::default(),
             place: RwLock::new(Place {
                 volume: volume.clone(),
                 object: None,
@@ -88,6 +93,7 @@ impl FileEntry {
             slot: self.slot,
             start_us,
             state: RwLock::new(state),
+            changing: Mutex::default(),
             place: RwLock::new(self.place.read().clone()),
         }
     }
@@ -146,6 +152,8 @@ pub(crate) struct StreamFiles {
     begun: Mutex<HashSet<FileSlot>>,
     /// The highest number of a file that was removed, by hour: a name means one file as long as we run.
     removed_numbers: Mutex<BTreeMap<i64, u32>>,
+    /// The day's directory whose name is known to be durable.
+    lasting_day: Mutex<PathBuf>,
     changes: Arc<Changes>,
 }
 
@@ -249,6 +257,17 @@ impl StreamFiles {
         self.files.read().last().cloned()
     }
 
+    /// Makes durable the names that lead to a day's directory, once for each day: whoever made it.
+    pub fn make_day_last(&self, directory: &Path) -> io::Result<()> {
+        // Not held meanwhile: on another volume the stream may go on.
+        let lasts = *self.lasting_day.lock() == directory;
+        if !lasts {
+            sync_day(directory)?;
+            *self.lasting_day.lock() = directory.to_owned();
+        }
+        Ok(())
+    }
+
     /// The directory of a camera's day on a volume.
     pub fn day_directory(&self, volume: &Volume, slot: FileSlot) -> PathBuf {
         FilePaths::of(&self.name, volume, slot).directory
@@ -325,6 +344,7 @@ impl Catalogue {
                 by_slot: RwLock::default(),
                 begun: Mutex::default(),
                 removed_numbers: Mutex::default(),
+                lasting_day: Mutex::default(),
                 changes: self.changes.clone(),
             })
         };

@@ -94,25 +94,25 @@ impl Archive {
         }
         let sum = finish(context);
         if sealed && !known {
-            self.keep_checksum(&stream, &entry, sum);
+            keep_checksum(&stream, &entry, sum);
         }
         Ok(hex(&sum))
     }
+}
 
-    /// A checksum that cannot be written now is for the next call; the caller has it already.
-    fn keep_checksum(&self, stream: &Arc<StreamFiles>, entry: &Arc<FileEntry>, sum: Sha256) {
-        let _not_while_it_is_removed = self.removals.lock();
-        if entry.state.read().removed {
-            return;
-        }
-        let path = stream.paths(entry).checksum;
-        if let Err(e) = write(&path, &entry.slot.video_name(&stream.name.stream), &sum) {
-            tracing::warn!(path = %path.display(), error = %e, "no checksum");
-            return;
-        }
-        entry.state.write().sha256 = Some(sum);
-        stream.changed(entry);
+/// A checksum that cannot be written now is for the next call; the caller has it already.
+fn keep_checksum(stream: &Arc<StreamFiles>, entry: &Arc<FileEntry>, sum: Sha256) {
+    let _not_while_it_is_removed = entry.changing.lock();
+    if entry.state.read().removed {
+        return;
     }
+    let path = stream.paths(entry).checksum;
+    if let Err(e) = write(&path, &entry.slot.video_name(&stream.name.stream), &sum) {
+        tracing::warn!(path = %path.display(), error = %e, "no checksum");
+        return;
+    }
+    entry.state.write().sha256 = Some(sum);
+    stream.changed(entry);
 }
 
 #[cfg(test)]

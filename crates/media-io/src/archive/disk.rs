@@ -95,7 +95,18 @@ pub(crate) fn read_exactly(file: &File, offset: u64, length: usize) -> Result<Ve
 
 /// Makes the names in a directory durable.
 pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    SYNCED.lock().push(path.to_owned());
     File::open(path)?.sync_all()
+}
+
+/// Every directory that was synced, for tests.
+#[cfg(test)]
+pub(crate) static SYNCED: parking_lot::Mutex<Vec<std::path::PathBuf>> = parking_lot::Mutex::new(Vec::new());
+
+/// Makes durable the names above a day's directory: its own and its camera's.
+pub(crate) fn sync_day(directory: &Path) -> io::Result<()> {
+    directory.ancestors().skip(1).take(2).try_for_each(sync_directory)
 }
 
 /// The error of an operation on a file of the archive, in the words of a recording's state.

@@ -69,14 +69,22 @@ pub(super) struct LaneFiles {
     pub writing: Option<(Arc<Fragment>, usize)>,
     /// The current file and perhaps the one before, which waits for its last audio.
     pub files: Vec<LaneFile>,
-    /// A volume that refused this stream, and until when (µs) it is not asked again.
-    pub refused: Option<(usize, u64)>,
+    /// Volumes that refused this stream, and until when (µs) each is not asked again.
+    pub refused: Vec<(usize, u64)>,
     /// After a failure with no other volume: not before this instant, µs.
     pub retry_at_us: u64,
     /// Why fragments were dropped since the last one written.
     pub dropped: Option<GapCause>,
     /// End of the last fragment of video written, µs.
     pub last_end_us: Option<i64>,
+}
+
+impl LaneFiles {
+    /// Numbers of the volumes that are not asked at `now_us`.
+    pub fn refused_at(&self, now_us: u64) -> Vec<usize> {
+        let still = self.refused.iter().filter(|(_, until_us)| now_us < *until_us);
+        still.map(|(number, _)| *number).collect()
+    }
 }
 
 pub(crate) struct Lane {

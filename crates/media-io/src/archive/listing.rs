@@ -98,6 +98,17 @@ impl Archive {
                 )
             })
     }
+
+    /// Whether an entry still is the file of a name, for who holds its `changing`. `NotFound` when it was removed,
+    /// `Conflict` when another took its place.
+    pub(super) fn check_current(&self, camera_id: &str, name: &str, entry: &FileEntry) -> Result<()> {
+        if !entry.state.read().removed {
+            return Ok(());
+        }
+        self.recorded(camera_id, name)?;
+        let message = format!("camera {camera_id}: {name} was replaced meanwhile");
+        Err(Error::new(ErrorKind::Conflict, message))
+    }
 }
 
 /// `Conflict` for a file that is being recorded.
@@ -112,5 +123,18 @@ pub(super) fn check_closed(stream: &StreamFiles, entry: &FileEntry) -> Result<()
             stream.name.camera_id,
             entry.slot.recording_name(&stream.name.stream)
         ),
+    ))
+}
+
+/// `Conflict` for a file that is being recorded, or has no seal: what an end of the process or a disk left open.
+pub(super) fn check_sealed(stream: &StreamFiles, entry: &FileEntry) -> Result<()> {
+    check_closed(stream, entry)?;
+    if entry.state.read().sealed {
+        return Ok(());
+    }
+    let (camera_id, name) = (&stream.name.camera_id, entry.slot.recording_name(&stream.name.stream));
+    Err(Error::new(
+        ErrorKind::Conflict,
+        format!("camera {camera_id}: {name} is not closed; the next start repairs it"),
     ))
 }

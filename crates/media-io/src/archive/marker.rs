@@ -4,6 +4,7 @@
 use super::disk::{storage_error, sync_directory};
 use aws_lc_rs::rand;
 use media_core::{Error, ErrorKind, Result};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,6 +12,9 @@ use std::path::{Path, PathBuf};
 
 const MARKER: &str = ".vms-volume";
 const KNOWN: &str = ".vms-volumes";
+
+/// Held while a volume is added to the list of those that were used.
+static ADDING: Mutex<()> = Mutex::new(());
 
 /// `.vms-volume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +62,7 @@ impl Marker {
     /// Whether `path` is the volume; at its first use it becomes it. `NotFound` where the directory or the marker is
     /// gone, `Conflict` where it is another volume.
     pub fn check(&self, path: &Path) -> Result<()> {
-        let mut known = read_known(&self.storage)?;
+        let known = read_known(&self.storage)?;
         let was_used = known.volumes.contains(&self.mark.volume);
         if !was_used && !path.is_dir() {
             // The directory alone: a disk's mount point that is not there is not made up.
@@ -73,6 +77,9 @@ impl Marker {
             }
         }
         if !was_used {
+            // Each volume is looked for by a thread of its own: what another has added meanwhile stays.
+            let _one_after_the_other = ADDING.lock();
+            let mut known = read_known(&self.storage)?;
             known.volumes.push(self.mark.volume.clone());
             write_known(&self.storage, &known)?;
         }
@@ -177,4 +184,30 @@ fn fresh_name() -> Result<String> {
 
 pub(crate) fn unserializable(error: serde_json::Error) -> Error {
     Error::new(ErrorKind::Internal, format!("cannot be written as JSON: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn volumes_that_are_first_used_at_once_are_all_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let names: Vec<String> = (0..16).map(|number| format!("v{number}")).collect();
+        let path = |name: &str| directory.path().join(name);
+        std::fs::create_dir(path("storage")).unwrap();
+        let marker = |name: &String| Marker::new(&path("storage"), name, &path(name)).unwrap();
+        let markers: Vec<Marker> = names.iter().map(marker).collect();
+        std::thread::scope(|scope| {
+            for (name, marker) in names.iter().zip(&markers) {
+                scope.spawn(move || marker.check(&path(name)).unwrap());
+            }
+        });
+        let mut known = read_known(&path("storage")).unwrap().volumes;
+        known.sort();
+        let mut all = names.clone();
+        all.sort();
+        assert_eq!(known, all);
+    }
 }

@@ -21,12 +21,16 @@ mod objects;
 mod open_file;
 mod overlaps;
 mod pace;
+mod pair;
 mod picture;
 mod plan;
 mod playback;
 mod reader;
 mod rebuild;
 mod recorder;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod refusal_tests;
 mod regular;
 mod removal;
 mod sparse;
@@ -125,8 +129,6 @@ pub struct Archive {
     exports: Exports,
     recorders: Mutex<HashMap<StreamName, Weak<Recorder>>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
-    /// Held while what lies on the disk beside a closed file is changed.
-    removals: Mutex<()>,
     moves: Moves,
     /// `close` was called: long reading of whole files ends.
     closing: AtomicBool,
@@ -229,7 +231,6 @@ impl Archive {
             exports: Exports::default(),
             recorders: Mutex::default(),
             threads: Mutex::new(threads),
-            removals: Mutex::default(),
             moves: Moves::default(),
             closing: AtomicBool::new(false),
             _lock: lock,
@@ -390,8 +391,9 @@ impl Presence {
     /// A volume is gone, and its recordings with it.
     pub fn gone(&self, volume: &Volume, reason: &str) {
         volume.went(reason);
-        self.catalogue.remove_volume(volume.number);
+        // Before its names are forgotten: the streams that were on it begin files elsewhere at this very moment.
         self.number_files();
+        self.catalogue.remove_volume(volume.number);
     }
 
     /// Looks for a missing volume; its recordings are there again when it is back.

@@ -6,8 +6,8 @@
 use super::Archive;
 use super::catalogue::{FileEntry, FilePaths, StreamFiles};
 use super::checksum::{self, Sha256, finish, hex};
-use super::disk::{read_up_to, storage_error, sync_directory, write_all_at};
-use super::listing::check_closed;
+use super::disk::{read_up_to, storage_error, sync_day, sync_directory, write_all_at};
+use super::listing::check_sealed;
 use super::pace::{Pace, STEP_BYTES};
 use super::regular;
 use super::volumes::{Operation, Volume, VolumeState};
@@ -40,8 +40,8 @@ impl Archive {
     /// Copies a closed file to the volume called `volume`, no faster than `max_bytes_per_s`, reads the copy again and
     /// compares, then removes the original. Whoever reads it goes on. Blocks for as long as that takes.
     ///
-    /// `NotFound` for the file or the volume; `Conflict` while it is being recorded or moved, or when it is in the
-    /// object storage; `Unavailable` when the volume is missing or failing, or the archive is closed meanwhile;
+    /// `NotFound` for the file or the volume; `Conflict` while it is being recorded or moved, when it is in the object
+    /// storage or has no seal; `Unavailable` when the volume is missing or failing, or the archive is closed meanwhile;
     /// `Exhausted` when the volume is full; `Malformed` when the original or the copy does not match the checksum: the
     /// original stays.
     pub fn move_file(&self, camera_id: &str, name: &str, volume: &str, max_bytes_per_s: Option<u64>) -> Result<()> {
@@ -49,7 +49,7 @@ impl Archive {
         let target = self.volumes.iter().find(|v| v.name() == volume);
         let target =
             target.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no volume {volume:.64}")))?;
-        check_closed(&stream, &entry)?;
+        check_sealed(&stream, &entry)?;
         let source = entry.volume();
         if source.number == target.number {
             return Ok(());
@@ -166,7 +166,7 @@ impl Archive {
         target: &Arc<Volume>,
         sum: Sha256,
     ) -> Result<()> {
-        let _nothing_else_changes_it = self.removals.lock();
+        let _nothing_else_changes_it = entry.changing.lock();
         if entry.state.read().removed {
             return Err(Error::new(ErrorKind::NotFound, "it was removed meanwhile"));
         }
@@ -182,15 +182,15 @@ impl Archive {
         self.moves.after(Step::ChecksumRenamed)?;
         std::fs::rename(&copies.index, &to.index).map_err(failed)?;
         self.moves.after(Step::IndexRenamed)?;
-        if let Err(e) = std::fs::rename(&copies.video, &to.video).and_then(|()| sync_directory(&to.directory)) {
+        let named = std::fs::rename(&copies.video, &to.video)
+            .and_then(|()| sync_directory(&to.directory))
+            .and_then(|()| sync_day(&to.directory));
+        if let Err(e) = named {
             // Without its video nobody looks at the rest.
             for path in [&to.video, &to.index, &to.checksum] {
                 let _ = std::fs::remove_file(path);
             }
             return Err(failed(e));
-        }
-        for parent in to.directory.ancestors().skip(1).take(2) {
-            let _ = sync_directory(parent);
         }
         self.moves.after(Step::VideoRenamed)?;
         entry.move_to(target);

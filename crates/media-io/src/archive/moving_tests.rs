@@ -451,3 +451,44 @@ fn a_kill_while_a_video_becomes_an_object_is_made_up_for() {
     );
     assert_eq!(opened.unwrap().0.volumes()[0].name, MAIN_VOLUME);
 }
+
+#[test]
+fn a_file_that_was_not_sealed_stays_where_repair_finds_it() {
+    let installation = Installation::new();
+    let (archive, file) = recorded(&installation, 20_000);
+    let video = installation.path("one/cameras/1").join(&file.name);
+    let _storage = Storage::of(&archive, &video);
+    // As after a sync that failed: nobody writes it, and its index has no seal.
+    let entry = archive.catalogue.find("1", "main").unwrap().newest().unwrap();
+    entry.state.write().sealed = false;
+    let refused = archive.use_object("1", &file.name, KEY).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Conflict);
+    assert_eq!(
+        archive.move_file("1", &file.name, "two", None).unwrap_err().kind(),
+        ErrorKind::Conflict
+    );
+    assert!(video.exists() && files_of(&installation, "two").is_empty());
+}
+
+#[test]
+fn a_file_that_waits_for_its_disk_holds_up_no_other() {
+    let installation = Installation::new();
+    let (archive, file) = recorded(&installation, 20_000);
+    let mut other = Camera::new(&archive, "2", 1_000);
+    (0..50).for_each(|_| other.send());
+    other.recorder.stop();
+    let files = archive.file_changes(0).files;
+    let of_other = files.iter().find(|f| f.camera_id == "2").unwrap().name.clone();
+    let hanging = archive.catalogue.find("1", "main").unwrap().newest().unwrap();
+    let held = hanging.changing.lock();
+    let (done, ended) = std::sync::mpsc::channel();
+    let remover = archive.clone();
+    std::thread::spawn(move || done.send(remover.remove_file("2", &of_other).map(drop)));
+    ended.recv_timeout(Duration::from_secs(5)).unwrap().unwrap();
+    drop(held);
+    archive.remove_file("1", &file.name).unwrap();
+    assert_eq!(
+        archive.remove_file("1", &file.name).unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+}

@@ -5,7 +5,7 @@ use super::Archive;
 use super::catalogue::{FileEntry, StreamFiles};
 use super::checksum::hex;
 use super::disk::{read_up_to, storage_error};
-use super::listing::check_closed;
+use super::listing::check_sealed;
 use super::marker::{unserializable, write_durably};
 use super::regular;
 use media_core::{Error, ErrorKind, Result};
@@ -198,8 +198,9 @@ impl Archive {
     /// The `.mp4` of a closed file is in the object storage under `object_key`: it is read from there from now on, and
     /// removed from its volume; the bytes freed. The object's first and last bytes are compared before.
     ///
-    /// `NotFound`; `Conflict` while it is being recorded or moved, or when nothing reads objects; `Unavailable` when
-    /// the object cannot be read; `Malformed` when it differs; `Invalid` for an impossible key.
+    /// `NotFound`; `Conflict` while it is being recorded or moved, when it has no seal (the next start would not know the
+    /// index for whole) or when nothing reads objects; `Unavailable` when the object cannot be read; `Malformed` when it
+    /// differs; `Invalid` for an impossible key.
     pub fn use_object(&self, camera_id: &str, name: &str, object_key: &str) -> Result<u64> {
         if object_key.is_empty() || object_key.len() > MAX_KEY_BYTES {
             let message = format!("an object's key has 1 to {MAX_KEY_BYTES} bytes");
@@ -207,7 +208,7 @@ impl Archive {
         }
         let (stream, entry) = self.recorded(camera_id, name)?;
         let told = |e: Error| e.within(format!("camera {camera_id} {name}"));
-        check_closed(&stream, &entry)?;
+        check_sealed(&stream, &entry)?;
         if !self.objects.has_reader() {
             return Err(told(Error::new(ErrorKind::Conflict, "no object storage is set up")));
         }
@@ -235,7 +236,7 @@ impl Archive {
                 return Err(Error::malformed("the object is not the same"));
             }
         }
-        let _nothing_else_changes_it = self.removals.lock();
+        let _nothing_else_changes_it = entry.changing.lock();
         let (removed, sum) = {
             let state = entry.state.read();
             (state.removed, state.sha256)

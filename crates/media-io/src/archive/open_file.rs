@@ -4,6 +4,7 @@
 use super::catalogue::{FileEntry, FileState, StreamFiles};
 use super::checksum::{self, Sha256};
 use super::disk::{sync_directory, write_all_at};
+use super::pair::{create_pair, make_directory, remove_pair};
 use super::volumes::{Operation, Volume};
 use aws_lc_rs::digest::{Context, SHA256};
 use media_core::fmp4::{MAX_FRAGMENT_BYTES, Sample, fragment_header, init_segment};
@@ -11,7 +12,7 @@ use media_core::index::{
     FLAG_DISCONTINUITY, FLAG_PACKETS_LOST, Fragment as FragmentRecord, Gap, GapCause, HEADER_BYTES, Header, MAX_TRACKS,
     Record, Seal,
 };
-use media_core::recording::file_name::{FileSlot, rfc3339};
+use media_core::recording::file_name::rfc3339;
 use media_core::recording::fragmenter::{Fragment, rescale};
 use media_core::recording::ranges::Coverage;
 use media_core::recording::repair::{clock_box, end_us, mark_keys};
@@ -20,7 +21,6 @@ use parking_lot::Mutex;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Most files of one stream in one hour.
@@ -254,7 +254,7 @@ impl OpenFile {
         append.closing |= !accepted;
         if written.is_err() || !accepted {
             // A part may have been written. Where it can be cut off the file goes on; else its end is in doubt.
-            append.damaged = self.mp4.set_len(append.length).is_err();
+            append.damaged |= self.mp4.set_len(append.length).is_err();
         }
         if let Err(e) = written {
             return Err(self.failed(&e));
@@ -301,9 +301,15 @@ impl OpenFile {
         self.append.lock().closing = true;
     }
 
-    /// Makes what was appended durable and, when the file is closing, seals it. After an error nothing is lost that
-    /// was durable before: what can be tried again will be, and a damaged file answers `Done` at the next call.
-    pub fn sync(&self, now_us: u64) -> Result<Synced> {
+    /// Whether the next sync that seals closes the file.
+    pub fn is_closing(&self) -> bool {
+        self.append.lock().closing
+    }
+
+    /// Makes what was appended durable and, when the file is closing and `seals` says so, seals it. After an error
+    /// nothing is lost that was durable before: what can be tried again will be, and a damaged file answers `Done` at the
+    /// next call.
+    pub fn sync(&self, now_us: u64, seals: bool) -> Result<Synced> {
         let mut durable = self.durable.lock();
         let (batch, closing, damaged, length, hash) = {
             let mut append = self.append.lock();
@@ -312,7 +318,7 @@ impl OpenFile {
                 append.closing,
                 append.damaged,
                 append.length,
-                append.hash.clone().filter(|_| append.closing),
+                append.hash.clone().filter(|_| append.closing && seals),
             )
         };
         if damaged && batch.is_empty() {
@@ -341,7 +347,7 @@ impl OpenFile {
                 }
             }
         }
-        if closing && !damaged {
+        if closing && !damaged && seals {
             self.seal(&mut durable, length, hash.map(checksum::finish))?;
             return Ok(Synced::Done);
         }
@@ -355,6 +361,8 @@ impl OpenFile {
             self.index.sync_all()?;
             let directory = self.stream.day_directory(&self.volume, self.entry.slot);
             sync_directory(&directory)?;
+            // Others make the day's directory too, and perhaps made it just now.
+            self.stream.make_day_last(&directory)?;
             durable.fresh = false;
             return Ok(());
         }
@@ -422,6 +430,7 @@ impl OpenFile {
             remove_pair(&self.stream, &self.volume, self.entry.slot);
             return Ok(());
         }
+        self.volume.before(Operation::Seal).map_err(|e| self.failed(&e))?;
         if let Some(sum) = &sum {
             let path = self.stream.paths_on(&self.volume, self.entry.slot).checksum;
             match checksum::write(&path, &self.entry.slot.video_name(&self.stream.name.stream), sum) {
@@ -477,43 +486,4 @@ impl Drop for OpenFile {
         self.entry.state.write().recording = false;
         self.stream.give_name_back(self.entry.slot);
     }
-}
-
-fn make_directory(volume: &Volume, directory: &Path) -> Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(directory).map_err(|e| volume.failed(&e, directory.display()))?;
-    // The day's directory and perhaps the camera's are new: their names too have to last.
-    for parent in directory.ancestors().skip(1).take(2) {
-        sync_directory(parent).map_err(|e| volume.failed(&e, parent.display()))?;
-    }
-    Ok(())
-}
-
-/// Takes the name and makes both files; `AlreadyExists` when any file has it, here or on another volume.
-fn create_pair(stream: &StreamFiles, volume: &Volume, slot: FileSlot) -> io::Result<(File, File)> {
-    if !stream.take_name(slot) {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    let paths = stream.paths_on(volume, slot);
-    let create = |path: &Path| File::options().read(true).write(true).create_new(true).open(path);
-    let made = create(&paths.video).and_then(|mp4| match create(&paths.index) {
-        Ok(index) => Ok((mp4, index)),
-        Err(e) => {
-            let _ = std::fs::remove_file(&paths.video);
-            Err(e)
-        }
-    });
-    if made.is_err() {
-        stream.give_name_back(slot);
-    }
-    made
-}
-
-fn remove_pair(stream: &StreamFiles, volume: &Volume, slot: FileSlot) {
-    let paths = stream.paths_on(volume, slot);
-    let _ = std::fs::remove_file(paths.index);
-    let _ = std::fs::remove_file(paths.video);
-    stream.give_name_back(slot);
 }

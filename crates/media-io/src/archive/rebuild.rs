@@ -3,7 +3,7 @@
 use super::Archive;
 use super::catalogue::FileState;
 use super::disk::{read_up_to, storage_error, sync_directory};
-use super::listing::check_closed;
+use super::listing::check_sealed;
 use super::objects::Mp4;
 use super::pace::Pace;
 use super::regular;
@@ -38,11 +38,7 @@ impl Archive {
     /// end, in which case the index stays as it is.
     pub fn rebuild_index(&self, camera_id: &str, name: &str) -> Result<FileReport> {
         let (stream, entry) = self.recorded(camera_id, name)?;
-        check_closed(&stream, &entry)?;
-        if !entry.state.read().sealed {
-            let message = format!("camera {camera_id}: {name} is not closed; the next start repairs it");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
+        check_sealed(&stream, &entry)?;
         let index_path = stream.paths(&entry).index;
         let within = |e: Error| e.within(format!("camera {camera_id} {name}"));
         let video = Mp4::open(&stream, &entry, &self.objects).map_err(within)?;
@@ -66,12 +62,8 @@ impl Archive {
         };
         let init = find_init(|offset, length| video.read_up_to(offset, length), size).map_err(within)?;
         let rebuilt = repair::rebuild(&init, size, &present, &mut read_at).map_err(within)?;
-        let _one_at_a_time = self.removals.lock();
-        if entry.state.read().removed {
-            self.recorded(camera_id, name)?;
-            let message = format!("camera {camera_id}: {name} was replaced meanwhile");
-            return Err(Error::new(ErrorKind::Conflict, message));
-        }
+        let _one_at_a_time = entry.changing.lock();
+        self.check_current(camera_id, name, &entry)?;
         if rebuilt.index != present {
             // It may have been moved meanwhile.
             let index_path = stream.paths(&entry).index;

@@ -13,11 +13,12 @@ impl Archive {
     /// Removes a file with its index and its checksum, and the day's directory when nothing else is in it; the bytes
     /// freed. Whoever reads the file goes on reading.
     ///
-    /// `NotFound`; `Conflict` while it is being recorded; `Forbidden` and the like when the disk refuses, in which case
+    /// `NotFound`; `Conflict` while it is being recorded, or was replaced meanwhile; `Forbidden` and the like when the disk refuses, in which case
     /// the file is still there.
     pub fn remove_file(&self, camera_id: &str, name: &str) -> Result<u64> {
-        let _one_at_a_time = self.removals.lock();
         let (stream, entry) = self.recorded(camera_id, name)?;
+        let _one_at_a_time = entry.changing.lock();
+        self.check_current(camera_id, name, &entry)?;
         check_closed(&stream, &entry)?;
         let freed = remove_from_disk(&stream, &entry)?;
         entry.state.write().removed = true;

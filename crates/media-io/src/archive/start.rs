@@ -37,6 +37,10 @@ pub(super) const MAX_INDEX_BYTES: u64 = 64 << 20;
 /// Bytes in which ftyp and moov are looked for, at first and at most.
 const INIT_BYTES: [usize; 2] = [64 << 10, 3 << 20];
 
+/// A video without an index that has no whole fragment and is no longer than this was torn before its first sync, and
+/// goes: a second of 100 Mbit/s. A longer one was more than that.
+const LARGEST_AT_BIRTH_BYTES: u64 = 16 << 20;
+
 /// Threads that look through the cameras.
 const THREADS: usize = 2;
 
@@ -268,8 +272,12 @@ fn file(
         checksum: checksum_path,
         ..
     } = stream.paths_on(volume, slot);
-    if let Some(other) = stream.in_slot(slot).filter(|f| f.volume().number != volume.number) {
-        return doubled(stream, &other, &stream.paths_on(volume, slot), report);
+    if let Some(other) = stream.in_slot(slot) {
+        return match other.volume().number == volume.number {
+            // Begun or moved there while the volume went: it is in the catalogue, and may be open.
+            true => Ok(()),
+            false => doubled(stream, &other, &stream.paths_on(volume, slot), report),
+        };
     }
     let video_size = std::fs::symlink_metadata(&video_path)?.len();
     let index = open_existing(&index_path, false)?;
@@ -382,6 +390,10 @@ fn repair_file(
     let mut read_at = |offset: u64, length: usize| Ok(read_up_to(&video, offset, length)?);
     let repaired = repair(&init, video_size, &index_bytes, &mut read_at)?;
     if repaired.fragments.is_empty() {
+        if Header::decode(&index_bytes).is_err() && video_size > LARGEST_AT_BIRTH_BYTES {
+            let message = "has no index that can be read, and its first fragment is damaged; left alone";
+            return Err(Error::malformed(message));
+        }
         remove_empty(video_path, index_path, video_size, report);
         return Ok(None);
     }

@@ -165,15 +165,21 @@ impl Camera {
     }
 
     pub fn send(&mut self) {
-        let at_us = self.began_us + i64::from(self.sent) * FRAME_US;
+        let unit = self.unit(self.sent);
+        self.sent += 1;
+        assert!(self.recorder.push(&unit));
+    }
+
+    /// The picture of a number.
+    pub fn unit(&self, number: u32) -> Arc<AccessUnit> {
+        let at_us = self.began_us + i64::from(number) * FRAME_US;
         let dts = rescale(at_us, 1_000_000, 90_000);
-        let key = self.sent.is_multiple_of(25);
+        let key = number.is_multiple_of(25);
         let mut data = (self.picture_bytes as u32).to_be_bytes().to_vec();
         data.push(if key { 0x65 } else { 0x41 });
-        data.extend_from_slice(&self.sent.to_be_bytes());
+        data.extend_from_slice(&number.to_be_bytes());
         data.resize(self.picture_bytes + 4, 0x55);
-        self.sent += 1;
-        assert!(self.recorder.push(&Arc::new(AccessUnit {
+        Arc::new(AccessUnit {
             track: 0,
             pts: dts,
             dts,
@@ -184,7 +190,7 @@ impl Camera {
             lost_packets: 0,
             data: Bytes::from(data),
             parameters: self.parameters.clone(),
-        })));
+        })
     }
 
     pub fn send_for(&mut self, time: Duration) {
@@ -255,7 +261,7 @@ fn a_disk_that_fails_every_write_loses_nothing() {
     let took = break_and_measure(&archive, &mut camera, |used| {
         let fault = |operation| match operation {
             Operation::Write | Operation::Trial | Operation::Create => Err(io::Error::from_raw_os_error(libc::EIO)),
-            Operation::Sync => Ok(()),
+            Operation::Sync | Operation::Seal => Ok(()),
         };
         *volume(&archive, used).fault.lock() = Some(Arc::new(fault));
     });

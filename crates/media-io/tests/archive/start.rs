@@ -264,3 +264,19 @@ fn fifty_killed_cameras_start_in_two_seconds() {
     assert!(took.as_secs_f64() < 2.0, "took {took:?}");
     println!("repaired 50 files in {took:?}");
 }
+
+#[test]
+fn a_long_video_whose_index_is_lost_is_not_taken_for_empty_because_its_first_fragment_is_damaged() {
+    let directory = killed();
+    let video = videos_of(directory.path(), "1").remove(0);
+    std::fs::remove_file(index_of(&video)).unwrap();
+    let mut bytes = std::fs::read(&video).unwrap();
+    let first = bytes.windows(4).position(|w| w == b"moof").unwrap();
+    bytes[first] ^= 1;
+    bytes.resize(20 << 20, 0x55);
+    std::fs::write(&video, &bytes).unwrap();
+    let (archive, report) = open(directory.path());
+    assert!(archive.file_changes(0).files.is_empty());
+    assert!(report.problems.iter().any(|p| p.contains("left alone")), "{report:?}");
+    assert_eq!(std::fs::read(&video).unwrap(), bytes);
+}

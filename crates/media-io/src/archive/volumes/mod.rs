@@ -3,12 +3,14 @@
 //! Whoever meets an error of a disk notes it here (`Volume::failed`); new files go where `choose` says. A volume that
 //! failed is tried again with a small file of its own, never with a recording.
 
+mod choice;
 mod options;
 
+pub(crate) use choice::{choose, last_resort, most_room};
 pub use options::{MAIN_VOLUME, VolumeOptions, VolumeTier};
 pub(crate) use options::{check, check_names};
 
-use super::disk::{self, DiskSpace, storage_error};
+use super::disk::{self, DiskSpace, storage_error, sync_directory};
 use super::lock::Lock;
 use super::marker::Marker;
 use crate::clock::Clock;
@@ -90,6 +92,7 @@ pub(crate) enum Operation {
     Create,
     Write,
     Sync,
+    Seal,
     Trial,
 }
 
@@ -223,6 +226,7 @@ impl Volume {
             }
         }
         std::fs::create_dir_all(&self.cameras_directory)
+            .and_then(|()| sync_directory(path))
             .map_err(|e| storage_error(&e, self.cameras_directory.display()))
     }
 
@@ -430,6 +434,12 @@ impl Volume {
         self.write_errors.load(Ordering::Relaxed)
     }
 
+    /// Whether it works and has room, although less than its reserve.
+    pub fn has_room(&self) -> bool {
+        let health = self.health.lock();
+        health.state == VolumeState::Full && self.space.lock().0.free_bytes >= BEGUN_FILE_BYTES
+    }
+
     /// A file is begun here, or about to be.
     pub fn begun_file(&self) {
         self.begun_files.fetch_add(1, Ordering::Relaxed);
@@ -471,19 +481,4 @@ impl Volume {
             write_errors_total: self.write_errors(),
         }
     }
-}
-
-/// The volume for a new file: of the fast tier, else of the slow one, else one that takes none by choice; among these
-/// the one with the fewest bytes for its weight. None when none is ready.
-pub(crate) fn choose<'a>(volumes: impl Iterator<Item = &'a Arc<Volume>>) -> Option<&'a Arc<Volume>> {
-    volumes
-        .filter(|v| v.takes_files())
-        .min_by_key(|v| (v.options.weight == 0, v.options.tier == VolumeTier::Slow, v.load()))
-}
-
-/// The volume for a new file where none is ready: the one that is there with the most room.
-pub(crate) fn last_resort<'a>(volumes: impl Iterator<Item = &'a Arc<Volume>>) -> Option<&'a Arc<Volume>> {
-    volumes
-        .filter(|v| v.is_present())
-        .max_by_key(|v| v.space().0.free_bytes)
 }

@@ -9,7 +9,7 @@ mod writing;
 use super::Presence;
 use super::lane::{Lane, LaneJob};
 use super::open_file::OpenFile;
-use super::volumes::{Volume, choose, last_resort};
+use super::volumes::{Volume, choose, last_resort, most_room};
 use crate::clock::Clock;
 use media_core::recording::fragmenter::{FileStart, Fragment};
 use media_core::{Error, Result};
@@ -205,21 +205,29 @@ impl Writer {
         drop(files);
         let number = match current {
             Some(number) if self.desks[number].volume.takes_files() => number,
-            _ => self.any_volume(None).or(current).unwrap_or(0),
+            _ => self.any_volume(&[]).or(current).unwrap_or(0),
         };
         self.desks[number].push(lane.clone());
     }
 
-    /// The number of the volume for a new file, if any is ready; not the one that refused.
-    fn ready_volume(&self, refused: Option<usize>) -> Option<usize> {
+    /// The number of the volume for a new file, if any is ready; none of those that refused.
+    fn ready_volume(&self, refused: &[usize]) -> Option<usize> {
         let volumes = self.desks.iter().map(|d| &d.volume);
-        choose(volumes.filter(|v| Some(v.number) != refused)).map(|v| v.number)
+        choose(volumes.filter(|v| !refused.contains(&v.number))).map(|v| v.number)
+    }
+
+    /// The same, or where none is ready one that works and has room, although less than its reserve.
+    fn spare_volume(&self, refused: &[usize]) -> Option<usize> {
+        self.ready_volume(refused).or_else(|| {
+            let volumes = self.desks.iter().map(|d| &d.volume);
+            most_room(volumes.filter(|v| !refused.contains(&v.number))).map(|v| v.number)
+        })
     }
 
     /// The same, or the one that may at least be tried.
-    fn any_volume(&self, refused: Option<usize>) -> Option<usize> {
-        let ready = self.ready_volume(refused).or_else(|| self.ready_volume(None));
-        ready.or_else(|| last_resort(self.desks.iter().map(|d| &d.volume)).map(|v| v.number))
+    fn any_volume(&self, refused: &[usize]) -> Option<usize> {
+        let spare = self.spare_volume(refused).or_else(|| self.spare_volume(&[]));
+        spare.or_else(|| last_resort(self.desks.iter().map(|d| &d.volume)).map(|v| v.number))
     }
 
     /// Waits until everything queued so far is written and durable, closed files sealed. Errors are the state of the

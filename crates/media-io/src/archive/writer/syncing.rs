@@ -3,6 +3,7 @@
 use super::writing::fail;
 use super::{Desk, Writer};
 use crate::archive::Presence;
+use crate::archive::lane::Lane;
 use crate::archive::open_file::{OpenFile, Synced};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,7 +30,8 @@ impl Writer {
             desk.syncing_since_us.store(now_us.max(1), Ordering::Release);
             self.look_after(desk, presence);
             desk.syncing_since_us.store(0, Ordering::Release);
-            self.sync_round(desk);
+            let is_waited_for = wanted > desk.rounds.lock().done;
+            self.sync_round(desk, is_waited_for);
             let mut rounds = desk.rounds.lock();
             rounds.done = wanted;
             desk.round_ended.notify_all();
@@ -60,15 +62,33 @@ impl Writer {
         }
     }
 
-    /// One round over every file of a volume that has something to be made durable.
-    fn sync_round(&self, desk: &Desk) {
+    /// One round over every file of a volume that has something to be made durable. Then those that are closing are
+    /// sealed, as many as half a period has room for: at the full hour all are, and a seal takes several syncs, for which
+    /// what comes from the cameras does not wait. All of them where `is_waited_for`.
+    fn sync_round(&self, desk: &Desk, is_waited_for: bool) {
         let files = desk.open_files.lock().clone();
+        self.sync_files(desk, files.iter(), false);
+        let until = Instant::now() + self.sync_period / 2;
+        let mut closing: Vec<_> = files.iter().filter(|(file, _)| file.is_closing()).collect();
+        // Not always from the same on: one that cannot be sealed, and takes its time, must not keep the others open.
+        let periods = self.clock.monotonic_us() / self.sync_period.as_micros().max(1) as u64;
+        let first = periods as usize % closing.len().max(1);
+        closing.rotate_left(first);
+        for file in closing {
+            self.sync_files(desk, std::iter::once(file), true);
+            if Instant::now() >= until && !is_waited_for {
+                return;
+            }
+        }
+    }
+
+    fn sync_files<'a>(&self, desk: &Desk, files: impl Iterator<Item = &'a (Arc<OpenFile>, Arc<Lane>)>, seals: bool) {
         let mut worked = false;
         let mut done: Vec<Arc<OpenFile>> = Vec::new();
-        for (file, lane) in &files {
+        for (file, lane) in files {
             let now_us = self.clock.monotonic_us();
             desk.syncing_since_us.store(now_us.max(1), Ordering::Release);
-            let synced = file.sync(now_us);
+            let synced = file.sync(now_us, seals);
             desk.syncing_since_us.store(0, Ordering::Release);
             match synced {
                 Ok(Synced::Idle) => {}

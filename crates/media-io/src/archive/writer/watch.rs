@@ -31,7 +31,7 @@ impl Writer {
             drop(ended);
             for desk in self.desks.iter().filter(|desk| self.hangs(desk)) {
                 desk.volume.hangs("the disk does not answer");
-                if self.ready_volume(Some(desk.volume.number)).is_some() {
+                if self.spare_volume(&[desk.volume.number]).is_some() {
                     self.take_away(desk);
                 }
             }
@@ -65,9 +65,7 @@ impl Writer {
     }
 
     fn hand_on(&self, from: &Desk, lane: Arc<Lane>) {
-        let number = self
-            .ready_volume(Some(from.volume.number))
-            .unwrap_or(from.volume.number);
+        let number = self.spare_volume(&[from.volume.number]).unwrap_or(from.volume.number);
         self.desks[number].push(lane);
     }
 }

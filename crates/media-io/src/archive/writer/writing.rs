@@ -4,6 +4,7 @@ use super::task::Task;
 use super::{Desk, Writer};
 use crate::archive::lane::{Lane, LaneFile, LaneFiles, LaneJob, RecordingState};
 use crate::archive::open_file::OpenFile;
+use crate::archive::volumes::Volume;
 use media_core::index::GapCause;
 use media_core::recording::fragmenter::Fragment;
 use media_core::{Error, ErrorKind, Result};
@@ -106,17 +107,14 @@ impl Writer {
             lane.count_dropped();
             return Course::Drop;
         }
-        let refused = files
-            .refused
-            .filter(|(_, until_us)| now_us < *until_us)
-            .map(|(number, _)| number);
+        let refused = files.refused_at(now_us);
         let Some(place) = files.files.iter().position(|f| f.start.file == fragment.file) else {
             return Course::Drop;
         };
         let file = &mut files.files[place];
         if let Some(open) = &file.open {
             let volume = &self.desks[open.volume().number].volume;
-            let elsewhere = !volume.is_present() || !volume.takes_files() && self.ready_volume(refused).is_some();
+            let elsewhere = !volume.is_present() || !volume.takes_files() && self.is_left(volume, &refused);
             if elsewhere || open.is_damaged() {
                 open.close();
                 file.open = None;
@@ -127,13 +125,13 @@ impl Writer {
             lane.count_dropped();
             return Course::Drop;
         }
-        let still_good = |number: &usize| self.desks[*number].volume.takes_files() && Some(*number) != refused;
+        let still_good = |number: &usize| self.desks[*number].volume.takes_files() && !refused.contains(number);
         let number = match (&file.open, file.volume.filter(still_good)) {
             (Some(open), _) => Some(open.volume().number),
             (None, Some(number)) => Some(number),
             (None, None) => {
                 self.choose_again(file.volume);
-                let number = self.any_volume(refused);
+                let number = self.any_volume(&refused);
                 if let Some(number) = number {
                     self.desks[number].volume.begun_file();
                 }
@@ -154,6 +152,13 @@ impl Writer {
             Some(number) if number == here.volume.number => Course::Write(file.open.clone()),
             Some(number) => Course::Elsewhere(number),
         }
+    }
+
+    /// Whether a file goes on elsewhere, as its volume is not ready: where another is, or where that one does not work
+    /// and another does.
+    fn is_left(&self, volume: &Volume, refused: &[usize]) -> bool {
+        let others = || [refused, &[volume.number]].concat();
+        self.ready_volume(refused).is_some() || !volume.has_room() && self.spare_volume(&others()).is_some()
     }
 
     /// A file that was to be begun on a volume is not.
@@ -204,6 +209,13 @@ impl Writer {
         }
     }
 
+    /// Whether a volume is left that has not refused the stream: those that did are not asked in turns.
+    fn is_there_another(&self, here: &Desk, files: &LaneFiles, now_us: u64) -> bool {
+        let mut refused = files.refused_at(now_us);
+        refused.push(here.volume.number);
+        self.spare_volume(&refused).is_some()
+    }
+
     /// What follows from an attempt to write.
     fn written(
         &self,
@@ -229,9 +241,12 @@ impl Writer {
                     tracing::info!(stream = %lane.stream.name, "recording");
                 }
             }
-            Err(e) if self.ready_volume(Some(here.volume.number)).is_some() => {
+            Err(e) if self.is_there_another(here, files, now_us) => {
                 tracing::warn!(stream = %lane.stream.name, error = e.message(), "recording goes on elsewhere");
-                files.refused = Some((here.volume.number, now_us + self.refusal_us));
+                files
+                    .refused
+                    .retain(|(number, until_us)| *number != here.volume.number && now_us < *until_us);
+                files.refused.push((here.volume.number, now_us + self.refusal_us));
                 if let Some(file) = files.files.iter_mut().find(|f| f.start.file == fragment.file) {
                     if let Some(open) = file.open.take() {
                         open.close();

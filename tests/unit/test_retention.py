@@ -522,6 +522,17 @@ def test_nothing_goes_that_cannot_be_written_down() -> None:
     assert site.minutes(camera, start_us) == []
 
 
+def test_recording_does_not_stop_because_a_removal_cannot_be_written_down() -> None:
+    site = Site(volume(free_bytes=0))
+    camera = site.add_camera()
+    start_us = site.clock.now_us()
+    for hour in range(3):
+        site.files.put(recorded_file(camera, start_us + hour * HOUR_US, HOUR_US, size_bytes=2 * GIB))
+    site.journal_fails = True
+    site.turn()
+    assert (camera, recorded_file(camera, start_us, HOUR_US).name) not in site.files.files
+
+
 def test_space_that_a_file_system_gives_back_late_is_not_freed_twice() -> None:
     site = Site(volume(free_bytes=GIB))
     camera = site.add_camera()

@@ -31,7 +31,7 @@ from vms.storage.clock_watch import ClockWatch
 from vms.storage.keeping import Happening
 from vms.storage.known_files import KnownFiles, StreamKey
 from vms.storage.locks import locked_spans
-from vms.storage.retention import WORDS, CameraRule, Removal, Rules, plan_removals
+from vms.storage.retention import WORDS, CameraRule, Reason, Removal, Rules, plan_removals
 
 log = structlog.get_logger(__name__)
 # How long a file that could not be removed is left alone.
@@ -297,8 +297,7 @@ class Keeper:
                 complete = False
                 continue
             try:
-                if self._journal is not None:
-                    self._journal.on_removed(file, WORDS[removal.reason], "retention")
+                self._write_down(file, removal.reason)
                 if file.object_key is not None and self._objects is not None:
                     # First: what only its key leads to would lie there for ever.
                     self._objects.remove(file.object_key)
@@ -321,6 +320,23 @@ class Keeper:
             say = log.error if reason == "last_reserve" else log.info
             say("recordings removed", reason=reason, files=figures.files, size_bytes=figures.size_bytes)
         return complete
+
+    def _write_down(self, file: RecordedFile, reason: Reason) -> None:
+        """Says that a file goes. Where it cannot be said the file stays, unless recording would have to stop for it:
+        then it goes, and verifying will call it missing. Raises Failure."""
+        if self._journal is None:
+            return
+        try:
+            self._journal.on_removed(file, WORDS[reason], "retention")
+        except Failure as failure:
+            if reason not in {"space", "last_reserve"}:
+                raise
+            log.error(
+                "a recording goes unwritten, for want of space",
+                camera_id=file.camera_id,
+                file=file.name,
+                reason=failure.detail,
+            )
 
     def _note_judged(self) -> None:
         if self._clock.monotonic_s() < self._note_at_s:

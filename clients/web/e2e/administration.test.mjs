@@ -108,7 +108,7 @@ test("a week's plan is painted by pointer, keys and times, kept, and shown again
   );
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: `Remove ${name}` }).click();
-  await page.getByRole("button", { name: "Remove camera" }).click();
+  await page.getByRole("button", { name: "Remove camera", exact: true }).click();
   await page.waitForFunction((gone) => !document.body.textContent.includes(`${gone}rtsp`), name);
   assert.deepEqual(page.faults, []);
   await page.context().close();

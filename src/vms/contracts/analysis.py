@@ -1,0 +1,131 @@
+"""What analysis found: files that keep it, counts of it, and whoever watches it live. Times are µs since the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from vms.domain.recordings import Span
+from vms.domain.vision import Track
+
+
+@dataclass(frozen=True)
+class AnalysedFrame:
+    """A picture and what is followed in it. `pts` in ticks of `clock_rate`, as live players get it."""
+
+    camera_id: str
+    stream: str
+    at_us: int
+    pts: int
+    clock_rate: int
+    width: int
+    height: int
+    tracks: tuple[Track, ...] = ()
+
+
+class AnalysisLog(Protocol):
+    """`ai_HH.vms-idx` of every camera (docs/format/analysis.md)."""
+
+    def append(self, frame: AnalysedFrame) -> None:
+        """Takes it; on disk within a second or two. Raises Failure(exhausted|unavailable)."""
+        ...
+
+    def keep_still(self, camera_id: str, event_id: str, at_us: int, jpeg: bytes) -> None:
+        """A picture of an event, in the file of its hour."""
+        ...
+
+    def still(self, camera_id: str, event_id: str, at_us: int) -> bytes:
+        """Raises Failure(not_found)."""
+        ...
+
+    def frames(self, camera_id: str, span: Span, limit: int) -> Sequence[AnalysedFrame]:
+        """In order of time."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Count(BaseModel):
+    """How many, of what, in a step of time. seen: tracks that began; crossed: over a line (`direction`); inside:
+    how many were in a zone at once (mean and peak)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    camera_id: str
+    start_us: int
+    kind: Literal["seen", "crossed", "inside"]
+    label: str
+    rule_id: str = ""
+    direction: Literal["", "left", "right"] = ""
+    count: int = 0
+    mean: float = 0.0
+    peak: int = 0
+
+
+class CountRepository(Protocol):
+    """Counts by the minute. A cache: the files can give it again."""
+
+    def add(self, counts: Sequence[Count]) -> None:
+        """Adds to what is there of the same camera, minute, kind, label, rule and direction."""
+        ...
+
+    def counts(self, camera_ids: Sequence[str] | None, span: Span, step_us: int) -> Sequence[Count]:
+        """Summed by steps of whole minutes from the span's start; in order of time."""
+        ...
+
+    def drop(self, camera_id: str, before_us: int) -> None: ...
+
+
+class HeatMap(BaseModel):
+    """How long something stood in each cell, in seconds, row by row."""
+
+    model_config = ConfigDict(frozen=True)
+
+    columns: int
+    rows: int
+    seconds: tuple[float, ...]
+
+
+class CameraAnalysis(BaseModel):
+    """How it goes with one camera."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: Literal["off", "starting", "running", "failed"] = "off"
+    reason: str | None = None
+    detector: str = ""
+    device: str = ""
+    frames_per_second: float = 0.0
+    analysed: int = 0
+    # For want of memory or of a free device.
+    dropped: int = 0
+    # From the frame's arrival to its tracks and events, last minute.
+    delay_p50_ms: float = 0.0
+    delay_p95_ms: float = 0.0
+    objects: int = 0
+
+
+LiveListener = Callable[[AnalysedFrame], None]
+
+
+class Analysis(Protocol):
+    """What the AI service offers."""
+
+    def status(self, camera_id: str) -> CameraAnalysis: ...
+
+    def follow(self, camera_id: str, listener: LiveListener) -> Callable[[], None]:
+        """Calls with every analysed frame, on a thread of the service's, which must not wait; the answer ends it."""
+        ...
+
+    def frames(self, camera_id: str, span: Span, limit: int) -> Sequence[AnalysedFrame]: ...
+
+    def counts(self, camera_ids: Sequence[str] | None, span: Span, step_us: int) -> Sequence[Count]: ...
+
+    def heat_map(self, camera_id: str, span: Span) -> HeatMap: ...
+
+    def event_still(self, event_id: str) -> bytes:
+        """Raises Failure(not_found)."""
+        ...

@@ -1,0 +1,1 @@
+"""Models run in a process per device, by ONNX Runtime or OpenVINO."""

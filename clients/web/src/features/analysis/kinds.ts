@@ -136,5 +136,5 @@ export const UNSET: AnalysisSettings = {
   rules: [],
 };
 
-/** A copy that shares nothing. */
-export const copyOf = (settings: AnalysisSettings): AnalysisSettings => structuredClone(settings);
+/** A copy that shares nothing, also of what a store holds, which cannot be cloned otherwise. */
+export const copyOf = (settings: AnalysisSettings): AnalysisSettings => JSON.parse(JSON.stringify(settings));

@@ -95,12 +95,5 @@ export default function ArchiveBoxes(props: {
     cancelAnimationFrame(handle);
     aborter.abort();
   });
-  return (
-    <canvas
-      ref={canvas}
-      class="pointer-events-none absolute inset-0 h-full w-full"
-      aria-hidden="true"
-      data-testid="archive-boxes"
-    />
-  );
+  return <canvas ref={canvas} class="pointer-events-none absolute inset-0 h-full w-full" data-testid="archive-boxes" />;
 }

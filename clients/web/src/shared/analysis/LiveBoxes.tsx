@@ -104,12 +104,5 @@ export default function LiveBoxes(props: {
     });
   });
 
-  return (
-    <canvas
-      ref={canvas}
-      class="pointer-events-none absolute inset-0 h-full w-full"
-      aria-hidden="true"
-      data-testid="boxes"
-    />
-  );
+  return <canvas ref={canvas} class="pointer-events-none absolute inset-0 h-full w-full" data-testid="boxes" />;
 }

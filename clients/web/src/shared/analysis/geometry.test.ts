@@ -114,6 +114,14 @@ describe("a line", () => {
     expect(middleOf(bent, { width: 100, height: 100 })).toMatchObject({ x: 60, y: 0, rightX: -0, rightY: 1 });
   });
   it("without a length does not fail", () => {
-    expect(middleOf([[0.1, 0.1], [0.1, 0.1]], SIZE)).toMatchObject({ x: 100, y: 50 });
+    expect(
+      middleOf(
+        [
+          [0.1, 0.1],
+          [0.1, 0.1],
+        ],
+        SIZE,
+      ),
+    ).toMatchObject({ x: 100, y: 50 });
   });
 });

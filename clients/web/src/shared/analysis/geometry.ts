@@ -132,7 +132,10 @@ export function crossesItself(corners: readonly Corner[], closed: boolean): bool
 export const reversed = (line: readonly Corner[]): Corner[] => [...line].reverse();
 
 /** The middle of a line by its length in pixels, and the unit vector to its right there, as seen along it. */
-export function middleOf(line: readonly Corner[], size: Size): { x: number; y: number; rightX: number; rightY: number } {
+export function middleOf(
+  line: readonly Corner[],
+  size: Size,
+): { x: number; y: number; rightX: number; rightY: number } {
   const points = line.map((at) => toPixels(at, size));
   const parts = edges(points.length, false).map(([a, b]) => {
     const [ax, ay] = points[a] ?? [0, 0];

@@ -102,8 +102,7 @@ export const USUAL_LABELS: readonly string[] = [
 export const ALL_LABELS: readonly string[] = Object.keys(PORTUGUESE);
 
 /** What a class is called in the language in use; classes of other models are shown as they are. */
-export const labelText = (label: string): string =>
-  locale() === "pt-BR" ? (PORTUGUESE[label] ?? label) : label;
+export const labelText = (label: string): string => (locale() === "pt-BR" ? (PORTUGUESE[label] ?? label) : label);
 
 const COLOURS: Record<string, string> = {
   person: "#ffd166",

@@ -61,16 +61,7 @@ export interface SceneRule extends AnyRule {
   after_s: number;
 }
 
-export type Rule =
-  | Tripwire
-  | ZoneEntry
-  | TimedZone
-  | Crowding
-  | Occupancy
-  | WrongWay
-  | Speed
-  | Fall
-  | SceneRule;
+export type Rule = Tripwire | ZoneEntry | TimedZone | Crowding | Occupancy | WrongWay | Speed | Fall | SceneRule;
 export type RuleKind = Rule["kind"];
 export type Extra = "faces" | "pose" | "text";
 

@@ -180,7 +180,7 @@ export function ShapeView(props: {
         onKeyDown={(event) => press(event, props.onSelect)}
       />
       <Show when={!shape().closed && !props.quiet}>
-        {/* A line is thin for a finger. */}
+        {/* biome-ignore lint/a11y/noStaticElementInteractions: a line is thin for a finger; keys use the line itself */}
         <polyline
           points={points()}
           fill="none"

@@ -174,6 +174,8 @@ export interface CameraEvent {
   source: string;
   score: number | null;
   text: string;
+  /** What more the source knows; of understanding pictures: rule_name, label, … */
+  data?: Record<string, unknown>;
   created_at: string;
 }
 

@@ -223,7 +223,7 @@ function tracksAt(number, ms) {
 const noise = (text) => createHash("sha1").update(text).digest().readUInt32BE(0) / 2 ** 32;
 const SHARES = { person: 30, car: 14, bicycle: 5, truck: 2.5, dog: 1 };
 
-function countsOf(cameraIds, start, end, step) {
+function countsOf(cameraIds, hasRules, start, end, step) {
   const items = [];
   const hours = (step / STEPS.hour) * 1;
   for (let at = Math.floor(start / step) * step; at < Math.min(end, Date.now()); at += step) {
@@ -251,6 +251,7 @@ function countsOf(cameraIds, start, end, step) {
         });
       };
       for (const label of Object.keys(SHARES)) one("seen", label, {});
+      if (!hasRules(camera_id)) continue;
       one("crossed", "person", { rule_id: "tripwire-1", direction: "right" });
       one("crossed", "person", { rule_id: "tripwire-1", direction: "left" });
       const mean = 4.2 * bright * (0.7 + 0.6 * noise(`${camera_id}${at}mean`));
@@ -349,6 +350,7 @@ export function createAnalysis(cameras) {
         list(
           countsOf(
             [...cameras.keys()].slice(0, 5).filter((id) => asked.length === 0 || asked.includes(id)),
+            (id) => cameras.get(id).body.analysis.rules.some((rule) => rule.id === "tripwire-1"),
             Date.parse(query.get("start")),
             Date.parse(query.get("end")),
             step,

@@ -23,6 +23,7 @@ const STEPS: Record<string, Corner> = {
   ArrowDown: [0, 1],
 };
 
+// `tabindex` is written small: where Solid sets it on a drawing's elements, its case counts.
 /** One shape on the picture; the chosen one has corners to take hold of. */
 export function ShapeView(props: {
   shape: StageShape;
@@ -166,7 +167,7 @@ export function ShapeView(props: {
         stroke-linecap="round"
         stroke-dasharray={shape().name === "corners" ? "7 5" : undefined}
         role="button"
-        tabIndex={props.quiet || props.selected ? -1 : 0}
+        tabindex={props.quiet || props.selected ? -1 : 0}
         aria-label={at("select", { name: shape().title })}
         onPointerDown={(event) => grasp(event, null)}
         onPointerMove={drag}
@@ -217,7 +218,7 @@ export function ShapeView(props: {
           // biome-ignore lint/a11y/useSemanticElements: a button cannot be a shape in a drawing
           <g
             role="button"
-            tabIndex={editable() ? 0 : -1}
+            tabindex={editable() ? 0 : -1}
             aria-label={at("arrowLabel", { name: shape().title, direction: at(`direction.${direction()}`) })}
             class="outline-none [&:focus-visible>circle]:stroke-white"
             classList={{ "cursor-pointer": editable() }}
@@ -323,7 +324,7 @@ export function ShapeView(props: {
             // biome-ignore lint/a11y/useSemanticElements: a button cannot be a shape in a drawing
             <g
               role="button"
-              tabIndex={0}
+              tabindex={0}
               aria-label={told(point(), index)}
               class="cursor-grab touch-none outline-none [&:focus-visible>circle:last-of-type]:stroke-[#6fb1ff] [&:focus-visible>circle:last-of-type]:[stroke-width:5]"
               data-testid="corner"

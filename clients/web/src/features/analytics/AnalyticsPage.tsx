@@ -178,7 +178,7 @@ export default function AnalyticsPage(): JSX.Element {
 
   return (
     <div class="h-full overflow-y-auto">
-      <div class="mx-auto grid max-w-6xl gap-5 px-4 py-5 sm:px-6">
+      <div class="mx-auto grid max-w-6xl grid-cols-[minmax(0,1fr)] gap-5 px-4 py-5 sm:px-6">
         <div class="flex flex-wrap items-center gap-x-4 gap-y-2">
           <h1 class="font-semibold text-[20px]">{an("title")}</h1>
           <Show when={busy()}>
@@ -312,7 +312,7 @@ function Panel(props: {
   sums?: readonly number[];
 }): JSX.Element {
   return (
-    <section class="panel grid min-w-0 content-start gap-3 p-4">
+    <section class="panel grid min-w-0 grid-cols-[minmax(0,1fr)] content-start gap-3 p-4">
       <div>
         <h2 class="font-semibold text-[15px]">{props.title}</h2>
         <p class="text-[12.5px] text-muted">{props.hint}</p>

@@ -114,11 +114,11 @@ export function Chart(props: {
       .filter((series) => series.value > 0 || series.shape !== "bar");
 
   return (
-    <div ref={root} class="relative">
+    <div ref={root} class="relative min-w-0" style={{ height: `${HEIGHT}px` }}>
       <svg
         width={width()}
         height={HEIGHT}
-        class="block touch-pan-y rounded-md"
+        class="absolute inset-0 touch-pan-y rounded-md"
         role="img"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: arrow keys move through its buckets
         tabIndex={0}

@@ -23,7 +23,7 @@ const PLACES: Place[] = [
   { path: "/analytics", icon: "analytics", label: "nav.analytics", needs: "recordings:watch" },
   { path: "/exports", icon: "download", label: "nav.exports", needs: "recordings:export", folds: true },
   { path: "/storage", icon: "disk", label: "nav.storage", folds: true },
-  { path: "/ai", icon: "chip", label: "nav.ai", folds: true },
+  { path: "/ai", icon: "chip", label: "nav.ai", needs: "metrics:read", folds: true },
 ];
 
 const ITEM =

@@ -119,7 +119,7 @@ export default function AiPage(): JSX.Element {
         <Show when={problem()}>
           {(found) => (
             <Show
-              when={found().status !== 409 && found().status !== 404}
+              when={found().code !== "analysis-off"}
               fallback={
                 <Notice kind="warn" title={ai("disabled")}>
                   {ai("disabledHint")}

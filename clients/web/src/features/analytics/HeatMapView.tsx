@@ -30,7 +30,7 @@ export function HeatMapView(props: { cameraId: string; span: Span; name: string 
       const aborter = new AbortController();
       setProblem(null);
       setMap(null);
-      heatMap(cameraId, { start, end }, aborter.signal).then(setMap, (error: unknown) => {
+      heatMap(cameraId, { start, end }, aborter.signal, setMap).then(setMap, (error: unknown) => {
         if (isAbort(error)) return;
         if (!(error instanceof Problem)) throw error;
         setProblem(error);

@@ -1,4 +1,4 @@
-import { formatInstant } from "@/shared/time/instant";
+import { DAY_MS, formatInstant } from "@/shared/time/instant";
 import type {
   AnalysedFrame,
   AnalysisSettings,
@@ -61,8 +61,32 @@ export async function counts(
   return page.items;
 }
 
-export const heatMap = (cameraId: string, span: Span, signal: AbortSignal): Promise<HeatMap> =>
-  requestJson(`${cameraPath(cameraId, "/heat-map")}?${new URLSearchParams(spanQuery(span))}`, { signal });
+/**
+ * How long things stood where. The server adds up a day at most: a longer span is asked for by days, one after another,
+ * and told to `partial` as it grows.
+ */
+export async function heatMap(
+  cameraId: string,
+  span: Span,
+  signal: AbortSignal,
+  partial: (map: HeatMap) => void = () => {},
+): Promise<HeatMap> {
+  let sum: HeatMap | null = null;
+  const last = Math.min(span.end, Math.max(Date.now(), span.start + 1));
+  for (let start = span.start; start < last; start += DAY_MS) {
+    const query = new URLSearchParams(spanQuery({ start, end: Math.min(last, start + DAY_MS) }));
+    const found: HeatMap = await requestJson(`${cameraPath(cameraId, "/heat-map")}?${query}`, { signal });
+    sum = sum === null ? found : addHeat(sum, found);
+    partial(sum);
+  }
+  return sum ?? { columns: 0, rows: 0, seconds: [] };
+}
+
+/** Both together; the later one alone where the cells are others. */
+export function addHeat(before: HeatMap, found: HeatMap): HeatMap {
+  if (before.columns !== found.columns || before.rows !== found.rows) return found;
+  return { ...found, seconds: found.seconds.map((seconds, cell) => seconds + (before.seconds[cell] ?? 0)) };
+}
 
 /** The best picture of an event. Raises Problem 404 where there is none. */
 export async function eventStill(eventId: string, signal: AbortSignal): Promise<Blob> {

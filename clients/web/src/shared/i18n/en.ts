@@ -393,6 +393,7 @@ export const en = {
   "problem.webrtc": "The live connection could not be made",
   "problem.playback": "The recording could not be played",
   "problem.decode": "The recording could not be decoded",
+  "problem.analysisOff": "Analysis is switched off on this server",
   "problem.groupInUse": "Cameras are in this group; take them out first",
   "problem.notYourLock": "Only an administrator or who locked it may release it",
   "problem.recordingOff": "Recording is off for this camera",

@@ -395,6 +395,7 @@ export const ptBR: Record<Key, string> = {
   "problem.webrtc": "Não foi possível estabelecer a conexão ao vivo",
   "problem.playback": "Não foi possível reproduzir a gravação",
   "problem.decode": "Não foi possível decodificar a gravação",
+  "problem.analysisOff": "A análise está desligada neste servidor",
   "problem.groupInUse": "Há câmeras neste grupo; retire-as primeiro",
   "problem.notYourLock": "Só um administrador ou quem bloqueou pode liberar",
   "problem.recordingOff": "A gravação está desligada nesta câmera",

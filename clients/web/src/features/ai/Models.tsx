@@ -23,7 +23,7 @@ export function Models(props: { models: readonly Model[] }): JSX.Element {
         <For each={sorted()}>
           {(model) => (
             <li
-              class="grid grid-cols-[1fr_auto] items-start gap-x-4 gap-y-1 border-line border-t px-4 py-3 first:border-t-0 md:grid-cols-[minmax(0,1.4fr)_minmax(0,0.9fr)_minmax(0,1.5fr)_auto]"
+              class="grid grid-cols-[1fr_auto] items-start gap-x-4 gap-y-1 border-line border-t px-4 py-3 first:border-t-0 md:grid-cols-[minmax(0,1.4fr)_minmax(0,0.8fr)_minmax(0,1.6fr)_10rem]"
               data-model={model.name}
             >
               <div class="min-w-0" classList={{ "opacity-70": !model.installed }}>

@@ -96,6 +96,8 @@ function Editor(props: { cameraId: string }): JSX.Element {
     const detectors = models()?.filter((model) => model.task === "detect" && model.installed) ?? [];
     return detectors.find((model) => model.name === settings().detector) ?? detectors.find((model) => model.default);
   });
+  // Catalogues of classes have numbers without a name.
+  const known = createMemo(() => [...new Set(detector()?.labels.filter((label) => label !== ""))]);
   const change = (part: Partial<AnalysisSettings>, what = "") => history.change({ ...settings(), ...part }, what);
 
   const draw = (target: Target, name: Drawing["name"]) => {
@@ -392,14 +394,14 @@ function Editor(props: { cameraId: string }): JSX.Element {
               settings={settings()}
               models={models()}
               readOnly={readOnly()}
-              known={detector()?.labels ?? []}
+              known={known()}
               wrong={(member) => wrong().get(member)}
               onChange={change}
             />
             <RuleList
               rules={settings().rules}
               selected={selected()?.list === "rules" ? (selected()?.index ?? null) : null}
-              known={detector()?.labels ?? []}
+              known={known()}
               readOnly={readOnly()}
               wrong={(index, member) => wrong().get(member === "" ? `rules/${index}` : `rules/${index}/${member}`)}
               onSelect={(index) => {

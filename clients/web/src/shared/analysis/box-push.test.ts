@@ -31,6 +31,7 @@ class Socket implements BoxSocket {
 const setUp = (live: string | null) => {
   const sockets: Socket[] = [];
   const timers: (() => void)[] = [];
+  const waitsMs: number[] = [];
   const frames: PushedFrame[] = [];
   const push = new BoxPush("cam 1", live, (frame) => frames.push(frame), {
     open: (address) => {
@@ -39,11 +40,14 @@ const setUp = (live: string | null) => {
       return made;
     },
     token: async () => "token",
-    setTimeout: (work) => timers.push(work),
+    setTimeout: (work, ms) => {
+      waitsMs.push(ms);
+      return timers.push(work);
+    },
     clearTimeout: () => {},
     random: () => 0.5,
   });
-  return { push, sockets, timers, frames };
+  return { push, sockets, timers, waitsMs, frames };
 };
 
 beforeEach(() => vi.stubGlobal("window", { location: { protocol: "https:", host: "vms.example" } }));
@@ -88,5 +92,17 @@ describe("boxes as they are understood", () => {
     push.stop();
     sockets[1]?.end(1006);
     expect(timers).toHaveLength(1);
+  });
+  it("wait longer and longer for a server that lets them in and then fails, and begin anew once a picture came", async () => {
+    const { push, sockets, timers, waitsMs } = setUp(null);
+    await push.start();
+    for (let times = 0; times < 3; times += 1) {
+      sockets[times]?.hear('{"ready":true}');
+      if (times === 2) sockets[times]?.hear('{"at":"2026-11-23T10:13:00Z","tracks":[]}');
+      sockets[times]?.end(1006);
+      timers[times]?.();
+      await vi.waitFor(() => expect(sockets).toHaveLength(times + 2));
+    }
+    expect(waitsMs).toEqual([2_000, 4_000, 2_000]);
   });
 });

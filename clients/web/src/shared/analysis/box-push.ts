@@ -64,9 +64,11 @@ export class BoxPush {
       if (this.live !== asked) this.tell();
     };
     socket.onmessage = (message: MessageEvent) => {
-      this.backoff.reset();
       const frame = readFrame(message.data);
-      if (frame) this.listener(frame);
+      if (!frame) return;
+      // Not for being let in alone: a server that then fails must not be asked again and again.
+      this.backoff.reset();
+      this.listener(frame);
     };
     socket.onclose = (closed: CloseEvent) => {
       if (this.socket !== socket || this.stopped) return;

@@ -73,7 +73,7 @@ class Fetcher:
             case "url":
                 return [download(source.url, Path(self._directory.name), self._told, self._transport)]
             case "file" | "trained":
-                raise Failure("invalid", "its ONNX file is yours to bring: give --file")
+                raise Failure("invalid", "the model's ONNX file is yours to bring: give --file")
 
     def _package(self, source: ModelSource) -> Path:
         key = (source.kind, source.package, source.version)

@@ -29,8 +29,8 @@ _GRIDS = {
 
 
 class BlazefaceReader:
-    """Role faces: N×A×17, or several (faces_1, …); or pairs of scores… N×A×1 and boxes… N×A×16. Scores are logits; boxes
-    and marks are in pixels of the input from the middle of their cell."""
+    """Role faces: N×A×17, or several (faces_1, …); or pairs of scores… N×A×1 and boxes… N×A×16. Scores are logits;
+    boxes and marks are in pixels of the input from the middle of their cell."""
 
     def __init__(self, manifest: ModelManifest) -> None:
         self._manifest = manifest

@@ -18,8 +18,8 @@ SIZES_INPUT = "orig_target_sizes"
 class DetrReader:
     """Hugging Face's export: role logits N×Q×labels, role boxes N×Q×4: middle, width and height as fractions.
 
-    The authors' export, told by the roles labels and scores (N×Q): boxes N×Q×4 are left, top, right, bottom in pixels of
-    the size in `orig_target_sizes` (width, height), for which the input's own is given."""
+    The authors' export, told by the roles labels and scores (N×Q): boxes N×Q×4 are left, top, right, bottom in pixels
+    of the size in `orig_target_sizes` (width, height), for which the input's own is given."""
 
     def __init__(self, manifest: ModelManifest) -> None:
         self._manifest = manifest

@@ -68,10 +68,10 @@ class NanodetReader:
         for name in self._names or tuple(shapes):
             if name not in shapes:
                 raise self._failure(name, "is missing")
-            shape = shapes[name]
-            if len(shape) != 2 or not isinstance(shape[0], int) or not isinstance(shape[1], int):
-                raise self._failure(name, f"has the shape {shape} for a picture, and (cells, numbers) is wanted")
-            rows, width = shape
+            sizes = [size for size in shapes[name] if isinstance(size, int)]
+            if len(sizes) != 2 or len(shapes[name]) != 2:
+                raise self._failure(name, f"has the shape {shapes[name]} for a picture, and (cells, numbers) is wanted")
+            rows, width = sizes
             self._stride_px(rows, name)
             scores, distances = pairs.get(rows, ("", ""))
             if width == len(self._manifest.labels) and not scores:

@@ -23,13 +23,13 @@ def named(manifest: ModelManifest, role: str, otherwise: str | None = None) -> s
     return name
 
 
-def require(
-    manifest: ModelManifest, outputs: Mapping[str, Shape], name: str, *patterns: Sequence[int | None]
-) -> Shape:
+def require(manifest: ModelManifest, outputs: Mapping[str, Shape], name: str, *patterns: Sequence[int | None]) -> Shape:
     """The shape of an output, which must be like one of the patterns (without the batch; None: any size). Raises
     Failure(malformed), which names it."""
     if name not in outputs:
-        raise Failure("malformed", f"{manifest.name} has no output {name!r}; it has {', '.join(sorted(outputs)) or 'none'}")
+        raise Failure(
+            "malformed", f"{manifest.name} has no output {name!r}; it has {', '.join(sorted(outputs)) or 'none'}"
+        )
     shape = outputs[name]
     if not any(_like(shape[1:], pattern) for pattern in patterns):
         wanted = " or ".join(str(("N", *("?" if size is None else size for size in pattern))) for pattern in patterns)

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import helper
 
 from vms.adapters.tfjs.source import Node
-from vms.adapters.tfjs.tensors import Tensor, broadcast, plain_order, same_order
+from vms.adapters.tfjs.tensors import Tensor, broadcast, plain_order, same_order, TranslationError
 from vms.adapters.tfjs.writer import Translation, Writer, known, result
 
 _BINARY = {
@@ -22,7 +23,12 @@ _BINARY = {
     "Minimum": "Min",
 }
 # What shapes are made of before the graph runs.
-_KNOWN: Mapping[str, Callable[[Any, Any], Any]] = {"Add": np.add, "AddV2": np.add, "Sub": np.subtract, "Mul": np.multiply}
+_KNOWN: Mapping[str, Callable[[Any, Any], Any]] = {
+    "Add": np.add,
+    "AddV2": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+}
 _UNARY = {
     "Relu": "Relu",
     "Sigmoid": "Sigmoid",
@@ -35,9 +41,9 @@ _UNARY = {
 
 
 def together(writer: Writer, operator: str, tensors: Sequence[Tensor], kind: np.dtype[Any] | None = None) -> Tensor:
-    """An ONNX operator on tensors that are brought to one shape. `kind`: of the result; that of the first by default."""
+    """An ONNX operator on tensors that are brought to one shape. `kind`: of the result, else the first's."""
     if any(tensor.type != tensors[0].type for tensor in tensors):
-        raise ValueError("its inputs are of several types")
+        raise TranslationError("its inputs are of several types")
     shape = broadcast([tensor.shape for tensor in tensors])
     order = same_order(tensors)
     names = [writer.raised(tensor, len(shape), order) for tensor in tensors]
@@ -57,14 +63,14 @@ def clipped(writer: Writer, tensor: Tensor, least: float, most: float) -> Tensor
 
 
 def activated(writer: Writer, name: str, tensor: Tensor, slope: float) -> Tensor:
-    """What a fused operator does last. Raises ValueError for one that is not known."""
+    """What a fused operator does last. Raises TranslationError for one that is not known."""
     if name == "Relu6":
         return clipped(writer, tensor, 0.0, 6.0)
     if name == "LeakyRelu":
         return alone(writer, "LeakyRelu", tensor, alpha=slope)
     if name in {"Relu", "Sigmoid"}:
         return alone(writer, name, tensor)
-    raise ValueError(f"it is fused with {name}, which is not supported")
+    raise TranslationError(f"it is fused with {name}, which is not supported")
 
 
 def _binary(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -81,7 +87,7 @@ def _sum(writer: Writer, _node: Node, inputs: Sequence[Tensor]) -> Sequence[Tens
 
 def _bias_add(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
     if node.text("data_format", "NHWC") != "NHWC":
-        raise ValueError("channels first are not supported")
+        raise TranslationError("channels first are not supported")
     return [together(writer, "Add", inputs)]
 
 
@@ -139,7 +145,7 @@ def _cast(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Tens
     kind = node.type("DstT")
     if tensor.known is not None:
         return [known(tensor.known.astype(kind))]
-    name = writer.emit("Cast", [tensor.name], to=int(_onnx_type(kind)))
+    name = writer.emit("Cast", [tensor.name], to=helper.np_dtype_to_tensor_dtype(kind))
     return [Tensor(name, tensor.shape, kind, tensor.order, tensor.value)]
 
 
@@ -151,7 +157,7 @@ def _same(_writer: Writer, _node: Node, inputs: Sequence[Tensor]) -> Sequence[Te
 def _batch_norm(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
     tensor, *parameters = inputs
     if node.flag("is_training") or node.text("data_format", "NHWC") != "NHWC" or len(parameters) != 4:
-        raise ValueError("batch normalisation in training or with channels first is not supported")
+        raise TranslationError("batch normalisation in training or with channels first is not supported")
     gamma, beta, mean, variance = (_constant(parameter) for parameter in parameters)
     scale = gamma / np.sqrt(variance + node.real("epsilon", 1e-4))
     scaled = together(writer, "Mul", [tensor, known(scale.astype(np.float32))])
@@ -160,14 +166,8 @@ def _batch_norm(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequenc
 
 def _constant(tensor: Tensor) -> NDArray[Any]:
     if tensor.known is None:
-        raise ValueError("parameters that are no constants are not supported")
+        raise TranslationError("parameters that are no constants are not supported")
     return tensor.known.astype(np.float64)
-
-
-def _onnx_type(kind: np.dtype[Any]) -> int:
-    from onnx import helper  # noqa: PLC0415
-
-    return int(helper.np_dtype_to_tensor_dtype(kind))
 
 
 TRANSLATIONS: Mapping[str, Translation] = {

@@ -34,9 +34,9 @@ def convert(
 ) -> bytes:
     """An ONNX file of a TensorFlow.js graph model.
 
-    `shards`: the weight files' bytes, in the order of the model's `weightsManifest`. `inputs`: the tensors (`node:index`)
-    at which the ONNX graph begins, with their shapes, 0 for a free batch in front; the placeholders when None.
-    `outputs`: the tensors that it gives; those that no node uses when None. Inputs and outputs are called `node:index`.
+    `shards`: the weight files' bytes, in the order of the model's `weightsManifest`. `inputs`: the tensors, as
+    `node:index`, at which the ONNX graph begins, with their shapes, 0 for a free batch in front; the placeholders when
+    None. `outputs`: the tensors that it gives; those that no node uses when None. Both are called `node:index` in it.
 
     Raises Failure(malformed), which names the node, for what is no such model, and Failure(unsupported) with every
     operator that has no translation."""
@@ -80,7 +80,9 @@ def checked(model: onnx.ModelProto) -> bytes:
 def _asked(source: Source, outputs: Sequence[str] | None) -> list[tuple[str, int]]:
     if outputs is None:
         used = {name for node in source.nodes.values() for name, _ in node.inputs}
-        asked = [(name, 0) for name, node in source.nodes.items() if name not in used and node.operator not in _BEGINNINGS]
+        asked = [
+            (name, 0) for name, node in source.nodes.items() if name not in used and node.operator not in _BEGINNINGS
+        ]
     else:
         asked = [tensor_name(text) for text in outputs]
     if not asked or len(set(asked)) < len(asked):
@@ -109,7 +111,9 @@ def _in_order(source: Source, asked: Sequence[tuple[str, int]], given: set[tuple
         state[name] = False
         waiting.append((name, True))
         waiting.extend(
-            (other, False) for other, index in node.inputs if (other, index) not in given and not state.get(other, False)
+            (other, False)
+            for other, index in node.inputs
+            if (other, index) not in given and not state.get(other, False)
         )
     return order
 
@@ -125,7 +129,9 @@ def _beginning(source: Source, name: str, index: int, stated: Sequence[int]) -> 
     if node is None:
         raise Failure("malformed", f"this model has no node {name!r}, at which it should begin")
     if any(size < 1 for size in stated[1:]) or not stated:
-        raise Failure("malformed", f"the input {name!r} has the shape {tuple(stated)}: state the one that it shall have")
+        raise Failure(
+            "malformed", f"the input {name!r} has the shape {tuple(stated)}: state the one that it shall have"
+        )
     shape: Shape = (Free() if stated[0] < 1 else stated[0], *stated[1:])
     key = next((key for key in ("dtype", "DstT", "T") if key in node.attributes), None)
     try:
@@ -153,7 +159,9 @@ def _translate(writer: Writer, node: Node, tensors: dict[tuple[str, int], Tensor
     taken = []
     for name, index in node.inputs:
         if (name, index) not in tensors:
-            raise Failure("malformed", f"the node {node.name!r} takes output {index} of {name!r}, which has not so many")
+            raise Failure(
+                "malformed", f"the node {node.name!r} takes output {index} of {name!r}, which has not so many"
+            )
         taken.append(tensors[name, index])
     try:
         made: Sequence[Any] = _TRANSLATIONS[node.operator](writer, node, taken)

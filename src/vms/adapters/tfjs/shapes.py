@@ -11,7 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vms.adapters.tfjs.source import Node
-from vms.adapters.tfjs.tensors import Dimension, Free, Shape, Tensor, axis_of, divided, elements, integers
+from vms.adapters.tfjs.tensors import (
+    Dimension,
+    Free,
+    Shape,
+    Tensor,
+    axis_of,
+    divided,
+    elements,
+    integers,
+    TranslationError,
+)
 from vms.adapters.tfjs.tensors import plain_order as plain
 from vms.adapters.tfjs.writer import Translation, Writer, known, physical, result
 
@@ -37,7 +47,7 @@ def _with_value(tensor: Tensor, value: NDArray[Any] | None) -> Tensor:
 
 def _value(tensor: Tensor) -> NDArray[Any]:
     if tensor.value is None:
-        raise ValueError("a value that is only known at run time is not supported")
+        raise TranslationError("a value that is only known at run time is not supported")
     return tensor.value
 
 
@@ -61,7 +71,9 @@ def _reshape(writer: Writer, _node: Node, inputs: Sequence[Tensor]) -> Sequence[
     if tensor.known is not None:
         return [known(tensor.known.reshape([int(size) for size in shape if not isinstance(size, Free)]))]
     name = writer.emit("Reshape", [writer.placed(tensor), writer.numbers(*_stated(shape))])
-    value = tensor.value.reshape([size for size in shape if isinstance(size, int)]) if tensor.value is not None else None
+    value = (
+        tensor.value.reshape([size for size in shape if isinstance(size, int)]) if tensor.value is not None else None
+    )
     return [_with_value(result(name, shape, tensor.type), value)]
 
 
@@ -72,12 +84,12 @@ def _reshaped(shape: Shape, wanted: list[Any]) -> Shape:
         # The graph was frozen for one picture; now it takes several.
         sizes[0] = Free(1)
     if sizes.count(-1) > 1:
-        raise ValueError(f"a shape of {wanted}")
+        raise TranslationError(f"a shape of {wanted}")
     if -1 in sizes:
         place = sizes.index(-1)
         sizes[place] = divided(total, elements([size for size in sizes if size != -1]))
     if elements(sizes) != total:
-        raise ValueError(f"{shape} cannot be reshaped to {tuple(sizes)}")
+        raise TranslationError(f"{shape} cannot be reshaped to {tuple(sizes)}")
     return tuple(sizes)
 
 
@@ -90,7 +102,7 @@ def _transpose(_writer: Writer, _node: Node, inputs: Sequence[Tensor]) -> Sequen
     tensor, wanted = inputs
     axes = integers(wanted)
     if sorted(axes) != list(range(tensor.rank)):
-        raise ValueError(f"axes {axes} of {tensor.rank}")
+        raise TranslationError(f"axes {axes} of {tensor.rank}")
     return [_transposed(tensor, axes)]
 
 
@@ -123,7 +135,7 @@ def _squeeze(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[T
     axes = sorted(axis_of(axis, tensor.rank) for axis in stated)
     axes = axes or [axis for axis, size in enumerate(tensor.shape) if size == 1]
     if any(tensor.shape[axis] != 1 for axis in axes):
-        raise ValueError(f"axes {axes} of {tensor.shape} are not all of one element")
+        raise TranslationError(f"axes {axes} of {tensor.shape} are not all of one element")
     if tensor.known is not None:
         return [known(tensor.known.squeeze(tuple(axes)))]
     name = writer.emit("Squeeze", [writer.placed(tensor), writer.numbers(*axes)]) if axes else writer.placed(tensor)
@@ -133,7 +145,7 @@ def _squeeze(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[T
 def _pack(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
     shape = inputs[0].shape
     if any(tensor.shape != shape or tensor.type != inputs[0].type for tensor in inputs):
-        raise ValueError(f"what is packed has the shapes {', '.join(str(tensor.shape) for tensor in inputs)}")
+        raise TranslationError(f"what is packed has the shapes {', '.join(str(tensor.shape) for tensor in inputs)}")
     axis = axis_of(node.number("axis"), len(shape) + 1)
     value = np.stack([_value(tensor) for tensor in inputs], axis) if _worked_out(inputs) else None
     if value is not None and value.dtype != object:
@@ -148,7 +160,7 @@ def _unpack(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Te
     axis = axis_of(node.number("axis"), tensor.rank)
     count = tensor.shape[axis]
     if count != node.number("num") or isinstance(count, Free):
-        raise ValueError(f"{count} parts, and {node.number('num')} are stated")
+        raise TranslationError(f"{count} parts, and {node.number('num')} are stated")
     shape = (*tensor.shape[:axis], *tensor.shape[axis + 1 :])
     name, place = writer.placed(tensor), writer.numbers(axis)
     parts = [name] if count == 1 else writer.emit_all("Split", [name], count, axis=axis)
@@ -164,7 +176,9 @@ def _concat(writer: Writer, _node: Node, inputs: Sequence[Tensor]) -> Sequence[T
         size = tensor.shape[axis]
         others = [a == b for place, (a, b) in enumerate(zip(tensor.shape, first.shape, strict=True)) if place != axis]
         if not all(others) or tensor.type != first.type or isinstance(size, Free) or isinstance(total, Free):
-            raise ValueError(f"{', '.join(str(tensor.shape) for tensor in tensors)} cannot be joined along axis {axis}")
+            raise TranslationError(
+                f"{', '.join(str(tensor.shape) for tensor in tensors)} cannot be joined along axis {axis}"
+            )
         total += size
     value = np.concatenate([_value(tensor) for tensor in tensors], axis) if _worked_out(tensors) else None
     if value is not None and value.dtype != object:
@@ -180,23 +194,23 @@ def _strided_slice(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequ
     tensor = inputs[0]
     begins, ends, steps = (list(integers(bound)) for bound in inputs[1:4])
     if node.number("ellipsis_mask") or node.number("new_axis_mask") or min(steps, default=1) < 1:
-        raise ValueError("slices with an ellipsis, new axes or steps backwards are not supported")
+        raise TranslationError("slices with an ellipsis, new axes or steps backwards are not supported")
     if not len(begins) == len(ends) == len(steps) <= tensor.rank:
-        raise ValueError(f"bounds for {len(begins)} of {tensor.rank} axes")
+        raise TranslationError(f"bounds for {len(begins)} of {tensor.rank} axes")
     shrunk = [axis for axis in range(len(begins)) if node.number("shrink_axis_mask") >> axis & 1]
     bounds = []
     for axis, (begin, end, step) in enumerate(zip(begins, ends, steps, strict=True)):
         size = tensor.shape[axis]
         if axis in shrunk:
             if isinstance(size, Free):
-                raise ValueError("one picture of the batch is taken")
-            begin = axis_of(begin, size)
-            bounds.append(slice(begin, begin + 1, 1))
+                raise TranslationError("one picture of the batch is taken")
+            place = axis_of(begin, size)
+            bounds.append(slice(place, place + 1, 1))
             continue
         from_start = bool(node.number("begin_mask") >> axis & 1) or (begin == 0 and step == 1)
         to_end = bool(node.number("end_mask") >> axis & 1)
         if isinstance(size, Free) and not (from_start and to_end and step == 1):
-            raise ValueError("a part of the batch is taken")
+            raise TranslationError("a part of the batch is taken")
         bounds.append(slice(0 if from_start else begin, None if to_end else end, step))
     return [_squeezed(writer, _sliced(writer, tensor, bounds), shrunk)]
 
@@ -205,13 +219,13 @@ def _slice(writer: Writer, _node: Node, inputs: Sequence[Tensor]) -> Sequence[Te
     tensor = inputs[0]
     begins, sizes = (integers(bound) for bound in inputs[1:3])
     if not len(begins) == len(sizes) == tensor.rank or min(begins, default=0) < 0:
-        raise ValueError(f"a slice from {begins} of {sizes}")
+        raise TranslationError(f"a slice from {begins} of {sizes}")
     bounds = []
     for begin, size, whole in zip(begins, sizes, tensor.shape, strict=True):
         if isinstance(whole, Free) and (begin != 0 or size != -1):
-            raise ValueError("a part of the batch is taken")
+            raise TranslationError("a part of the batch is taken")
         if size != -1 and not isinstance(whole, Free) and begin + size > whole:
-            raise ValueError(f"a slice to {begin + size} of {whole}")
+            raise TranslationError(f"a slice to {begin + size} of {whole}")
         bounds.append(slice(begin, None if size == -1 else begin + size, 1))
     return [_sliced(writer, tensor, bounds)]
 
@@ -226,7 +240,7 @@ def _sliced(writer: Writer, tensor: Tensor, bounds: Sequence[slice]) -> Tensor:
             continue
         reach = range(*bound.indices(size))
         if len(reach) == 0:
-            raise ValueError(f"nothing is left of axis {axis}")
+            raise TranslationError(f"nothing is left of axis {axis}")
         shape[axis] = len(reach)
         if len(reach) < size:
             starts.append(reach.start)
@@ -268,7 +282,7 @@ def _tile(writer: Writer, _node: Node, inputs: Sequence[Tensor]) -> Sequence[Ten
 
 def _times(size: Dimension, many: Any) -> Dimension:
     if isinstance(many, Free) or many < 1:
-        raise ValueError(f"{size} cannot be repeated {many} times")
+        raise TranslationError(f"{size} cannot be repeated {many} times")
     return Free(size.times * int(many)) if isinstance(size, Free) else size * int(many)
 
 
@@ -282,12 +296,12 @@ def _split(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Ten
     axis = axis_of(integers(axis_input)[0], tensor.rank)
     whole = tensor.shape[axis]
     if isinstance(whole, Free):
-        raise ValueError("the batch is split")
+        raise TranslationError("the batch is split")
     sizes = sizes or [whole // node.number("num_split", 1)] * node.number("num_split", 1)
     if -1 in sizes:
         sizes[sizes.index(-1)] = whole - sum(size for size in sizes if size != -1)
     if sum(sizes) != whole or min(sizes) < 1:
-        raise ValueError(f"{whole} cannot be split into {sizes}")
+        raise TranslationError(f"{whole} cannot be split into {sizes}")
     name = writer.placed(tensor, tensor.order)
     parts = writer.emit_all("Split", [name, writer.numbers(*sizes)], len(sizes), axis=physical(tensor, axis))
     return [
@@ -299,12 +313,13 @@ def _split(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Ten
 def _sparse_to_dense(_writer: Writer, _node: Node, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
     indices, sizes, values, default = inputs
     if indices.known is None or values.known is None or default.known is None:
-        raise ValueError("a sparse tensor that is no constant is not supported")
+        raise TranslationError("a sparse tensor that is no constant is not supported")
     shape = integers(sizes)
     if min(shape, default=0) < 0 or math.prod(shape) > _LARGEST_FOLDED:
-        raise ValueError(f"a dense tensor of {shape}")
+        raise TranslationError(f"a dense tensor of {shape}")
     dense = np.full(shape, default.known.reshape(()), dtype=values.type)
-    for index, value in zip(indices.known.reshape(-1, len(shape)), np.resize(values.known, indices.shape[:1]), strict=True):
+    places = indices.known.reshape(-1, len(shape))
+    for index, value in zip(places, np.broadcast_to(values.known, len(places)), strict=True):
         dense[tuple(axis_of(int(place), size) for place, size in zip(index, shape, strict=True))] = value
     return [known(dense)]
 

@@ -175,10 +175,9 @@ def _weight(entry: Any, content: memoryview, place: int) -> tuple[str, NDArray[A
         raise _malformed(f"the weight {name!r} wants {length} bytes, and the files end before them")
     values: NDArray[Any] = np.frombuffer(content[place : place + length], dtype=packed.newbyteorder("<"))
     values = (values * scale + least if packed.kind == "u" and quantisation else values).astype(actual)
-    if actual.kind == "f" and not np.isfinite(values).all():
-        # -inf stands in the padding of a pooling; a NaN nowhere.
-        if np.isnan(values).any() or values.size > 1:
-            raise _malformed(f"the weight {name!r} holds what is no number")
+    # A single -inf stands in the padding of a pooling; a NaN nowhere.
+    if actual.kind == "f" and (np.isnan(values).any() or (values.size > 1 and np.isinf(values).any())):
+        raise _malformed(f"the weight {name!r} holds what is no number")
     return name, values.reshape(shape), length
 
 

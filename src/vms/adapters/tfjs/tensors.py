@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+class TranslationError(ValueError):
+    """A node of the model, or what goes into it, cannot be as it is."""
+
+
 @dataclass(frozen=True)
 class Free:
     """A dimension that is the batch's size so many times."""
@@ -27,8 +31,8 @@ _LARGEST_ELEMENTS = 1 << 31
 
 @dataclass(frozen=True)
 class Tensor:
-    """A value of the graph. `shape` and `value` are as TensorFlow has them; in the ONNX graph axis i of the value called
-    `name` is axis `order[i]` of these. So a transposition costs nothing until somebody needs another order."""
+    """A value of the graph. `shape` and `value` are as TensorFlow has them; in the ONNX graph axis i of the value that is
+    called `name` is axis `order[i]` of these. So a transposition costs nothing until somebody needs another order."""
 
     name: str
     shape: Shape
@@ -54,35 +58,35 @@ def plain_order(rank: int) -> tuple[int, ...]:
 
 
 def elements(shape: Iterable[Dimension]) -> Dimension:
-    """How many a tensor of this shape holds. Raises ValueError for more than one free dimension or too many."""
+    """How many a tensor of this shape holds. Raises TranslationError for more than one free dimension or too many."""
     count, free = 1, False
     for dimension in shape:
         if isinstance(dimension, Free):
             if free:
-                raise ValueError("the batch's size would multiply with itself")
+                raise TranslationError("the batch's size would multiply with itself")
             free = True
             count *= dimension.times
         else:
             count *= dimension
     if count > _LARGEST_ELEMENTS:
-        raise ValueError(f"a tensor of {count} elements is too large")
+        raise TranslationError(f"a tensor of {count} elements is too large")
     return Free(count) if free else count
 
 
 def divided(total: Dimension, part: Dimension) -> Dimension:
-    """Raises ValueError where it does not come out."""
+    """Raises TranslationError where it does not come out."""
     if isinstance(part, Free):
         if not isinstance(total, Free):
-            raise ValueError(f"{total} elements cannot be a multiple of {part}")
+            raise TranslationError(f"{total} elements cannot be a multiple of {part}")
         return divided(total.times, part.times)
     count = total.times if isinstance(total, Free) else total
     if part == 0 or count % part:
-        raise ValueError(f"{total} elements cannot be cut into {part}")
+        raise TranslationError(f"{total} elements cannot be cut into {part}")
     return Free(count // part) if isinstance(total, Free) else count // part
 
 
 def broadcast(shapes: Sequence[Shape]) -> Shape:
-    """The shape of an operation on these, element by element. Raises ValueError."""
+    """The shape of an operation on these, element by element. Raises TranslationError."""
     rank = max(len(shape) for shape in shapes)
     result: list[Dimension] = [1] * rank
     for shape in shapes:
@@ -90,27 +94,27 @@ def broadcast(shapes: Sequence[Shape]) -> Shape:
             if dimension == 1 or dimension == result[axis]:
                 continue
             if result[axis] != 1:
-                raise ValueError(f"shapes {', '.join(map(str, shapes))} do not go together")
+                raise TranslationError(f"shapes {', '.join(map(str, shapes))} do not go together")
             result[axis] = dimension
     return tuple(result)
 
 
 def integers(tensor: Tensor) -> tuple[int, ...]:
-    """The numbers of one that has to be known. Raises ValueError."""
+    """The numbers of one that has to be known. Raises TranslationError."""
     if tensor.known is None:
-        raise ValueError("a shape or an index that is only known at run time is not supported")
+        raise TranslationError("a shape or an index that is only known at run time is not supported")
     return tuple(int(number) for number in tensor.known.reshape(-1))
 
 
 def axis_of(axis: int, rank: int) -> int:
-    """Counted from the front. Raises ValueError."""
+    """Counted from the front. Raises TranslationError."""
     if not -rank <= axis < rank:
-        raise ValueError(f"axis {axis} of {rank}")
+        raise TranslationError(f"axis {axis} of {rank}")
     return axis % rank
 
 
 def same_order(tensors: Sequence[Tensor]) -> tuple[int, ...]:
-    """The order that spares most transpositions: that of the first of full rank which is not a constant and not plain."""
+    """The order that spares most transpositions: that of the first of full rank that is no constant and not plain."""
     rank = max(tensor.rank for tensor in tensors)
     for tensor in tensors:
         if tensor.rank == rank and tensor.known is None and tensor.order != plain_order(rank):

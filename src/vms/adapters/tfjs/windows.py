@@ -10,7 +10,7 @@ import numpy as np
 
 from vms.adapters.tfjs.arithmetic import activated
 from vms.adapters.tfjs.source import Node
-from vms.adapters.tfjs.tensors import Dimension, Free, Tensor, integers
+from vms.adapters.tfjs.tensors import Dimension, Free, Tensor, integers, TranslationError
 from vms.adapters.tfjs.writer import Translation, Writer, physical, result
 
 # Height, width and channels of TensorFlow's axes, as ONNX has them.
@@ -23,23 +23,23 @@ _LOWEST = -1e30
 
 def _check_format(node: Node, rank: int) -> None:
     if node.text("data_format", "NHWC") != "NHWC":
-        raise ValueError("channels first are not supported")
+        raise TranslationError("channels first are not supported")
     if rank != 4:
-        raise ValueError(f"a tensor of {rank} axes where pictures are wanted")
+        raise TranslationError(f"a tensor of {rank} axes where pictures are wanted")
 
 
 def _spatial(node: Node, key: str) -> tuple[int, int]:
     """Of a list with an entry per axis the two of height and width."""
     numbers = node.numbers(key) or (1, 1, 1, 1)
     if len(numbers) != 4 or numbers[0] != 1 or numbers[3] != 1 or min(numbers) < 1:
-        raise ValueError(f"{key} {numbers} are not supported")
+        raise TranslationError(f"{key} {numbers} are not supported")
     return numbers[1], numbers[2]
 
 
 def _sides(tensor: Tensor) -> tuple[int, int]:
     height, width = tensor.shape[1:3]
     if isinstance(height, Free) or isinstance(width, Free):
-        raise ValueError("a picture whose size depends on the batch")
+        raise TranslationError("a picture whose size depends on the batch")
     return height, width
 
 
@@ -58,7 +58,7 @@ def _window(node: Node, tensor: Tensor, kernel: tuple[int, int], pads: Pads) -> 
     strides, dilations = _spatial(node, "strides"), _spatial(node, "dilations")
     kind = node.text("padding", "VALID")
     if kind not in {"SAME", "VALID", "EXPLICIT"}:
-        raise ValueError(f"padding {kind!r}")
+        raise TranslationError(f"padding {kind!r}")
     explicit = node.numbers("explicit_paddings") if kind == "EXPLICIT" else ()
     sides, total = [], []
     for axis, side in enumerate(_sides(tensor)):
@@ -73,7 +73,7 @@ def _window(node: Node, tensor: Tensor, kernel: tuple[int, int], pads: Pads) -> 
             before, after = before + explicit[2 + 2 * axis], after + explicit[3 + 2 * axis]
         made = (side + before + after - extent) // strides[axis] + 1
         if made < 1:
-            raise ValueError("its window is larger than the picture")
+            raise TranslationError("its window is larger than the picture")
         sides.append(made)
         total.append((before, after))
     return (total[0], total[1]), (sides[0], sides[1])
@@ -88,10 +88,10 @@ def _convolution(writer: Writer, node: Node, inputs: Sequence[Tensor], *, depthw
     tensor, filters = inputs[:2]
     _check_format(node, tensor.rank)
     if filters.known is None or filters.rank != 4:
-        raise ValueError("filters that are no constant are not supported")
+        raise TranslationError("filters that are no constant are not supported")
     height, width, channels, made = filters.known.shape
     if tensor.shape[3] != channels:
-        raise ValueError(f"{tensor.shape[3]} channels, and filters for {channels}")
+        raise TranslationError(f"{tensor.shape[3]} channels, and filters for {channels}")
     source, given = _unpadded(tensor, 0.0, 0.0)
     pads, sides = _window(node, source, (height, width), given)
     if depthwise:
@@ -103,7 +103,7 @@ def _convolution(writer: Writer, node: Node, inputs: Sequence[Tensor], *, depthw
     if fused[:1] == ("BiasAdd",):
         bias = inputs[2].known
         if bias is None or bias.shape != weights.shape[:1]:
-            raise ValueError("a bias that is no constant, or not one number for each channel")
+            raise TranslationError("a bias that is no constant, or not one number for each channel")
         names.append(writer.constant(bias))
         fused = fused[1:]
     name = writer.emit(
@@ -151,13 +151,13 @@ def _pad(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Tenso
     amounts = integers(inputs[1])
     filling = inputs[2].known if node.operator == "PadV2" else np.zeros((), tensor.type)
     if filling is None or filling.size != 1 or len(amounts) != 2 * tensor.rank or min(amounts, default=0) < 0:
-        raise ValueError(f"padding of {amounts} is not supported")
+        raise TranslationError(f"padding of {amounts} is not supported")
     pads = tuple(zip(amounts[::2], amounts[1::2], strict=True))
     shape: list[Dimension] = []
     for size, (before, after) in zip(tensor.shape, pads, strict=True):
         if isinstance(size, Free):
             if before or after:
-                raise ValueError("the batch cannot be padded")
+                raise TranslationError("the batch cannot be padded")
             shape.append(size)
         else:
             shape.append(size + before + after)
@@ -181,7 +181,7 @@ def _resize(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Te
     _check_format(node, tensor.rank)
     made = integers(inputs[1])
     if len(made) != 2 or min(made) < 1:
-        raise ValueError(f"a size of {made}")
+        raise TranslationError(f"a size of {made}")
     centred, corners = node.flag("half_pixel_centers"), node.flag("align_corners")
     nearest = node.operator == "ResizeNearestNeighbor"
     attributes: dict[str, Any] = {
@@ -212,7 +212,7 @@ def _depth_to_space(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Seq
     height, width = _sides(tensor)
     channels = cast(int, tensor.shape[3])
     if block < 1 or channels % (block * block):
-        raise ValueError(f"blocks of {block} from {channels} channels")
+        raise TranslationError(f"blocks of {block} from {channels} channels")
     name = writer.emit("DepthToSpace", [writer.placed(tensor, CHANNELS_FIRST)], blocksize=block, mode="DCR")
     shape = (tensor.shape[0], height * block, width * block, channels // (block * block))
     return [result(name, shape, tensor.type, CHANNELS_FIRST)]

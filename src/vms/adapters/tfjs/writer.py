@@ -73,7 +73,9 @@ class Writer:
             return self.placed(tensor, order)
         if tensor.known is not None:
             value = tensor.known
-            return self.constant(value if value.size == 1 else value.reshape((1,) * missing + value.shape).transpose(order))
+            return self.constant(
+                value if value.size == 1 else value.reshape((1,) * missing + value.shape).transpose(order)
+            )
         name = self.placed(tensor)
         if order == plain_order(rank):
             return name
@@ -125,10 +127,8 @@ class Writer:
                 node.output[place] = renamed.get(name, name)
 
 
-def result(
-    name: str, shape: Sequence[Dimension], kind: np.dtype[Any], order: tuple[int, ...] | None = None
-) -> Tensor:
-    """A tensor that was written. Raises ValueError where its shape cannot be."""
+def result(name: str, shape: Sequence[Dimension], kind: np.dtype[Any], order: tuple[int, ...] | None = None) -> Tensor:
+    """A tensor that was written. Raises TranslationError where its shape cannot be."""
     elements(shape)
     return Tensor(name, tuple(shape), kind, plain_order(len(shape)) if order is None else order)
 
@@ -160,7 +160,6 @@ def _described(name: str, tensor: Tensor) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(tensor.type), dimensions)
 
 
-
-# Writes what a node does, and gives its outputs. Raises ValueError, KeyError, TypeError or IndexError where the node or
-# its inputs cannot be so.
+# Writes what a node does, and gives its outputs. Raises TranslationError, or whatever Python raises for attributes
+# and inputs that are not there or of the wrong kind, where the node cannot be so.
 Translation = Callable[[Writer, Node, Sequence[Tensor]], Sequence[Tensor]]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +126,7 @@ def test_a_package_from_pypi_is_fetched_unless_it_is_installed(tmp_path: Path) -
         # pydantic is here, but not in this version.
         fetch(source.model_copy(update={"package": "pydantic", "version": "0.0.1"}))
         assert asked == [("no-such-package-here", "1.0"), ("pydantic", "0.0.1")]
-        version = fetching.metadata.version("pydantic")
+        version = metadata.version("pydantic")
         here = ModelSource(kind="pypi", package="pydantic", version=version, files=("pydantic/version.py",))
         (content,) = fetch(here)
     assert b"VERSION" in content
@@ -206,7 +209,7 @@ def test_without_npm_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_pip_takes_wheels_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _tool(tmp_path, monkeypatch, 'case "$*" in *--only-binary=:all:*"maker==1.0") touch maker.whl;; *) exit 1;; esac')
-    monkeypatch.setattr(fetching.sys, "executable", str(tmp_path / "npm"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "npm"))
     assert pip_download("maker", "1.0", tmp_path, quiet) == tmp_path / "maker.whl"
 
 
@@ -272,7 +275,7 @@ def test_a_download_that_does_not_come_whole_leaves_nothing(
 
 
 def test_an_interrupted_download_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(fetching.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def interrupted(_what: str, _done_bytes: int, _total_bytes: int | None) -> None:
         raise KeyboardInterrupt

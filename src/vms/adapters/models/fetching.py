@@ -12,7 +12,6 @@ from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -167,7 +166,7 @@ def download(
 
     Raises Failure(unavailable) where it cannot be had whole, Failure(malformed) where it is larger than `limit_bytes`.
     """
-    what = url.rpartition("/")[2] or url
+    asked, what = url, url.rpartition("/")[2] or url
     path = directory / "download"
     try:
         with httpx.Client(transport=transport, timeout=_HTTP_S) as http:
@@ -188,7 +187,7 @@ def download(
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Failure(
             "unavailable",
-            f"{what} cannot be fetched from {urlsplit(url).hostname}: {str(error) or type(error).__name__}; "
+            f"{asked} cannot be fetched: {str(error) or type(error).__name__}; "
             "where this machine does not reach it, bring the file and give --file",
         ) from error
     except OSError as error:

@@ -1,5 +1,5 @@
-"""Made scenes to learn from and to be judged: a street whose light changes slowly, with noise, and something that moves in
-its lane, or where nothing ever is."""
+"""Made scenes to learn from and to be judged: a street whose light changes slowly, with noise, and something that moves
+in its lane, or where nothing ever is."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Street:
 
     def lit(self, picture: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
         """The same picture in other light."""
-        return np.clip(picture.astype(np.float32) * factor, 0, 255).astype(np.uint8)
+        lit: NDArray[np.uint8] = np.clip(picture.astype(np.float32) * factor, 0, 255).astype(np.uint8)
+        return lit
 
     def _picture(self, *, in_lane: bool, thing: tuple[int, int, int] | None = None) -> NDArray[np.uint8]:
         self._nth += 1
@@ -51,4 +52,5 @@ class Street:
             patch = picture[top : top + size, left : left + size]
             patch[:] = np.where(patch > 120, patch - 70, patch + 70)
         picture += self._random.normal(0, self._noise_levels, picture.shape).astype(np.float32)
-        return np.clip(picture, 0, 255).astype(np.uint8)
+        shown: NDArray[np.uint8] = np.clip(picture, 0, 255).astype(np.uint8)
+        return shown

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from vms.ai.watching import Watch
 from vms.domain.analysis import AnalysisSettings, Rule
@@ -20,8 +21,13 @@ def rule_of(**fields: object) -> Rule:
     return AnalysisSettings.model_validate({"rules": [{"id": "r", **fields}]}).rules[0]
 
 
-def settings_of(*rules: dict[str, object]) -> AnalysisSettings:
+def settings_of(*rules: Mapping[str, object]) -> AnalysisSettings:
     return AnalysisSettings.model_validate({"rules": list(rules)})
+
+
+def chance(seed: int) -> random.Random:
+    """The same for the same seed."""
+    return random.Random(seed)  # noqa: S311 (jitter is no secret)
 
 
 def track(

@@ -82,7 +82,9 @@ def test_other_rules_go_on_from_what_was_counted() -> None:
         counter.see(each, [])
     early = counter.change(settings_of(_OCCUPANCY, _WIRE))
     assert [(count.kind, count.count) for count in early] == [("seen", 1), ("inside", 0)]
-    late = [count for each in over(60, lambda _: [track(0.5, 0.5)], fps=2, from_s=10) for count in counter.see(each, [])]
+    late = [
+        count for each in over(60, lambda _: [track(0.5, 0.5)], fps=2, from_s=10) for count in counter.see(each, [])
+    ]
     # It is not seen anew, and was in the room from the start.
     assert [(count.kind, count.mean) for count in late] == [("inside", 1.0)]
 

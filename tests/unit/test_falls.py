@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.scenes import assert_paired, over, rule_of, run, told, track
@@ -67,8 +69,6 @@ def test_who_is_cut_off_by_the_border_did_not_fall() -> None:
 @pytest.mark.parametrize(("aspect", "expected"), [(16 / 9, 1), (9 / 16, 0)])
 def test_shapes_are_those_of_the_scene(aspect: float, expected: int) -> None:
     """0.14 × 0.16 of a wide picture is lying; of a tall one it is upright."""
-    from dataclasses import replace
-
     down = track(0.5, 0.8, height=0.16, width=0.14)
     scenes = over(20, lambda s: [_standing() if s < 5 else down])
     assert len(run(_falls(), [replace(each, aspect=aspect) for each in scenes])) == expected

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from random import Random
 
 import pytest
 
-from tests.scenes import SECOND_US, START_US, assert_paired, rule_of, scene, told
+from tests.scenes import SECOND_US, START_US, assert_paired, chance, rule_of, scene, told
 from vms.ai.tampering import TamperWatch, likeness, pattern
 from vms.domain.analysis import Tampering
 from vms.domain.vision import Look, Occurrence
@@ -23,9 +23,9 @@ class _View:
 
     seed: int
 
-    def look(self, noise: random.Random, *, light: float = 1.0, sharp: float = 1.0, sun: float = 0.0) -> Look:
+    def look(self, noise: Random, *, light: float = 1.0, sharp: float = 1.0, sun: float = 0.0) -> Look:
         """In some light, with the sun from the left (over 0) or the right, and the noise of a sensor."""
-        place = random.Random(self.seed)
+        place = chance(self.seed)
         cells = []
         for row in range(_ROWS):
             for column in range(_COLUMNS):
@@ -47,7 +47,7 @@ class _Camera:
         rule = rule_of(kind="tampering", after_s=after_s)
         assert isinstance(rule, Tampering)
         self.watch = TamperWatch(rule)
-        self.noise = random.Random(9)
+        self.noise = chance(9)
         self.now_s = 0.0
 
     def shows(self, seconds: float, look_at: Callable[[float], Look], fps: float = 2.0) -> list[Occurrence]:
@@ -68,7 +68,7 @@ def camera() -> _Camera:
     return camera
 
 
-def _covered(noise: random.Random, level: float) -> Look:
+def _covered(noise: Random, level: float) -> Look:
     cells = tuple(level + noise.gauss(0, 0.001) for _ in range(_COLUMNS * _ROWS))
     return Look(level, 0.008, 0.0008, cells)
 
@@ -211,7 +211,7 @@ def _cells(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def test_patterns() -> None:
-    noise = random.Random(1)
+    noise = chance(1)
     one, other = _STREET.look(noise).cells, _View(2).look(noise).cells
     assert likeness(_cells(one), _cells([0.1 * cell for cell in one])) == pytest.approx(1)
     assert abs(likeness(_cells(one), _cells(other))) < 0.25

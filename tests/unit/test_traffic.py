@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from tests.scenes import ZONE, assert_paired, over, rule_of, run, scene, told, track
+from tests.scenes import ZONE, assert_paired, chance, over, rule_of, run, scene, told, track
 from vms.ai.geometry import Plane
 from vms.ai.rules import watch_for
 from vms.ai.watching import Watch
@@ -37,7 +35,7 @@ def test_it_is_found_at_any_rate(fps: float) -> None:
 
 
 def test_with_the_arrow_across_it_or_standing_is_nothing() -> None:
-    sway = random.Random(1)
+    sway = chance(1)
     people = over(
         8,
         lambda s: [
@@ -84,7 +82,7 @@ def _on_street(east_m: float, north_m: float) -> tuple[float, float]:
 
 def _drive(kmh: float, seconds: float = 4.0, jitter: float = 0.0, fps: float = 10.0) -> list[float]:
     """What speeds above 5 km/h are told."""
-    shake = random.Random(3)
+    shake = chance(3)
 
     def car(s: float) -> list[Track]:
         x, y = _on_street(5, 2 + kmh / 3.6 * s)
@@ -137,7 +135,7 @@ def test_who_keeps_to_the_limit_is_left_alone() -> None:
 
 
 def test_a_parked_car_that_jitters_does_not_drive() -> None:
-    shake = random.Random(2)
+    shake = chance(2)
 
     def parked(_: float) -> list[Track]:
         x, y = _on_street(5, 30)

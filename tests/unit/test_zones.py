@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
 
-from tests.scenes import SECOND_US, START_US, ZONE, assert_paired, over, rule_of, run, scene, told, track
+from tests.scenes import SECOND_US, START_US, ZONE, assert_paired, chance, over, rule_of, run, scene, told, track
 from vms.ai.presence import Presence
 from vms.ai.rules import watch_for
 from vms.ai.watching import Watch
@@ -35,7 +33,7 @@ def test_one_sighting_is_no_visit() -> None:
 
 
 def test_jitter_at_the_border_is_one_visit() -> None:
-    jitter = random.Random(5)
+    jitter = chance(5)
     scenes = over(60, lambda _: [track(0.3 + jitter.uniform(-0.009, 0.009), 0.5)])
     assert told(run(_watch("zone"), scenes)) == [("zone.entered", "began")]
 

@@ -70,7 +70,11 @@ def crossing(a: Place, b: Place, before: Place, now: Place) -> int:
     sides that meet there, and a way in two steps crosses what the way in one step would.
     """
     was_right, is_right = turn(a, b, before) > 0, turn(a, b, now) > 0
-    if was_right == is_right or (turn(before, now, a) > 0) == (turn(before, now, b) > 0):
+    if was_right == is_right:
+        return 0
+    # The way back is the same way.
+    one, other = (before, now) if before < now else (now, before)
+    if (turn(one, other, a) > 0) == (turn(one, other, b) > 0):
         return 0
     return 1 if is_right else -1
 

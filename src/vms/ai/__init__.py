@@ -1,0 +1,1 @@
+"""The AI service: what happens in cameras' pictures, and what looks for it."""

@@ -1,0 +1,1 @@
+"""Understanding pictures: what is looked at where and when, what is followed, what that means."""

@@ -1,4 +1,4 @@
-"""A model and nothing else: `python -m benchmarks.bare_model OPTIONS MANIFEST FILE SECONDS` → wall and CPU s per run."""
+"""A model alone: `python -m benchmarks.bare_model OPTIONS MANIFEST FILE SECONDS` → wall and CPU s of a run."""
 
 from __future__ import annotations
 

@@ -54,7 +54,9 @@ def node(operator: str, name: str, *inputs: str, **attributes: Any) -> dict[str,
 def files(nodes: Sequence[Mapping[str, Any]], constants: Mapping[str, Array]) -> tuple[bytes, list[bytes]]:
     """model.json and its one shard."""
     arrays = {name: np.asarray(array) for name, array in constants.items()}
-    consts = [{"name": name, "op": "Const", "attr": {"dtype": kind(_TYPES[a.dtype.name])}} for name, a in arrays.items()]
+    consts = [
+        {"name": name, "op": "Const", "attr": {"dtype": kind(_TYPES[a.dtype.name])}} for name, a in arrays.items()
+    ]
     weights = [{"name": name, "shape": list(a.shape), "dtype": a.dtype.name} for name, a in arrays.items()]
     document = {
         "format": "graph-model",

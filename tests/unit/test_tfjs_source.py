@@ -212,8 +212,8 @@ def test_a_cut_that_cannot_be_is_refused(asked: dict[str, Any]) -> None:
 
 def test_a_face_network_without_its_weights_is_refused() -> None:
     manifest = [{"paths": ["w"], "weights": [{"name": "conv32_down/conv/filters", "shape": [2], "dtype": "float32"}]}]
-    with pytest.raises(Failure, match="conv32_down/conv/filters.*instead of") as caught:
+    with pytest.raises(Failure, match=r"conv32_down/conv/filters.*instead of") as caught:
         convert_face_api(json.dumps(manifest).encode(), [bytes(8)])
     assert caught.value.kind == "malformed"
-    with pytest.raises(Failure, match="conv32_down/conv/filters.*missing"):
+    with pytest.raises(Failure, match=r"conv32_down/conv/filters.*missing"):
         convert_face_api(b'[{"paths": [], "weights": []}]', [])

@@ -1,7 +1,7 @@
 """How the server and a device's process talk: documents of JSON over a Unix socket, each after its length (u32, big
 endian). The server asks, the process answers, one at a time.
 
-{"do":"load","manifest":{…},"path"} → {"is":"loaded","note"}
+{"do":"load","manifest":{…},"path","parts":["path"…]} → {"is":"loaded","note"}
 {"do":"run","model","jobs":[{"path","offset","width","height","region":[l,t,r,b]|null,"least_score"}]}
   → {"is":"found","findings":[[{"label","score","box","points"?,"vector"?,"text"?}…]…]}
 and to either {"is":"failed","kind","detail","code"}. Before anything is asked the process says {"is":"ready"}, or why

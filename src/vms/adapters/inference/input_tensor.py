@@ -56,7 +56,7 @@ class InputTensor:
 
         Raises Failure(malformed) for a region without pixels.
         """
-        cut, seen = _cut(picture, region)
+        cut, seen = cut_out(picture, region)
         placement = self._placed(seen, cut.shape[1], cut.shape[0])
         within, entry = placement.within, self._entry
         left, right = round(within.left * entry.width), round(within.right * entry.width)
@@ -111,8 +111,8 @@ class InputTensor:
             into[channel] = (levels - self._mean[channel]) * (1 / self._deviation[channel])
 
 
-def _cut(picture: NDArray[np.uint8], region: Box | None) -> tuple[NDArray[np.uint8], Box]:
-    """The pixels of a region, and the region that they are."""
+def cut_out(picture: NDArray[np.uint8], region: Box | None) -> tuple[NDArray[np.uint8], Box]:
+    """The pixels of a region, and the region that they are. Raises Failure(malformed) for one without pixels."""
     if region is None:
         return picture, WHOLE
     height, width = picture.shape[:2]

@@ -26,6 +26,7 @@ class LoadedModel:
         self._reader = reader
         self._input = InputTensor(manifest.input)
         self.largest_batch = largest_batch if manifest.batch else 1
+        self.note = graph.note
         check_inputs(manifest, graph.inputs, frozenset(reader.further_inputs(1)))
         check_outputs(manifest, graph.outputs)
         reader.check({name: entry.shape for name, entry in graph.outputs.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from vms.adapters.inference.autoencoder import AutoencoderReader
 from vms.adapters.inference.blazeface import BlazefaceReader
 from vms.adapters.inference.detr import DetrReader
 from vms.adapters.inference.embedding import EmbeddingReader
@@ -23,6 +24,7 @@ READERS: Mapping[Reader, Callable[[ModelManifest], OutputReader]] = {
     "blazeface": BlazefaceReader,
     "embedding": EmbeddingReader,
     "movenet": MovenetReader,
+    "autoencoder": AutoencoderReader,
 }
 
 

@@ -59,6 +59,7 @@ class WorkerRunner:
             "do": "load",
             "manifest": model.manifest.model_dump(mode="json"),
             "path": str(model.path),
+            "parts": [str(part) for part in model.parts],
         }
         within_s = _LOADS_WITHIN_S.get(self.device.kind, _LOADS_OTHERWISE_WITHIN_S)
         answer = self._ask(order, within_s, f"model {model.manifest.name} was loaded")

@@ -8,7 +8,7 @@ import resource
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vms.adapters.inference import framing
@@ -16,6 +16,7 @@ from vms.adapters.inference.backends import Backend, WorkerOptions, open_backend
 from vms.adapters.inference.loaded_model import LoadedModel
 from vms.adapters.inference.pictures import SharedPictures
 from vms.adapters.inference.placement import OutputReader
+from vms.adapters.inference.text_model import TextModel
 from vms.domain.errors import Failure
 from vms.domain.models import ModelManifest
 
@@ -28,12 +29,14 @@ OpenBackend = Callable[[WorkerOptions], Backend]
 class Worker:
     """Follows the orders of one connection."""
 
-    def __init__(self, connection: socket.socket, backend: Backend, reader_for: ReaderFor, largest_batch: int) -> None:
+    def __init__(
+        self, connection: socket.socket, backend: Backend, reader_for: ReaderFor, options: WorkerOptions
+    ) -> None:
         self._connection = connection
         self._backend = backend
         self._reader_for = reader_for
-        self._largest_batch = largest_batch
-        self._models: dict[str, LoadedModel] = {}
+        self._options = options
+        self._models: dict[str, LoadedModel | TextModel] = {}
         self._pictures = SharedPictures()
 
     def run(self) -> None:
@@ -53,17 +56,22 @@ class Worker:
     def _follow(self, order: framing.Document) -> framing.Document:
         if order["do"] == "load":
             manifest = ModelManifest.model_validate(order["manifest"])
-            graph = self._backend.open(Path(order["path"]), manifest)
-            model = LoadedModel(manifest, graph, self._reader_for(manifest), self._largest_batch)
-            model.warm_up()
-            self._models[manifest.name] = model
-            return {"is": "loaded", "note": graph.note}
+            loaded = self._load(manifest, [Path(path) for path in (order["path"], *order["parts"])])
+            loaded.warm_up()
+            self._models[manifest.name] = loaded
+            return {"is": "loaded", "note": loaded.note}
         model = self._models[order["model"]]
         found = model.look([framing.read_order(job) for job in order["jobs"]], self._pictures)
         return {
             "is": "found",
             "findings": [[framing.write_finding(finding) for finding in findings] for findings in found],
         }
+
+    def _load(self, manifest: ModelManifest, paths: Sequence[Path]) -> LoadedModel | TextModel:
+        if manifest.reader == "ocr":
+            return TextModel(manifest, paths, self._options)
+        graph = self._backend.open(paths[0], manifest)
+        return LoadedModel(manifest, graph, self._reader_for(manifest), self._options.device.largest_batch)
 
 
 def _model_of(order: framing.Document) -> str:
@@ -88,7 +96,7 @@ def serve(reader_for: ReaderFor, open_backend: OpenBackend = open_backend) -> No
         except Failure as failure:
             framing.send(connection, framing.write_failure(failure))
             return
-        Worker(connection, backend, reader_for, options.device.largest_batch).run()
+        Worker(connection, backend, reader_for, options).run()
 
 
 def _end_with_the_server(life_fd: int) -> None:

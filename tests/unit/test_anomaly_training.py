@@ -81,7 +81,7 @@ def test_the_manifest_says_how_it_is_run_and_judged(trained: TrainedAnomaly) -> 
 def test_footage_that_goes_on_is_thinned_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[NDArray[np.uint8]] = []
     monkeypatch.setattr("vms.adapters.anomaly.training.MOST_PICTURES", 300)
-    monkeypatch.setattr("vms.adapters.anomaly.training.train", lambda pictures, _seed: kept.append(pictures))
+    monkeypatch.setattr("vms.adapters.anomaly.training.train", lambda pictures, *_: kept.append(pictures))
 
     def footage() -> Iterator[NDArray[np.uint8]]:
         picture = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)

@@ -253,6 +253,29 @@ def test_rt_detr_as_its_authors_export_it() -> None:
     assert near(car.box, 0.1, 0.0, 0.2, 1.0)
 
 
+def test_an_autoencoder_says_how_unusual_the_picture_is_and_where() -> None:
+    reader = reader_for(manifest("autoencoder", {"score": "s", "cells": "c"}, ("unusual",)))
+    reader.check({"s": ("N",), "c": ("N", 8, 12)})
+    cells = np.full((8, 12), 0.1, dtype=np.float32)
+    cells[2, 3], cells[3, 6], cells[7, 11] = 0.5, 0.9, np.nan
+    right_half = Placement(Box(0.5, 0.0, 1.0, 1.0))
+    for placement, sides in ((WHOLE, (3 / 12, 2 / 8, 7 / 12, 4 / 8)), (right_half, (0.625, 0.25, 19 / 24, 0.5))):
+        (found,) = reader.read({"s": np.array(0.9, dtype=np.float32), "c": cells}, placement, 0.5)
+        assert (found.label, round(found.score, 3)) == ("unusual", 0.9)
+        assert near(found.box, *sides)
+
+
+def test_an_autoencoder_tells_of_usual_pictures_too() -> None:
+    reader = reader_for(manifest("autoencoder", {"score": "s", "cells": "c"}))
+    cells = np.full((8, 12), 0.2, dtype=np.float32)
+    for score, told in ((0.2, 0.2), (-1.0, 0.0), (7.0, 1.0)):
+        (found,) = reader.read({"s": np.array(score, dtype=np.float32), "c": cells}, WHOLE, 0.5)
+        assert (found.label, round(found.score, 3)) == ("unusual", told)
+        assert near(found.box, 0, 0, 1, 1)
+    for score in (np.nan, np.inf):
+        assert reader.read({"s": np.array(score, dtype=np.float32), "c": cells}, WHOLE, 0.5) == ()
+
+
 BAD: list[tuple[ModelManifest, dict[str, tuple[int | str | None, ...]], str]] = [
     (manifest("ssd", {"boxes": "b", "scores": "s"}, COCO_90), {"b": ("N", 1917, 5), "s": ("N", 1917, 90)}, "'b'"),
     (manifest("ssd", {"boxes": "b", "scores": "s"}, COCO_90), {"b": ("N", 1917, 4), "s": ("N", 1917, 91)}, "'s'"),
@@ -274,6 +297,9 @@ BAD: list[tuple[ModelManifest, dict[str, tuple[int | str | None, ...]], str]] = 
     (detr_manifest(), {"logits": ("N", 300, 91), "pred_boxes": ("N", 300, 4)}, "'logits'"),
     (detr_manifest(), {"logits": ("N", 300, 80), "pred_boxes": ("N", 4)}, "'pred_boxes'"),
     (detr_manifest(boxes="b", scores="s", labels="l"), {"b": (1, 300, 4), "s": (1, 300), "l": (1, 299)}, "'l'"),
+    (manifest("autoencoder", {"score": "s", "cells": "c"}), {"s": ("N", 1), "c": ("N", 8, 12)}, "'s'"),
+    (manifest("autoencoder", {"score": "s", "cells": "c"}), {"s": ("N",), "c": ("N", 12, 8)}, "'c'"),
+    (manifest("autoencoder", {"score": "s", "cells": "c"}), {"s": ("N",)}, "'c'"),
     (manifest("yolo_world", {"boxes": "b", "scores": "s"}, LABELS), {"b": (1, 4, 80), "s": (1, 80, 3)}, "'b'"),
 ]
 

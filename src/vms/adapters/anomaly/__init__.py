@@ -2,6 +2,15 @@
 run like every other model."""
 
 from vms.adapters.anomaly.export import MODEL_INPUT, manifest_for
-from vms.adapters.anomaly.training import TrainedAnomaly, shrink, train, train_from
+from vms.adapters.anomaly.training import LEAST_PICTURES, MOST_PICTURES, TrainedAnomaly, shrink, train, train_from
 
-__all__ = ["MODEL_INPUT", "TrainedAnomaly", "manifest_for", "shrink", "train", "train_from"]
+__all__ = [
+    "LEAST_PICTURES",
+    "MODEL_INPUT",
+    "MOST_PICTURES",
+    "TrainedAnomaly",
+    "manifest_for",
+    "shrink",
+    "train",
+    "train_from",
+]

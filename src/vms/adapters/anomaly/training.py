@@ -7,7 +7,7 @@ where things move every day much is allowed, where nothing ever is, little.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,8 @@ _CELL_QUANTILE = 0.99
 # The threshold: this quantile of the errors of footage that was held out, times the margin.
 _QUANTILE = 0.999
 _MARGIN = 1.5
+# Told the steps that are done, and how many there are.
+Told = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class TrainedAnomaly:
     pictures: int
 
 
-def train_from(pictures: Iterable[NDArray[np.uint8]], seed: int) -> TrainedAnomaly:
+def train_from(
+    pictures: Iterable[NDArray[np.uint8]], seed: int, steps: int = STEPS, told: Told | None = None
+) -> TrainedAnomaly:
     """Trains on grey pictures of HEIGHT × WIDTH in order of time, as many as there are: they are thinned out evenly as
     they come. Raises what `train` does.
 
@@ -64,10 +68,10 @@ def train_from(pictures: Iterable[NDArray[np.uint8]], seed: int) -> TrainedAnoma
             every *= 2
     if any(picture.shape != (HEIGHT, WIDTH) for picture in kept):
         raise Failure("malformed", f"not all pictures have {WIDTH} × {HEIGHT} pixels in grey", code="training-pictures")
-    return train(np.array(kept, dtype=np.uint8).reshape(len(kept), HEIGHT, WIDTH), seed)
+    return train(np.array(kept, dtype=np.uint8).reshape(len(kept), HEIGHT, WIDTH), seed, steps, told)
 
 
-def train(pictures: NDArray[np.uint8], seed: int, steps: int = STEPS) -> TrainedAnomaly:
+def train(pictures: NDArray[np.uint8], seed: int, steps: int = STEPS, told: Told | None = None) -> TrainedAnomaly:
     """Trains on N × HEIGHT × WIDTH grey levels in order of time; the same pictures and seed give the same model.
 
     Raises Failure(malformed) for pictures of another shape, Failure(invalid) for fewer than LEAST_PICTURES and for
@@ -83,7 +87,7 @@ def train(pictures: NDArray[np.uint8], seed: int, steps: int = STEPS) -> Trained
         raise Failure("invalid", "the footage shows nothing: its pictures are flat", code="flat-footage")
     stretch = np.arange(len(rows)) * _STRETCHES // len(rows) % _EVERY
     judged, held_out = rows[stretch == 1], rows[stretch == 3]
-    network = _trained(rows[(stretch != 1) & (stretch != 3)], seed, steps)
+    network = _trained(rows[(stretch != 1) & (stretch != 3)], seed, steps, told)
     allowed = _allowed(_cell_errors(network, judged))
     errors = (_cell_errors(network, held_out) / allowed).max(axis=1).astype(np.float32)
     threshold = float(np.quantile(errors, _QUANTILE) * _MARGIN)
@@ -117,11 +121,13 @@ def _standardised(pictures: NDArray[np.uint8]) -> Array:
     return rows
 
 
-def _trained(rows: Array, seed: int, steps: int) -> AutoEncoder:
+def _trained(rows: Array, seed: int, steps: int, told: Told | None) -> AutoEncoder:
     random = np.random.default_rng(seed)
     network = AutoEncoder((rows.shape[1], *_HIDDEN, rows.shape[1]), rows.mean(axis=0), random)
-    for _ in range(steps):
+    for step in range(steps):
         network.learn(rows[random.integers(0, len(rows), _BATCH)])
+        if told is not None:
+            told(step + 1, steps)
     return network
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -115,7 +115,8 @@ def _as_bgr(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scale = min(1.0, _LARGEST_SIDE_PX / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     frame = av.VideoFrame.from_numpy_buffer(picture, "rgb24")
-    return frame.reformat(*size, "bgr24", interpolation=Interpolation.AREA, threads=1).to_ndarray()
+    scaled = frame.reformat(*size, "bgr24", interpolation=Interpolation.AREA, threads=1).to_ndarray()
+    return cast(NDArray[np.uint8], scaled)
 
 
 def _check_recognition(manifest: ModelManifest, path: Path) -> None:

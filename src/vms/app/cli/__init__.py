@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vms.app.cli import cameras, demo, events, exports, locks, models, serve, simulate, storage, users
+from vms.app.cli import ai, cameras, demo, events, exports, locks, models, serve, simulate, storage, users
 from vms.app.logging import configure
 from vms.domain.errors import Failure
 
@@ -46,6 +46,7 @@ app.add_typer(events.app, name="event")
 app.add_typer(storage.app, name="storage")
 app.add_typer(locks.app, name="lock")
 app.add_typer(models.app, name="models")
+app.add_typer(ai.app, name="ai")
 app.command("export")(exports.export)
 app.add_typer(users.app, name="user")
 app.command("simulate")(simulate.simulate)

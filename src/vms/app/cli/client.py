@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +23,11 @@ class Server:
     def get(self, path: str, **query: Any) -> Any:
         """The JSON answer of a GET under /api/v1."""
         return self._ask("GET", path, params={key: value for key, value in query.items() if value is not None}).json()
+
+    def part(self, path: str, offset: int, size_bytes: int, **query: str) -> httpx.Response:
+        """The answer to a GET of so many bytes of a file, whole."""
+        byte_range = {"Range": f"bytes={offset}-{offset + size_bytes - 1}"}
+        return self._ask("GET", path, byte_range, params=query)
 
     def post(self, path: str, body: Any) -> Any:
         """The JSON answer of a POST."""
@@ -69,7 +74,7 @@ class Server:
         for camera in self.every("/cameras"):
             if name_or_id == camera["id"] or name_or_id.casefold() == camera["name"].casefold():
                 return camera
-        raise Failure("not_found", f"no camera has the name or identifier {name_or_id}")
+        raise Failure("not_found", f"no camera has the name or identifier {name_or_id}: see `vms camera list`")
 
     def _headers(self) -> dict[str, str]:
         if self._token is None:
@@ -88,9 +93,12 @@ class Server:
             raise _problem(response)
         return str(response.json()["access_token"])
 
-    def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+    def _ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **arguments: Any
+    ) -> httpx.Response:
+        sent = {**self._headers(), **(headers or {})}
         try:
-            response = self._http.request(method, f"/api/v1{path}", headers=self._headers(), **arguments)
+            response = self._http.request(method, f"/api/v1{path}", headers=sent, **arguments)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
         if response.is_error:
@@ -101,7 +109,9 @@ class Server:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             advice = "give --ca DATA_DIR/keys/tls_certificate.pem (or VMS_CA), or --insecure"
             return Failure("unavailable", f"the certificate of {self._http.base_url} is not trusted: {advice}")
-        return Failure("unavailable", f"the server {self._http.base_url} cannot be reached: {error}")
+        return Failure(
+            "unavailable", f"the server {self._http.base_url} cannot be reached (does it run? --server): {error}"
+        )
 
 
 def _problem(response: httpx.Response) -> Failure:

@@ -67,7 +67,7 @@ class Suspects:
 
 @dataclass
 class BackOff:
-    """When a device is tried again: at once, after 1 s, then twice as long each time; forgiven after two good minutes."""
+    """When a device is tried again: at once, after 1 s, then twice as long each time; two good minutes forgive all."""
 
     pause_us: int = 0
     not_before_us: int = 0

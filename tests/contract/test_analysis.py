@@ -173,9 +173,7 @@ def test_steps_begin_where_the_span_does(counts: CountRepository) -> None:
 def test_how_many_were_inside_has_a_mean_and_a_peak(counts: CountRepository) -> None:
     def inside(minute: int, mean: float, peak: int) -> Count:
         start_us = HOUR + minute * MINUTE_US
-        return Count(
-            camera_id=CAMERA, start_us=start_us, kind="inside", label="", rule_id="hall", mean=mean, peak=peak
-        )
+        return Count(camera_id=CAMERA, start_us=start_us, kind="inside", label="", rule_id="hall", mean=mean, peak=peak)
 
     counts.add([inside(0, 1.0, 2), inside(0, 3.0, 5), inside(1, 8.0, 9), inside(2, 0.0, 0)])
     span = Span(start_us=HOUR, end_us=HOUR + HOUR_US)

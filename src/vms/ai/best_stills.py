@@ -46,26 +46,31 @@ class BestStills:
     def __init__(self) -> None:
         self._open: OrderedDict[str, _Open] = OrderedDict()
 
-    def begin(self, event_id: str, start_us: int, track: int, shown: Track | None) -> None:
-        """An event about a track began; its first still is made."""
+    def begin(self, event_id: str, start_us: int, track: int, shown: Track | None) -> list[str]:
+        """An event about a track began; its first still is made. Others that are not looked at any more for it."""
         self._open[event_id] = _Open(event_id, start_us, track, worth(shown) if shown is not None else 0.0)
-        while len(self._open) > MOST_OPEN:
-            self._open.popitem(last=False)
+        return [self._open.popitem(last=False)[0] for _ in range(len(self._open) - MOST_OPEN)]
 
-    def end(self, event_id: str) -> None:
-        """It is over, or was never to be looked at again."""
-        self._open.pop(event_id, None)
+    def end(self, event_id: str) -> bool:
+        """It is over; whether it went on."""
+        return self._open.pop(event_id, None) is not None
 
-    def see(self, tracks: Sequence[Track]) -> list[Wanted]:
-        """What of a picture is better than what there is."""
+    def open_events(self) -> list[str]:
+        """Those that go on."""
+        return list(self._open)
+
+    def see(self, tracks: Sequence[Track]) -> tuple[list[Wanted], list[str]]:
+        """What of a picture is better than what there is, and the events that are over since their track is gone."""
         if not self._open:
-            return []
-        shown = {track.number: track for track in tracks if track.seen}
-        wanted = []
-        for known in self._open.values():
+            return [], []
+        shown = {track.number: track for track in tracks}
+        wanted, over = [], []
+        for known in list(self._open.values()):
             track = shown.get(known.track)
-            if track is None or worth(track) < known.worth * _BETTER or worth(track) <= 0:
-                continue
-            known.worth = worth(track)
-            wanted.append(Wanted(known.event_id, known.start_us, track.box))
-        return wanted
+            if track is None:
+                over.append(known.event_id)
+                del self._open[known.event_id]
+            elif track.seen and worth(track) > known.worth * _BETTER:
+                known.worth = worth(track)
+                wanted.append(Wanted(known.event_id, known.start_us, track.box))
+        return wanted, over

@@ -3,15 +3,17 @@ Pure: time comes in."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal
 
+from vms.ai.counting import Counter
 from vms.ai.delays import Delays
 from vms.ai.geometry import Area
-from vms.ai.regions import texts
+from vms.ai.regions import Extra, texts
+from vms.ai.rules import Rules
 from vms.ai.tracking import Tracker
-from vms.contracts.analysis import CameraAnalysis
+from vms.contracts.analysis import CameraAnalysis, Count
 from vms.contracts.frames import Frame
 from vms.domain.analysis import AnalysisSettings
 from vms.domain.vision import Finding, Occurrence, Scene, Track
@@ -24,48 +26,40 @@ _FAILED_AFTER_US = 5_000_000
 _MOST_TEXTS = 256
 
 
-class Judge(Protocol):
-    """The rules of a camera at work (`vms.ai.rules.Rules`)."""
-
-    def see(self, scene: Scene) -> Sequence[Occurrence]: ...
-
-    def end(self, at_us: int) -> Sequence[Occurrence]: ...
-
-    def change(self, settings: AnalysisSettings, at_us: int) -> Sequence[Occurrence]: ...
-
-
 @dataclass(frozen=True)
 class Seen:
-    """What a picture showed."""
+    """What pictures showed, and what that was the end of."""
 
-    scene: Scene
-    occurrences: tuple[Occurrence, ...]
+    tracks: tuple[Track, ...] = ()
+    occurrences: tuple[Occurrence, ...] = ()
+    # Of minutes that are over.
+    counts: tuple[Count, ...] = ()
 
 
 class WatchedCamera:
-    """Everything of one camera but the threads. `in_flight`, `dropped` and `detector` are the service's to change."""
+    """Everything of one camera but the threads. `in_flight`, `dropped`, `lost`, `unusual` and `extras` are the service's
+    to change."""
 
     def __init__(
         self,
         camera_id: str,
         settings: AnalysisSettings,
         detector: str,
-        make_judge: Callable[[AnalysisSettings], Judge],
-        unusual: str | None = None,
     ) -> None:
         self.camera_id = camera_id
         self.settings = settings
         self.detector = detector
         # The camera's own model of what is usual.
-        self.unusual = unusual
+        self.unusual: str | None = None
+        # The models that look closer, of those extras for which there is one.
+        self.extras: dict[Extra, str] = {}
         self.in_flight = 0
         self.dropped = 0
         self.analysed = 0
         # Why there are no pictures at the moment.
         self.lost: str | None = None
-        # What of the settings cannot be had: the rest goes on.
-        self.lacking: str | None = None
-        self._judge = make_judge(settings)
+        self._rules = Rules(settings)
+        self._counter = Counter(camera_id, settings)
         self._tracker = Tracker(least_score=settings.least_score)
         self._aspect = 16 / 9
         self._mask = tuple(Area(polygon) for polygon in settings.mask)
@@ -98,12 +92,11 @@ class WatchedCamera:
 
     def see(self, frame: Frame, findings: Sequence[Finding], unusual: Finding | None = None) -> Seen | None:
         """What a picture shows; None for one that comes after a newer one."""
+        ended = Seen()
         if self._last_us is not None and frame.at_us <= self._last_us:
             if frame.at_us > self._last_us - _CLOCK_SET_BACK_US:
                 return None
             ended = self.end()
-        else:
-            ended = ()
         self._last_us = frame.at_us
         aspect = frame.width / frame.height if frame.height else 16 / 9
         if abs(aspect - self._aspect) > 0.01:
@@ -115,32 +108,34 @@ class WatchedCamera:
         self._texts.update(texts(tracks, findings))
         while len(self._texts) > _MOST_TEXTS:
             del self._texts[next(iter(self._texts))]
-        scene = Scene(frame.at_us, tracks, aspect, frame.look, unusual)
-        found = tuple(self._told(occurrence) for occurrence in self._judge.see(scene))
-        return Seen(scene, (*ended, *found))
+        occurrences = self._rules.see(Scene(frame.at_us, tracks, aspect, frame.look, unusual))
+        counts = self._counter.see(self._rules.scene, occurrences)
+        found = tuple(self._told(occurrence) for occurrence in occurrences)
+        return Seen(tracks, (*ended.occurrences, *found), (*ended.counts, *counts))
 
     def _told(self, occurrence: Occurrence) -> Occurrence:
         text = self._texts.get(occurrence.track) if occurrence.track is not None else None
         return occurrence if text is None else replace(occurrence, details={**occurrence.details, "text": text})
 
-    def end(self) -> tuple[Occurrence, ...]:
+    def end(self) -> Seen:
         """What is open ends with the last picture: there are none any more."""
         if self._last_us is None:
-            return ()
-        ended = tuple(self._judge.end(self._last_us))
+            return Seen()
+        ended = Seen((), tuple(self._rules.end(self._last_us)), tuple(self._counter.end()))
         self._last_us = None
         self._objects = 0
         return ended
 
-    def change(self, settings: AnalysisSettings) -> tuple[Occurrence, ...]:
+    def change(self, settings: AnalysisSettings) -> Seen:
         """Goes on with other settings; what rules that changed had open ends."""
-        ended = tuple(self._judge.change(settings, self._last_us or 0))
-        if settings.least_score != self.settings.least_score:
-            self.settings = settings
-            self._begin_tracks()
-        self._mask = tuple(Area(polygon) for polygon in settings.mask)
+        ended = tuple(self._rules.change(settings, self._last_us or 0))
+        counts = tuple(self._counter.change(settings))
+        is_other = settings.least_score != self.settings.least_score
         self.settings = settings
-        return ended
+        self._mask = tuple(Area(polygon) for polygon in settings.mask)
+        if is_other:
+            self._begin_tracks()
+        return Seen((), ended, counts)
 
     def _begin_tracks(self) -> None:
         """Numbers go on: they never come twice."""
@@ -159,16 +154,21 @@ class WatchedCamera:
         since_us = self._failing[0] if self._failing is not None else now_us
         self._failing = (since_us, reason)
 
+    def _lacking(self) -> str | None:
+        """What of the settings cannot be had, while the rest goes on."""
+        missing = [extra for extra in self.settings.extras if extra not in self.extras]
+        return f"no model is installed for {', '.join(missing)}: see `vms models list`" if missing else None
+
     def status(self, now_us: int) -> CameraAnalysis:
         """How it goes."""
-        is_failing = self._failing is not None and (
-            not self.analysed or now_us - self._failing[0] >= _FAILED_AFTER_US
-        )
+        is_failing = self._failing is not None and (not self.analysed or now_us - self._failing[0] >= _FAILED_AFTER_US)
         reason = self._failing[1] if is_failing and self._failing is not None else self.lost
-        state = "failed" if reason is not None else ("running" if self.analysed else "starting")
+        state: Literal["failed", "running", "starting"] = "running" if self.analysed else "starting"
+        if reason is not None:
+            state = "failed"
         return CameraAnalysis(
             state=state,
-            reason=reason or self.lacking,
+            reason=reason or self._lacking(),
             detector=self.detector,
             device=self._device,
             frames_per_second=self._delays.per_second(now_us),

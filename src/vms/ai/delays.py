@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from vms.contracts.analysis import BOUNDS_MS
 
 _WINDOW_US = 60_000_000
 _MOST = 2048
-# Upper bounds of vms_ai_inference_ms.
-BOUNDS_MS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0)
 
 
 class Delays:
@@ -52,6 +51,3 @@ class Histogram:
         """One more."""
         self.counts[bisect_left(BOUNDS_MS, took_ms)] += 1
         self.sum_ms += took_ms
-
-
-InferenceTimes = Mapping[tuple[str, str], Histogram]

@@ -112,9 +112,7 @@ class EventWriter:
             else:
                 self._events.amend(event.id, EventAmendment(end_us=event.end_us, score=event.score))
         except Failure as failure:
-            log.warning(
-                "what was found is not kept", camera_id=event.camera_id, type=event.type, reason=failure.detail
-            )
+            log.warning("what was found is not kept", camera_id=event.camera_id, type=event.type, reason=failure.detail)
             self._keep_for_later(Writing(event, is_new), failure)
             return False
         with self._lock:

@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from vms.contracts.inference import InstalledModel, PoolFigures
+from vms.domain.models import Task
 from vms.domain.motion import Box
 from vms.domain.recordings import Span
 from vms.domain.vision import Track
@@ -133,6 +135,31 @@ class CameraAnalysis(BaseModel):
     objects: int = 0
 
 
+# Upper bounds of the steps of InferenceTimes.
+BOUNDS_MS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0)
+
+
+class InferenceTimes(NamedTuple):
+    """How long a device took for a model since the start: pictures per step of BOUNDS_MS, and those beyond."""
+
+    device: str
+    model: str
+    counts: tuple[int, ...]
+    sum_ms: float
+
+
+class AnalysisFigures(BaseModel):
+    """How it goes with everything."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cameras: dict[str, CameraAnalysis] = {}
+    inference: tuple[InferenceTimes, ...] = ()
+    # From the frame's arrival to its events on the disk, last minute.
+    event_delay_p50_ms: float = 0.0
+    event_delay_p95_ms: float = 0.0
+
+
 LiveListener = Callable[[AnalysedFrame], None]
 
 
@@ -154,3 +181,11 @@ class Analysis(Protocol):
     def event_still(self, event_id: str) -> EventStill:
         """Raises Failure(not_found)."""
         ...
+
+    def models(self) -> Sequence[InstalledModel]: ...
+
+    def default_model(self, task: Task) -> str | None: ...
+
+    def pool(self) -> PoolFigures: ...
+
+    def figures(self) -> AnalysisFigures: ...

@@ -50,9 +50,7 @@ class SqlCounts:
 
     def drop(self, camera_id: str, before_us: int) -> None:
         with writing(self._engine, is_cache=True) as connection:
-            connection.execute(
-                delete(table).where(table.c.camera_id == camera_id, table.c.minute_us < before_us)
-            )
+            connection.execute(delete(table).where(table.c.camera_id == camera_id, table.c.minute_us < before_us))
 
 
 def _add(connection: Connection, count: Count) -> None:

@@ -33,21 +33,27 @@ from vms.contracts.analysis import (
     EventStill,
     HeatMap,
     InferenceTimes,
+    KnownModel,
     LiveListener,
 )
 from vms.contracts.clock import Clock
 from vms.contracts.events import EventLog
 from vms.contracts.frames import Frame, FrameSource, Sampling
-from vms.contracts.inference import Answer, InferencePool, InstalledModel, Job, ModelShelf, PoolFigures
+from vms.contracts.inference import Answer, InferencePool, Job, ModelShelf, PoolFigures
 from vms.contracts.stills import JpegMaker
 from vms.domain.analysis import AnalysisSettings, Anomaly
 from vms.domain.errors import Failure
-from vms.domain.models import Task
+from vms.domain.models import ModelManifest
 from vms.domain.recordings import Span
 from vms.domain.vision import Finding
 
 log = structlog.get_logger(__name__)
 PERIOD_S = 2.0
+AGE_S = 3600.0
+DAY_US = 86_400_000_000
+# What is kept of cameras that nothing is recorded of, and counts.
+UNRECORDED_US = 30 * DAY_US
+COUNTED_US = 400 * DAY_US
 # Frames of one camera that are looked at, or wait for it, at a time.
 MOST_IN_FLIGHT = 2
 # Frames that a heat map is made of.
@@ -73,7 +79,9 @@ class Parts:
     cameras: Callable[[], Mapping[str, AnalysisSettings]]
     recorded_until_us: Callable[[str, Span], int | None] = lambda _camera_id, _span: None
     recorded_since_us: Callable[[str], int | None] = lambda _camera_id: None
-    # By name in the catalogue; None: the shelf's.
+    # Models that can be installed.
+    catalogue: Callable[[], Sequence[ModelManifest]] = tuple
+    # By name; None: the shelf's.
     detector: str | None = None
 
 
@@ -128,6 +136,7 @@ class AnalysisService:
         self._times: dict[tuple[str, str], Histogram] = {}
         self._event_delays = Delays()
         self._is_stopping = False
+        self._has_pool = False
         self._complained: str | None = None
 
     # Its life.
@@ -141,7 +150,6 @@ class AnalysisService:
         self._keeper.start()
         self._thread.start()
         self._event_thread.start()
-        self._parts.pool.start()
         self._frames.start(self._arrived)
 
     def stop(self, timeout_s: float) -> None:
@@ -160,9 +168,19 @@ class AnalysisService:
         self._keeper.close(timeout_s)
         self._parts.log.close()
 
+    def _start_pool(self) -> None:
+        """Looking for devices takes a process and seconds: nothing of that where nobody wants them."""
+        with self._lock:
+            starts = not self._has_pool and not self._is_stopping
+            self._has_pool = True
+        if starts:
+            self._parts.pool.start()
+
     def refresh(self, _: threading.Event) -> None:
         """A turn of the chore: follows the cameras' settings, tries again what failed, ends what is lost."""
         wanted = dict(self._parts.cameras())
+        if wanted:
+            self._start_pool()
         with self._lock:
             known = dict(self._watched)
             self._failed = {camera_id: why for camera_id, why in self._failed.items() if camera_id in wanted}
@@ -249,6 +267,18 @@ class AnalysisService:
             camera.lost = lost
             if lost is not None:
                 self._work.put(partial(self._end, camera))
+
+    def age(self, stopping: threading.Event) -> None:
+        """A turn of the chore: what analysis kept goes with the recordings, or where there are none after a month."""
+        now_us = self._clock.now_us()
+        for camera_id in self._parts.log.cameras():
+            if stopping.is_set():
+                return
+            since_us = self._parts.recorded_since_us(camera_id)
+            before_us = now_us - UNRECORDED_US if since_us is None else min(since_us, now_us - DAY_US)
+            if removed := self._parts.log.remove_before(camera_id, before_us):
+                log.info("analysis without recordings removed", camera_id=camera_id, hours=removed)
+            self._parts.counts.drop(camera_id, now_us - COUNTED_US)
 
     # Frames in and answers back, on threads of others.
 
@@ -483,14 +513,18 @@ class AnalysisService:
         return self._parts.log.still(event.camera_id, event.id, event.start_us)
 
     def pool(self) -> PoolFigures:
+        self._start_pool()
         return self._parts.pool.figures()
 
-    def models(self) -> Sequence[InstalledModel]:
-        return self._parts.shelf.models()
-
-    def default_model(self, task: Task) -> str | None:
-        found = self._parts.shelf.default(task)
-        return found.manifest.name if found is not None else None
+    def models(self) -> Sequence[KnownModel]:
+        shelf = self._parts.shelf
+        installed = {model.manifest.name: model.manifest for model in shelf.models()}
+        known = {manifest.name: manifest for manifest in self._parts.catalogue()} | installed
+        defaults = {task: shelf.default(task) for task in {manifest.task for manifest in known.values()}}
+        default_names = {model.manifest.name for model in defaults.values() if model is not None}
+        if self._parts.detector is not None:
+            default_names = {name for name in default_names if known[name].task != "detect"} | {self._parts.detector}
+        return [KnownModel(known[name], name in installed, name in default_names) for name in sorted(known)]
 
     def figures(self) -> AnalysisFigures:
         with self._lock:
@@ -504,6 +538,7 @@ class AnalysisService:
                 ),
                 event_delay_p50_ms=self._event_delays.percentile_ms(0.5, now_us),
                 event_delay_p95_ms=self._event_delays.percentile_ms(0.95, now_us),
+                pool=self._parts.pool.figures() if self._has_pool else None,
             )
 
     def _now_us(self) -> int:

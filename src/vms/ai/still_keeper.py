@@ -66,7 +66,7 @@ class StillKeeper:
         self._maker.close()
 
     def make(self, camera_id: str, wanted: list[Wanted], taken_us: int, width: int, height: int, pixels: bytes) -> None:
-        """Stills of a picture. Never waits: where too many wait already, these events have to do with what they have."""
+        """Stills of a picture. Never waits: where too many wait already, the events do with what they have."""
         try:
             self._todo.put_nowait(_Picture(camera_id, tuple(wanted), taken_us, width, height, pixels))
         except queue.Full:

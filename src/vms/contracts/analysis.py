@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from vms.contracts.inference import InstalledModel, PoolFigures
-from vms.domain.models import Task
+from vms.contracts.inference import PoolFigures
+from vms.domain.models import ModelManifest
 from vms.domain.motion import Box
 from vms.domain.recordings import Span
 from vms.domain.vision import Track
@@ -30,8 +30,8 @@ class AnalysedFrame:
 
 
 class EventStill(NamedTuple):
-    """The best picture of an event: when it was taken, where in it that is what the event is about, and a JPEG of 64 KiB
-    at most."""
+    """The best picture of an event: when it was taken, where in it what the event is about is, a JPEG of 64 KiB at
+    most."""
 
     taken_us: int
     box: Box | None
@@ -99,8 +99,8 @@ class CountRepository(Protocol):
         ...
 
     def counts(self, camera_ids: Sequence[str] | None, span: Span, step_us: int) -> Sequence[Count]:
-        """Summed by steps of whole minutes from the span's start, which begins with a minute; in order of time. The mean
-        of a step is that of its minutes."""
+        """Summed by steps of whole minutes from the span's start, which begins with a minute; in order of time. The
+        mean of a step is that of its minutes."""
         ...
 
     def drop(self, camera_id: str, before_us: int) -> None: ...
@@ -158,6 +158,16 @@ class AnalysisFigures(BaseModel):
     # From the frame's arrival to its events on the disk, last minute.
     event_delay_p50_ms: float = 0.0
     event_delay_p95_ms: float = 0.0
+    # None: nothing asked for devices yet.
+    pool: PoolFigures | None = None
+
+
+class KnownModel(NamedTuple):
+    """A model of the catalogue or of this machine's disk, and whether it is taken where none is named."""
+
+    manifest: ModelManifest
+    installed: bool
+    default: bool
 
 
 LiveListener = Callable[[AnalysedFrame], None]
@@ -182,10 +192,12 @@ class Analysis(Protocol):
         """Raises Failure(not_found)."""
         ...
 
-    def models(self) -> Sequence[InstalledModel]: ...
+    def models(self) -> Sequence[KnownModel]:
+        """Those that are installed and those that can be, by name."""
+        ...
 
-    def default_model(self, task: Task) -> str | None: ...
-
-    def pool(self) -> PoolFigures: ...
+    def pool(self) -> PoolFigures:
+        """The devices; the first question begins the search for them where nothing did yet."""
+        ...
 
     def figures(self) -> AnalysisFigures: ...

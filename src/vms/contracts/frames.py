@@ -56,10 +56,10 @@ class Sampling(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     stream: str = "sub"
-    least_fps: float = Field(1.0, gt=0, le=30)
-    most_fps: float = Field(5.0, gt=0, le=30)
+    least_fps: float = Field(default=1.0, gt=0, le=30)
+    most_fps: float = Field(default=5.0, gt=0, le=30)
     key_frames_only: bool = False
-    longest_rest_s: float = Field(10.0, ge=0, le=60)
+    longest_rest_s: float = Field(default=10.0, ge=0, le=60)
 
 
 class FrameFigures(BaseModel):

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from benchmarks import (
+    analysis,
     archive,
     archiving,
     cameras,
@@ -51,6 +52,18 @@ def cameras_command(
 ) -> None:
     """CPU and memory per camera while recording, beside ffmpeg in the same run."""
     _publish(output, f"cameras-{count}", cameras.measure(count, window_s=window_s))
+
+
+@bench.command("analysis")
+def analysis_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=1000)] = 16,
+    fps: Annotated[float, typer.Option(min=0.1, max=30, help="Pictures a second of each camera.")] = 2,
+    window_s: Annotated[float, typer.Option(min=5)] = 60,
+    models_dir: Annotated[Path | None, typer.Option(help="Models, if not those of the installation.")] = None,
+    output: Output = RESULTS,
+) -> None:
+    """Cameras recorded and understood: delays, what is left out, and what it costs."""
+    _publish(output, f"analysis-{count}", analysis.measure(count, fps, window_s=window_s, models_dir=models_dir))
 
 
 @bench.command("ingest")

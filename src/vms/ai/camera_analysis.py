@@ -176,5 +176,6 @@ class WatchedCamera:
             dropped=self.dropped,
             delay_p50_ms=self._delays.percentile_ms(0.5, now_us),
             delay_p95_ms=self._delays.percentile_ms(0.95, now_us),
+            longest_ms=self._delays.percentile_ms(1.0, now_us),
             objects=self._objects,
         )

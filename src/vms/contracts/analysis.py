@@ -132,6 +132,7 @@ class CameraAnalysis(BaseModel):
     # From the frame's arrival to its tracks and events, last minute.
     delay_p50_ms: float = 0.0
     delay_p95_ms: float = 0.0
+    longest_ms: float = 0.0
     objects: int = 0
 
 

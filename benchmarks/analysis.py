@@ -85,7 +85,9 @@ def measure(
 
 def _add(server: RunningServer, simulator: SimulatedCameras, number: int) -> str:
     streams = {"main": {"url": simulator.url(2 * number)}, "sub": {"url": simulator.url(2 * number + 1)}}
-    return server.add_camera(f"camera {number}", simulator.url(2 * number), streams=streams)
+    # The files of one stream, so that their frame numbers follow each other.
+    recording = {"mode": "continuous", "streams": {"sub": "off"}}
+    return server.add_camera(f"camera {number}", simulator.url(2 * number), streams=streams, recording=recording)
 
 
 def _wait_until_running(server: RunningServer, ids: list[str], timeout_s: float = 90) -> None:

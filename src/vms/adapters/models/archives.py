@@ -41,7 +41,7 @@ def read_tar(path: Path, names: Sequence[str]) -> Sequence[bytes]:
                 found[member.name] = content.read() if content is not None else b""
                 if len(found) == len(set(names)):
                     break
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, OSError) as error:
         raise Failure("malformed", f"the package {path.name} is damaged, or no .tgz: {error}") from error
     return _in_order(path, names, found)
 

@@ -28,6 +28,7 @@ _TOOL_S = 1800.0
 _POLL_S = 0.25
 _HTTP_S = 30.0
 _REDIRECTS = 5
+_LINES = 4
 
 
 class Fetcher:
@@ -122,9 +123,10 @@ def _fetched(command: Sequence[str], what: str, directory: Path, ending: str, to
                 process.wait()
     archives = [path for path in directory.iterdir() if path.suffix == ending]
     if process.returncode != 0 or len(archives) != 1:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        # Tools say first what failed, and then much else.
+        said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][:_LINES]
         raise Failure(
-            "unavailable", f"{what} cannot be fetched by {Path(command[0]).name}: {lines[0] if lines else 'no answer'}"
+            "unavailable", f"{what} cannot be fetched by {Path(command[0]).name}: {'; '.join(said) or 'no answer'}"
         )
     told(what, archives[0].stat().st_size, archives[0].stat().st_size)
     return archives[0]
@@ -164,7 +166,7 @@ def download(
 
     Raises Failure(unavailable) where it cannot be had whole, Failure(malformed) where it is larger than `limit_bytes`.
     """
-    what = url.rpartition("/")[2] or url
+    asked, what = url, url.rpartition("/")[2] or url
     path = directory / "download"
     try:
         with httpx.Client(transport=transport, timeout=_HTTP_S) as http:
@@ -183,7 +185,11 @@ def download(
                     _receive(response, path, what, told, limit_bytes)
                     return path.read_bytes()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Failure("unavailable", f"{what} cannot be fetched: {error or type(error).__name__}") from error
+        raise Failure(
+            "unavailable",
+            f"{asked} cannot be fetched: {str(error) or type(error).__name__}; "
+            "where this machine does not reach it, bring the file and give --file",
+        ) from error
     except OSError as error:
         raise Failure("unavailable", f"{what} cannot be kept: {error.strerror}") from error
     finally:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import onnx
@@ -37,11 +37,37 @@ RUNTIME_ERRORS = (
 _TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)", "uint8": "tensor(uint8)", "int32": "tensor(int32)"}
 
 
-def check_graph(manifest: ModelManifest, model: bytes) -> None:
+class GraphReader(Protocol):
+    """What will read the model's outputs."""
+
+    def further_inputs(self, count: int) -> Mapping[str, NDArray[Any]]:
+        """What the graph gets beside so many pictures."""
+        ...
+
+    def check(self, outputs: Mapping[str, tuple[int | str | None, ...]]) -> None:
+        """Raises Failure(malformed) where outputs (name → shape) cannot be what it reads."""
+        ...
+
+
+def check_graph(manifest: ModelManifest, model: bytes, reader: GraphReader | None = None) -> None:
     """Raises Failure(malformed), which names what differs."""
     session = open_graph(manifest.name, model)
-    inputs = {entry.name: entry for entry in session.get_inputs()}
-    outputs = [entry.name for entry in session.get_outputs()]
+    further = reader.further_inputs(2 if manifest.batch else 1) if reader is not None else {}
+    _check_inputs(manifest, {entry.name: entry for entry in session.get_inputs()}, set(further))
+    outputs = {entry.name: tuple(entry.shape) for entry in session.get_outputs()}
+    for role, name in manifest.outputs.items():
+        if name not in outputs:
+            raise _differs(manifest, f"outputs.{role}", name, f"its outputs are {', '.join(outputs)}")
+    if reader is not None:
+        reader.check(outputs)
+    pictures = feeds(session, manifest.input, 2 if manifest.batch else 1)
+    try:
+        session.run(list(manifest.outputs.values()), {**pictures, **further})
+    except RUNTIME_ERRORS as error:
+        raise Failure("malformed", f"the model {manifest.name} loads but does not run: {_first_line(error)}") from error
+
+
+def _check_inputs(manifest: ModelManifest, inputs: Mapping[str, Any], further: set[str]) -> None:
     wanted = manifest.input
     if wanted.name not in inputs:
         raise _differs(manifest, "input.name", wanted.name, f"its inputs are {', '.join(inputs)}")
@@ -57,14 +83,11 @@ def check_graph(manifest: ModelManifest, model: bytes) -> None:
         raise _differs(manifest, "input", said, f"{wanted.name} is {'×'.join(map(str, entry.shape))}")
     if manifest.batch and isinstance(entry.shape[0], int):
         raise _differs(manifest, "batch", "true", f"{wanted.name} takes {entry.shape[0]} picture at a time")
-    for role, name in manifest.outputs.items():
-        if name not in outputs:
-            raise _differs(manifest, f"outputs.{role}", name, f"its outputs are {', '.join(outputs)}")
-    count = 2 if manifest.batch else 1
-    try:
-        session.run(list(manifest.outputs.values()), feeds(session, wanted, count))
-    except RUNTIME_ERRORS as error:
-        raise Failure("malformed", f"the model {manifest.name} loads but does not run: {_first_line(error)}") from error
+    if set(inputs) != {wanted.name, *further}:
+        said = ", ".join(sorted({wanted.name, *further}))
+        raise _differs(
+            manifest, "reader", f"{manifest.reader}, which gives {said}", f"its inputs are {', '.join(inputs)}"
+        )
 
 
 def check_loads(name: str, model: bytes) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vms.adapters.models.disk import locked, write_whole
-from vms.adapters.models.graphs import check_graph, check_loads
+from vms.adapters.models.graphs import GraphReader, check_graph, check_loads
 from vms.adapters.models.shelf import file_name, manifest_paths, read_installed
 from vms.contracts.inference import InstalledModel
 from vms.domain.errors import Failure
@@ -17,6 +17,8 @@ from vms.domain.models import ModelManifest, ModelSource
 Fetch = Callable[[ModelSource], Sequence[bytes]]
 # The files of a source in its order → ONNX.
 Convert = Callable[[ModelManifest, Sequence[bytes]], bytes]
+# None for outputs that are read elsewhere. Raises Failure(malformed) where the manifest does not name what it wants.
+ReaderOf = Callable[[ModelManifest], GraphReader | None]
 
 
 class Cache:
@@ -48,10 +50,19 @@ class Cache:
 class Installer:
     """Writes one directory of a shelf."""
 
-    def __init__(self, directory: Path, *, fetch: Fetch, convert: Convert, cache: Cache | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        fetch: Fetch,
+        convert: Convert,
+        reader_of: ReaderOf = lambda _manifest: None,
+        cache: Cache | None = None,
+    ) -> None:
         self._directory = directory
         self._fetch = fetch
         self._convert = convert
+        self._reader_of = reader_of
         self._cache = cache
 
     def install(self, manifest: ModelManifest, files: Sequence[bytes] | None = None) -> InstalledModel:
@@ -73,7 +84,7 @@ class Installer:
         sha256 = hash_of(model)
         if manifest.sha256 not in {"", sha256}:
             raise _wrong_hash(manifest.name, "the ONNX file", sha256, manifest.sha256)
-        check_graph(manifest, model)
+        check_graph(manifest, model, self._reader_of(manifest))
         for part in parts:
             check_loads(manifest.name, part)
         hashes = tuple(map(hash_of, files))

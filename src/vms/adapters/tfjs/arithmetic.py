@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from vms.adapters.tfjs.source import Node
-from vms.adapters.tfjs.tensors import Tensor, broadcast, plain_order, same_order, TranslationError
+from vms.adapters.tfjs.tensors import Tensor, TranslationError, broadcast, plain_order, same_order
 from vms.adapters.tfjs.writer import Translation, Writer, known, result
 
 _BINARY = {
@@ -82,7 +82,10 @@ def _binary(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Te
 
 
 def _sum(writer: Writer, _node: Node, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
-    return [together(writer, "Sum" if len(inputs) != 2 else "Add", inputs)]
+    total = inputs[0]
+    for tensor in inputs[1:]:
+        total = together(writer, "Add", [total, tensor])
+    return [total]
 
 
 def _bias_add(writer: Writer, node: Node, inputs: Sequence[Tensor]) -> Sequence[Tensor]:

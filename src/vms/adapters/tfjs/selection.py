@@ -8,7 +8,7 @@ import numpy as np
 
 from vms.adapters.tfjs.arithmetic import activated, together
 from vms.adapters.tfjs.source import Node
-from vms.adapters.tfjs.tensors import Free, Tensor, axis_of, integers, TranslationError
+from vms.adapters.tfjs.tensors import Free, Tensor, TranslationError, axis_of, integers
 from vms.adapters.tfjs.writer import Translation, Writer, physical, result
 
 _INT32, _INT64 = 6, 7

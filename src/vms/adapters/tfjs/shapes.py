@@ -16,11 +16,11 @@ from vms.adapters.tfjs.tensors import (
     Free,
     Shape,
     Tensor,
+    TranslationError,
     axis_of,
     divided,
     elements,
     integers,
-    TranslationError,
 )
 from vms.adapters.tfjs.tensors import plain_order as plain
 from vms.adapters.tfjs.writer import Translation, Writer, known, physical, result

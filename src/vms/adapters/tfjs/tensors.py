@@ -31,8 +31,8 @@ _LARGEST_ELEMENTS = 1 << 31
 
 @dataclass(frozen=True)
 class Tensor:
-    """A value of the graph. `shape` and `value` are as TensorFlow has them; in the ONNX graph axis i of the value that is
-    called `name` is axis `order[i]` of these. So a transposition costs nothing until somebody needs another order."""
+    """A value of the graph. `shape` and `value` are as TensorFlow has them; in the ONNX graph axis i of the value
+    `name` is axis `order[i]` of these. So a transposition costs nothing until somebody needs another order."""
 
     name: str
     shape: Shape

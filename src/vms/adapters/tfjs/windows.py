@@ -10,7 +10,7 @@ import numpy as np
 
 from vms.adapters.tfjs.arithmetic import activated
 from vms.adapters.tfjs.source import Node
-from vms.adapters.tfjs.tensors import Dimension, Free, Tensor, integers, TranslationError
+from vms.adapters.tfjs.tensors import Dimension, Free, Tensor, TranslationError, integers
 from vms.adapters.tfjs.writer import Translation, Writer, physical, result
 
 # Height, width and channels of TensorFlow's axes, as ONNX has them.

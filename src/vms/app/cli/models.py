@@ -104,7 +104,7 @@ def install(
     """
     from vms.adapters.models.fetching import Fetcher
     from vms.adapters.models.installing import Cache, Installer
-    from vms.app.models import convert, shelf_directories
+    from vms.app.models import convert, reader_of, shelf_directories
 
     wanted = _wanted(names or [], packaged, manifest_file)
     if (file is not None or sha256 is not None) and len(wanted) != 1:
@@ -121,6 +121,7 @@ def install(
             shelf_directories(data_dir)[0],
             fetch=fetch,
             convert=convert,
+            reader_of=reader_of,
             cache=None if cache is None else Cache(cache),
         )
         for manifest in wanted:

@@ -21,7 +21,8 @@ _WEIGHT = 0.1
 _RATE_OVER_US = 5_000_000
 _NOMINAL_RATE = 2.0
 _FORGOTTEN_AFTER_US = 60_000_000
-# From this load on a reserve helps out; a camera moves where the busiest is above the second and ends a fifth lower.
+# From this load on a reserve helps out; a camera moves where the busiest is above the second, and the other one with it
+# stays a fifth below that.
 _FULL = 0.9
 _MOVED_ABOVE = 0.5
 _GAIN = 0.8
@@ -47,8 +48,8 @@ class _Device:
 class _Client:
     among: tuple[str, ...] = ()
     device_id: str | None = None
-    # Pictures a second, as of `asked_us`.
-    rate: float = 0.0
+    # Pictures a second, as of `asked_us`; a guess to begin with.
+    rate: float = _NOMINAL_RATE
     asked_us: int = 0
 
 
@@ -86,7 +87,7 @@ class Shares:
 
     def device_for(self, client: Client, among: Sequence[str], now_us: int) -> str | None:
         """Where the next picture goes, of those devices that can look at it; None where none of them is open."""
-        known = self._clients.setdefault(client, _Client())
+        known = self._clients.setdefault(client, _Client(asked_us=now_us))
         known.rate = known.rate * math.exp((known.asked_us - now_us) / _RATE_OVER_US) + 1e6 / _RATE_OVER_US
         known.asked_us, known.among = now_us, tuple(among)
         if known.device_id in known.among:
@@ -108,21 +109,20 @@ class Shares:
         if loads[busiest] < _MOVED_ABOVE:
             return None
 
-        def after(known: _Client) -> float:
-            rate = self._rate(known, now_us)
-            return max(
-                loads[busiest] - rate * self._devices[busiest].cost_us / 1e6,
-                loads[idlest] + rate * self._devices[idlest].cost_us / 1e6,
-            )
+        def rest(client: Client) -> float:
+            return loads[busiest] - self._rate(self._clients[client], now_us) * self._devices[busiest].cost_us / 1e6
+
+        def there(client: Client) -> float:
+            return loads[idlest] + self._rate(self._clients[client], now_us) * self._devices[idlest].cost_us / 1e6
 
         movable = [
             client
             for client, known in self._clients.items()
-            if known.device_id == busiest and idlest in known.among and after(known) < _GAIN * loads[busiest]
+            if known.device_id == busiest and idlest in known.among and there(client) < _GAIN * loads[busiest]
         ]
         if not movable:
             return None
-        moved = min(movable, key=lambda client: after(self._clients[client]))
+        moved = min(movable, key=lambda client: max(rest(client), there(client)))
         self._clients[moved].device_id = idlest
         return moved
 
@@ -136,7 +136,7 @@ class Shares:
         return tuple(sorted({client[0] for client, known in self._clients.items() if known.device_id == device_id}))
 
     def _best(self, client: _Client, now_us: int) -> str | None:
-        rate = max(_NOMINAL_RATE, client.rate)
+        rate = self._rate(client, now_us)
 
         def resulting(device_id: str) -> float:
             return self.load(device_id, now_us) + rate * self._devices[device_id].cost_us / 1e6

@@ -121,7 +121,7 @@ def _known(facts: Facts) -> list[DeviceInfo]:
                 name=name,
                 backend="openvino",
                 reason=(
-                    f"openvino is installed: faster on this processor than onnxruntime; {refused}"
+                    f"openvino is installed, which runs the processor too; {refused}"
                     if device == "CPU"
                     else "openvino runs on it"
                 ),

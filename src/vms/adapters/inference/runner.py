@@ -42,7 +42,7 @@ class WorkerRunner:
         self._connection: socket.socket | None = None
         # The process ends when this end of the pipe is closed, by us or with us.
         self._life: int | None = None
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()
         self._is_closed = False
 
     @property

@@ -114,7 +114,7 @@ lint-web: $(STAMPS)/node
 bench: build $(STAMPS)/debian ## CPU, memory, seek, export and delay, beside ffmpeg, into bench-results/
 	$(BIN)/vms bench all
 
-torture: build $(STAMPS)/debian ## 500 kills, 100 power cuts, full, failing and slow disks, clock jumps (as root, half an hour)
+torture: build $(STAMPS)/debian ## 500 kills, 100 power cuts, full, failing and slow disks, clock jumps (as root, an hour)
 	$(BIN)/vms bench torture
 
 format: ## Formats Rust and Python

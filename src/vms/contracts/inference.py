@@ -23,6 +23,8 @@ class InstalledModel:
 
     manifest: ModelManifest
     path: Path
+    # Further files of it, in the order of its source (reading text takes three networks).
+    parts: tuple[Path, ...] = ()
 
 
 class ModelShelf(Protocol):

@@ -17,6 +17,8 @@ _LAST = 1 - 1e-6
 _JITTER = 0.1
 _LEAST_MARGIN = 0.008
 _MOST_MARGIN = 0.05
+# Nearer to the horizon a row of the picture is farther than anything can be seen: how deep, of the middle's depth.
+_HORIZON = 1e-3
 
 
 class Area:
@@ -68,7 +70,11 @@ def crossing(a: Place, b: Place, before: Place, now: Place) -> int:
     sides that meet there, and a way in two steps crosses what the way in one step would.
     """
     was_right, is_right = turn(a, b, before) > 0, turn(a, b, now) > 0
-    if was_right == is_right or (turn(before, now, a) > 0) == (turn(before, now, b) > 0):
+    if was_right == is_right:
+        return 0
+    # The way back is the same way.
+    one, other = (before, now) if before < now else (now, before)
+    if (turn(one, other, a) > 0) == (turn(one, other, b) > 0):
         return 0
     return 1 if is_right else -1
 
@@ -96,8 +102,12 @@ class Plane:
     """The ground, by four places in the picture that are known on it in metres."""
 
     def __init__(self, corners: Sequence[Place], metres: Sequence[Place]) -> None:
+        # From their middle: it is before the camera for certain, where the horizon is not.
+        self._x = sum(x for x, _ in corners) / len(corners)
+        self._y = sum(y for _, y in corners) / len(corners)
         rows, values = [], []
-        for (x, y), (east, north) in zip(corners, metres, strict=True):
+        for (left, top), (east, north) in zip(corners, metres, strict=True):
+            x, y = left - self._x, top - self._y
             rows += [
                 [x, y, 1, 0, 0, 0, -east * x, -east * y],
                 [0, 0, 0, x, y, 1, -north * x, -north * y],
@@ -109,8 +119,8 @@ class Plane:
     def place(self, x: float, y: float) -> Place | None:
         """In metres; none for what lies above the horizon."""
         a, b, c, d, e, f, g, h = self._matrix
-        # The corners are seen, so that the plane is before the camera where this has their sign, which is 1's.
+        x, y = x - self._x, y - self._y
         depth = g * x + h * y + 1
-        if depth <= 1e-3:
+        if depth <= _HORIZON:
             return None
         return (a * x + b * y + c) / depth, (d * x + e * y + f) / depth

@@ -34,7 +34,6 @@ from vms.domain.analysis import (
 )
 from vms.domain.vision import Occurrence, Scene, Track
 
-
 # Pictures come out of order by less.
 _CLOCK_SET_BACK_US = 10_000_000
 

@@ -47,6 +47,7 @@ class _Thing:
     label: str
     track: Track
     stillness: Stillness
+    seen_us: int
     # Where it stood last, since when and until when.
     place: Box | None = None
     stood_since_us: int = 0
@@ -65,7 +66,7 @@ class _Thing:
         """Whether it stands since now."""
         if track.number == self.number:
             self.label = track.label
-        self.track = track
+        self.track, self.seen_us = track, at_us
         self.stillness.see(at_us, track.box)
         if self.stillness.still_us(at_us) < _STANDS_US:
             return False
@@ -115,14 +116,16 @@ class Standing:
         thing = self._thing_at(track, present, at_us) if track.seen else None
         if thing is None:
             number = self._free_number(track.number)
-            self._things[number] = _Thing(number, track.number, track.label, track, Stillness(at_us, track.box))
+            self._things[number] = _Thing(number, track.number, track.label, track, Stillness(at_us, track.box), at_us)
             self._numbers[track.number] = number
             return
         torn_off = present.get(thing.raw)
         if torn_off is not None:
             # They change numbers.
             number = self._free_number(track.number)
-            self._things[number] = _Thing(number, thing.raw, torn_off.label, torn_off, Stillness(at_us, torn_off.box))
+            self._things[number] = _Thing(
+                number, thing.raw, torn_off.label, torn_off, Stillness(at_us, torn_off.box), at_us
+            )
             self._numbers[thing.raw] = number
         else:
             self._numbers.pop(thing.raw, None)
@@ -170,10 +173,10 @@ class Standing:
     def _missing(self, present: dict[int, Track], at_us: int) -> list[Track]:
         """Guesses of the things that are missing; those that are missing for too long are forgotten."""
         missing = [thing for thing in self._things.values() if thing.raw not in present]
-        missing.sort(key=lambda thing: thing.track.at_us)
+        missing.sort(key=lambda thing: thing.seen_us)
         guesses = []
         for nth, thing in enumerate(missing):
-            if len(missing) - nth > _MOST_MISSING or at_us - thing.track.at_us > thing.kept_us():
+            if len(missing) - nth > _MOST_MISSING or at_us - thing.seen_us > thing.kept_us():
                 self._forget(thing)
             else:
                 guesses.append(replace(thing.track, number=thing.number, label=thing.label, at_us=at_us, seen=False))

@@ -158,7 +158,8 @@ class TamperWatch:
         now_is = pattern(look.cells)
         same = likeness(now_is, known)
         if contrast < _FLAT and sharpness < _FLAT:
-            if same < _NOTHING_LEFT:
+            # By chance noise looks like anything now and then: a covered lens is free again when its view is back.
+            if same < (_SETTLED if self._lasting["covered"].counts else _NOTHING_LEFT):
                 return {"covered": {"contrast": round(contrast, 3), "likeness": round(same, 3)}}
             return {}
         if same < _ANOTHER_VIEW:

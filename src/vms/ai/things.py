@@ -19,11 +19,13 @@ _PASSES_US = 2_000_000
 class _Stands(Stillness):
     """A thing in the zone, and whether it is attended."""
 
-    __slots__ = ("alone_since_us", "began_us", "near_since_us")
+    __slots__ = ("alone_since_us", "began_us", "near_since_us", "stood_since_us")
 
     def __init__(self, at_us: int, box: Box) -> None:
         super().__init__(at_us, box)
+        # Of its occurrence: when it began, and since when it stood by then.
         self.began_us = 0
+        self.stood_since_us = at_us
         self.alone_since_us = at_us
         self.near_since_us: int | None = None
 
@@ -66,11 +68,12 @@ class _StandingThings:
                 thing.see_people(now, near=_somebody_near(track.box, scene))
             key = str(track.number)
             if key in self._spells and thing.since_us > thing.began_us:
-                found += self._end(track.number, now)
+                # It is driven or carried on, within the zone.
+                found += self._spell_end(track.number, now)
             since_us = max(thing.since_us, thing.alone_since_us) if self._alone else thing.since_us
             long_enough = thing.here and thing.near_since_us is None and now - since_us >= self._after_us
             if long_enough and key not in self._spells:
-                thing.began_us = now
+                thing.began_us, thing.stood_since_us = now, thing.since_us
                 stood_s = round((now - thing.since_us) / 1e6, 3)
                 found.append(self._spells.begin(key, self._type, now, track=track, stood_s=stood_s))
         return found
@@ -90,8 +93,7 @@ class _StandingThings:
         thing = self._things.get(number)
         if thing is None:
             return []
-        since_us = min(thing.since_us, thing.began_us)
-        return self._spells.end(str(number), at_us, stood_s=round((at_us - since_us) / 1e6, 3))
+        return self._spells.end(str(number), at_us, stood_s=round((at_us - thing.stood_since_us) / 1e6, 3))
 
 
 class AbandonedThings(_StandingThings):

@@ -28,7 +28,7 @@ class Trail:
         self._since_us = 0
 
     def add(self, at_us: int, place: Place, since_us: int) -> None:
-        """A sighting of a track that there is since `since_us`; of another one of the same thing the way begins anew."""
+        """A sighting of a track that there is since `since_us`; of another one of a thing the way begins anew."""
         places = self._places
         if places and (at_us - places[-1][0] > _LONGEST_GAP_US or since_us != self._since_us):
             places.clear()

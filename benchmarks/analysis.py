@@ -1,8 +1,8 @@
 """Recording and understanding side by side: cameras with a main and a sub stream, all recorded, all analysed.
 
 The pictures show real footage (people on bicycles), each camera's sub stream at 640×360; a tripwire across the picture
-and a zone around all of it make events. What recording lost is counted by the frame numbers inside the files; delays are the server's own, of
-every picture from its arrival to its tracks, and to its events on the disk.
+and a zone around all of it make events. What recording lost is counted by the frame numbers inside the files; delays
+are the server's own, of every picture from its arrival to its tracks, and to its events on the disk.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def measure(
     return [
         Figure(f"{name}: pictures understood per second and camera", analysed / elapsed_s / cameras, "1/s"),
         Figure(f"{name}: arrival → tracks, median", percentile((s["delay_p50_ms"] for s in states), 0.5), "ms"),
-        Figure(f"{name}: arrival → tracks, P95 of the slowest camera", max(s["delay_p95_ms"] for s in states), "ms", 500),
+        Figure(f"{name}: arrival → tracks, P95 of the slowest", max(s["delay_p95_ms"] for s in states), "ms", 500),
         Figure(f"{name}: arrival → event on the disk, P95", last["event_p95"], "ms", 500),
-        Figure(f"{name}: longest wait for a device", max(s["longest_ms"] for s in states), "ms", 1000),
+        Figure(f"{name}: arrival → tracks, the longest", max(s["longest_ms"] for s in states), "ms", 1000),
         Figure(f"{name}: wait for a device, P95", pool["waited_p95_ms"], "ms"),
         Figure(f"{name}: the model, median", model["p50_ms"], "ms"),
         Figure(f"{name}: pictures left out", dropped / max(1.0, analysed + dropped) * 100, "%"),
@@ -141,4 +141,3 @@ def _gaps(data_dir: Path, camera_id: str) -> int:
     if not frames:
         return 1
     return (frames[-1] - frames[0] + 1) - len(set(frames))
-

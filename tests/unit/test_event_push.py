@@ -14,9 +14,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from tests.memory_installation import MemoryInstallation
 from vms.adapters.tokens import JwtSigner
+from vms.api import push
 from vms.api.dependencies import Services
 from vms.api.event_feed import MOST_BEHIND, EventFeed, EventFilter
-from vms.api import push
 from vms.api.routes import event_push
 from vms.contracts.events import EventChange
 from vms.domain.time import format_time

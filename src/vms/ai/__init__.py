@@ -1,2 +1,1 @@
 """Understanding cameras' pictures: what is looked at when and where, what is followed, and what rules find in it."""
-"""The AI service: what happens in cameras' pictures, and what looks for it."""

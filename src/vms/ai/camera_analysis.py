@@ -37,8 +37,8 @@ class Seen:
 
 
 class WatchedCamera:
-    """Everything of one camera but the threads. `in_flight`, `dropped`, `lost`, `unusual` and `extras` are the service's
-    to change."""
+    """Everything of one camera but the threads. `in_flight`, `dropped`, `lost`, `unusual` and `extras` are the
+    service's to change."""
 
     def __init__(
         self,

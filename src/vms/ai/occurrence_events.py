@@ -1,4 +1,4 @@
-"""Occurrences that rules find become events: what is open, what is to be written, what was refused and is tried again."""
+"""Occurrences that rules find become events: what is open, what is to be written, what is tried again."""
 
 from __future__ import annotations
 

@@ -66,7 +66,8 @@ _MOST_UNWRITTEN_EVENTS = 10_000
 @dataclass(frozen=True)
 class Parts:
     """What the service stands on. `cameras` tells the settings of each camera that is to be looked at;
-    `recorded_until_us` when the last recording of a camera within a span ends, `recorded_since_us` when its first begins."""
+    `recorded_until_us` when the last recording of a camera within a span ends, `recorded_since_us` when its first
+    begins."""
 
     frames: FrameSource
     pool: InferencePool

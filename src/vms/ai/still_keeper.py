@@ -46,7 +46,7 @@ class StillKeeper:
     def __init__(self, maker: JpegMaker, kept: AnalysisLog) -> None:
         self._maker = maker
         self._log = kept
-        self._todo: queue.Queue[_Picture | str | None] = queue.Queue(_MOST_WAITING)
+        self._todo: queue.Queue[_Picture | None] = queue.Queue(_MOST_WAITING)
         # Of _held.
         self._lock = threading.Lock()
         self._held: OrderedDict[str, _Made] = OrderedDict()
@@ -92,8 +92,7 @@ class StillKeeper:
                 continue
             if item is None:
                 break
-            if isinstance(item, _Picture):
-                self._make(item)
+            self._make(item)
             self._write_over()
         with self._lock:
             self._over.update(self._held)

@@ -79,7 +79,7 @@ def test_what_crosses_a_line_becomes_boxes_an_event_and_a_still(tmp_path: Path) 
             path = f"/events/{event['id']}/still.jpg"
             _wait("no still was made", lambda: server.client.get(path).status_code == 200)
             still = server.client.get(path)
-            with av.open(io.BytesIO(still.content), format="jpeg_pipe") as container:
+            with av.open(io.BytesIO(still.content), mode="r", format="jpeg_pipe") as container:
                 shown = next(container.decode(video=0))
             assert (shown.width, shown.height) == (640, 360)
             now = datetime.now(UTC)

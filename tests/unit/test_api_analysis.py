@@ -290,7 +290,8 @@ def test_metrics_of_analysis(site: Site) -> None:
 def test_without_analysis_it_is_said_why(vms: MemoryInstallation) -> None:
     camera_id = vms.add_camera(analysis={"enabled": True})["id"]
     shown = vms.client.get(f"/api/v1/cameras/{camera_id}/analysis").json()
-    assert (shown["state"], shown["reason"]) == ("off", "ai.enabled is false")
+    assert shown["state"] == "off"
+    assert shown["reason"].startswith("ai.enabled is false")
     for path in (f"/cameras/{camera_id}/detections", "/ai/models", "/ai/pool", "/analytics/counts"):
         answer = vms.client.get(f"/api/v1{path}", params=_span(vms))
         assert (answer.status_code, problem_code(answer)) == (409, "analysis-off"), path

@@ -6,9 +6,8 @@ from fractions import Fraction
 
 from vms.domain.errors import Failure
 
-# FFmpeg's quality scale for JPEG: 2 is best, 31 worst; one step is FF_QP2LAMBDA (118).
+# FFmpeg's quality scale for JPEG: 2 is best, 31 worst.
 _QUALITIES = (4, 8, 16, 31)
-_QP_TO_LAMBDA = 118
 
 
 class PixelJpegs:
@@ -49,6 +48,6 @@ def _encode(frame: object, quality: int) -> bytes:
     assert isinstance(encoder, VideoCodecContext)  # noqa: S101 (for types)
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuvj420p"
     encoder.time_base = Fraction(1, 25)
-    encoder.options = {"flags": "+qscale", "global_quality": str(quality * _QP_TO_LAMBDA)}
+    encoder.options = {"qmin": str(quality), "qmax": str(quality)}
     encoder.thread_type = "NONE"
     return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))

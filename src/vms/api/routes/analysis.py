@@ -45,7 +45,9 @@ def analysis_of(part: Services) -> Analysis:
     """What understands pictures. Raises Failure(conflict) where nothing does."""
     if part.analysis is None:
         raise Failure(
-            "conflict", "pictures are not understood by this server: ai.enabled is false", code="analysis-off"
+            "conflict",
+            "pictures are not understood by this server: ai.enabled is false, or its cameras are connected elsewhere",
+            code="analysis-off",
         )
     return part.analysis
 
@@ -55,7 +57,8 @@ def camera_analysis(part: ServicesOf, camera_id: CameraId) -> CameraAnalysis:
     """How it goes with a camera's pictures: from the frame's arrival to its tracks and events, of the last minute."""
     camera = find_camera(part, camera_id)
     if part.analysis is None:
-        return CameraAnalysis(reason="ai.enabled is false" if camera.analysis.enabled else None)
+        reason = "ai.enabled is false, or the server's cameras are connected elsewhere"
+        return CameraAnalysis(reason=reason if camera.analysis.enabled else None)
     return part.analysis.status(camera.id)
 
 

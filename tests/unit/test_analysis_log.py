@@ -197,8 +197,11 @@ def test_the_file_lies_beside_the_recordings_of_its_hour(tmp_path: Path) -> None
 def test_a_torn_tail_is_cut_before_more_is_written(tmp_path: Path, cut_bytes: int) -> None:
     path = _written(tmp_path, *_golden_frames()[:2])
     os.truncate(path, path.stat().st_size - cut_bytes)
+    with path.open("ab") as file:
+        file.write(b"\0" * 4096)
     _written(tmp_path, _golden_frames()[2])
     content = records.parse(path.read_bytes(), CAMERA)
+    assert content.whole_bytes == path.stat().st_size
     assert [frame.at_us for frame in content.frames] == [HOUR, HOUR + 400_000]
     assert not content.problems
     assert [track.label for track in content.frames[-1].tracks] == ["person", "Fahrrad äöü"]
@@ -270,10 +273,12 @@ def test_a_disk_that_refuses_costs_what_waited_and_is_told_once(
         log.append(_golden_frames()[1])
         log.flush()
     with pytest.raises(Failure, match="No space left on device"):
-        log.append(_golden_frames()[2])
+        log.append(_frame(2, _track(1, "person", HOUR + 400_000)))
     log.append(_frame(3))
     log.flush()
-    assert [frame.at_us - HOUR for frame in log.frames(CAMERA, ALL, 9)] == [0, 400_000, 600_000]
+    found = log.frames(CAMERA, ALL, 9)
+    assert [frame.at_us - HOUR for frame in found] == [0, 400_000, 600_000]
+    assert found[1].tracks[0].label == "person", "its label was lost with what was refused"
     content = records.parse(_path(tmp_path).read_bytes(), CAMERA)
     assert not content.problems
     log.close()

@@ -29,6 +29,8 @@ COMMAND = (sys.executable, str(Path(__file__)))
 SIDE = 4
 # Levels of red that end the process, stop it, or make the back-end throw.
 DEADLY, STOPPING, THROWING = 251, 252, 253
+# Names a file that is there once the process is stopped.
+STOPPED = "VMS_TEST_STOPPED"
 
 
 def processor(device_id: str = "cpu", *, largest_batch: int = 4) -> WorkerOptions:
@@ -134,6 +136,8 @@ class _TouchyGraph:
         if DEADLY in levels:
             os.kill(os.getpid(), signal.SIGSEGV)
         if STOPPING in levels:
+            if STOPPED in os.environ:
+                Path(os.environ[STOPPED]).touch()
             signal.pause()
         if THROWING in levels:
             raise RuntimeError("out of memory on the device")

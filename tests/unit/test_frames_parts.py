@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from av.error import InvalidDataError
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from tests.filmed_scenes import T0_US, filmed, parameters_of, units_of
 from vms.adapters.footage.clips import Clip
 from vms.adapters.frames import decoding, framing
+from vms.adapters.frames.camera import DecodedCamera
 from vms.adapters.frames.decoding import Accelerators, BrokenUnitError, Decoder, UndecodableError, is_disposable
 from vms.adapters.frames.fairness import Lag
 from vms.adapters.frames.looking import WIDTH_PX, Looker
 from vms.adapters.frames.sampling import Sampler
 from vms.adapters.frames.shared_memory import SharedMemory, slots_within, store_size
 from vms.contracts.frames import Frame, Sampling
-from vms.contracts.tap import TappedUnit, TrackParameters
+from vms.contracts.tap import TappedUnit, TrackParameters, write_parameters, write_unit
 from vms.domain.vision import Look
 
 
@@ -66,19 +72,19 @@ class Refusing:
     """A context on a device that takes some units and then no more."""
 
     def __init__(self, context: VideoCodecContext, takes: int) -> None:
-        self.__dict__["_context"], self.__dict__["_takes"] = context, takes
+        self.extradata = b""
+        self.flags = 0
+        self._context, self._takes = context, takes
 
-    def decode(self, packet: object) -> object:
-        self.__dict__["_takes"] -= 1
+    def open(self) -> None:
+        self._context.extradata = self.extradata
+        self._context.open()
+
+    def decode(self, packet: Packet[Any]) -> list[VideoFrame]:
+        self._takes -= 1
         if self._takes < 0:
             raise InvalidDataError(1, "the device is lost")
         return self._context.decode(packet)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._context, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._context, name, value)
 
 
 @pytest.mark.parametrize("takes", [0, 14])
@@ -123,7 +129,7 @@ def test_units_that_nobody_needs_are_left_out_harmlessly(tmp_path: Path, codec: 
     def pictures(units: list[TappedUnit]) -> dict[int, NDArray[np.uint8]]:
         decoder = Decoder(parameters, Accelerators(()))
         shown = [entry for unit in units for entry in decoder.decode(unit)]
-        return {pts: frame.to_ndarray(format="gray") for _, pts, frame in shown}
+        return {pts: frame.to_ndarray(format="gray").astype(np.uint8) for _, pts, frame in shown}
 
     whole = pictures(units)
     left = pictures([unit for unit in units if not is_disposable(parameters, unit.data)])
@@ -180,7 +186,7 @@ def test_a_look_tells_light_contrast_and_sharpness() -> None:
     assert softer.sharpness < 0.85 * looker.look(sharp, T0_US).sharpness
     half = np.zeros((184, WIDTH_PX), np.uint8)
     half[:, WIDTH_PX // 2 :] = 255
-    assert looker.look(half, T0_US).cells[:12] == (0.0,) * 6 + (1.0,) * 6
+    assert looker.look(half, T0_US).cells[:12] == pytest.approx((0.0,) * 6 + (1.0,) * 6)
 
 
 @pytest.mark.parametrize("shape", [(8, WIDTH_PX), (960, WIDTH_PX)])
@@ -200,6 +206,27 @@ def test_lag_is_measured_against_the_promptest_of_late() -> None:
     for second in range(40):
         late = lag.of(now_us + second * 1_000_000 - 3_000_000, now_us + second * 1_000_000)
     assert late == 0
+
+
+def test_who_lags_goes_on_with_the_next_key_frame(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    camera = DecodedCamera(1, theirs, Sampling(least_fps=10, most_fps=10), Accelerators(()), 100)
+    now_us = T0_US
+    monkeypatch.setattr(time, "time_ns", lambda: now_us * 1000)
+    ours.sendall(write_parameters(parameters_of(clip)))
+    shown = []
+    for number, unit in enumerate(units_of(clip)):
+        # From the fifth on they are read two seconds late.
+        now_us = unit.utc_us + (2_000_000 if number >= 5 else 0)
+        ours.sendall(write_unit(unit))
+        given = camera.turn()
+        if given is not None:
+            shown.append(number)
+    camera.close()
+    ours.close()
+    assert shown == [0, 1, 2, 3, 4, 10, 20]
+    assert camera.figures()["missed"] == 23
 
 
 def test_a_group_with_a_hole_is_left_alone() -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.inference_double import COMMAND, DEADLY, SIDE, STOPPING, THROWING, Pictures, colour_model, processor
+from tests.inference_double import COMMAND, DEADLY, SIDE, STOPPED, STOPPING, THROWING, Pictures, colour_model, processor
 from vms.adapters.inference.backends import Entry
 from vms.adapters.inference.input_tensor import InputTensor
 from vms.adapters.inference.loaded_model import check_inputs
@@ -108,12 +109,24 @@ runner.load(colour_model(Path(sys.argv[1])))
 print(runner.pid, flush=True)
 runner.run("colour", [Job(Pictures(Path(sys.argv[1])).frame(STOPPING), "colour")])
 """
-    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as server:
+    stopped = tmp_path / "stopped"
+    environment = {**os.environ, STOPPED: str(stopped)}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as server:
         assert server.stdout is not None
         pid = int(server.stdout.readline())
+        _until(stopped.exists)
         server.send_signal(signal.SIGKILL)
-    end = time.monotonic() + 30
-    while _runs(pid):
+    try:
+        _until(lambda: not _runs(pid))
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not holds():
         assert time.monotonic() < end
         time.sleep(0.01)
 

@@ -173,7 +173,13 @@ def test_devices_for_models_are_found_or_named() -> None:
     ai = load(None, ai={"devices": ["cuda:0", "openvino:GPU.0", "cpu"], "model_devices": {"rt-detr-l": "cuda"}}).ai
     assert ai.devices == ("cuda:0", "openvino:GPU.0", "cpu")
     assert ai.model_devices == {"rt-detr-l": "cuda"}
-    for wrong in ({"devices": []}, {"devices": ["the fast one"]}, {"devices": "cuda"}, {"detector": "../x"}):
+    wishes: list[dict[str, object]] = [
+        {"devices": []},
+        {"devices": ["the fast one"]},
+        {"devices": "cuda"},
+        {"detector": "../x"},
+    ]
+    for wrong in wishes:
         with pytest.raises(Failure, match="ai"):
             load(None, ai=wrong)
 

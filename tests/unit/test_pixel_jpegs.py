@@ -14,7 +14,7 @@ from vms.domain.errors import Failure
 LARGEST = 64 << 10
 
 
-def _shown(jpeg: bytes) -> np.ndarray:  # type: ignore[type-arg]
+def _shown(jpeg: bytes) -> np.ndarray:
     with av.open(io.BytesIO(jpeg), mode="r", format="jpeg_pipe") as container:
         return next(container.decode(video=0)).to_ndarray(format="rgb24")
 

@@ -179,7 +179,7 @@ def test_devices_for_models_are_found_or_named() -> None:
         {"devices": "cuda"},
         {"detector": "../x"},
     ]
-    for wrong in wishes:
+    for wrong in [*wishes, {"detector": "../x"}]:
         with pytest.raises(Failure, match="ai"):
             load(None, ai=wrong)
 

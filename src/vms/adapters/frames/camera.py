@@ -66,12 +66,15 @@ class DecodedCamera:
         self.slots: Slots | None = None
         # For want of slots.
         self.dropped = 0
+        # The slots that were asked for, and when.
         self.wanted_slot_bytes = 0
+        self.asked_s = 0.0
         self.waiting: Shown | None = None
         self._accelerators = accelerators
         self._reader = TapReader()
         self._records: deque[TapRecord] = deque()
         self._feeds: deque[Feed] = deque()
+        self._shown: deque[Shown] = deque()
         self._sampler = Sampler(sampling)
         self._looker = Looker()
         self._decoder: Decoder | None = None
@@ -84,6 +87,7 @@ class DecodedCamera:
         # These keep their tables while pictures have one shape.
         self._to_grey = VideoReformatter()
         self._to_colour = VideoReformatter()
+        self._was_cut_short = False
         # More is waiting than one turn takes.
         self.is_behind = False
 
@@ -99,25 +103,25 @@ class DecodedCamera:
         """Other settings."""
         self._sampler.change(sampling)
 
-    def turn(self) -> list[Shown]:
-        """What a turn showed. Raises CameraLostError."""
+    def turn(self) -> Shown | None:
+        """Until a picture is to be given, or time is up. Raises CameraLostError."""
         began_s, began_cpu_s = time.monotonic(), time.thread_time()
         if not self._records and not self._feeds:
             self._read()
-        shown: list[Shown] = []
         try:
-            while self._records or self._feeds:
+            while not self._shown and (self._feeds or self._records):
                 if self._feeds:
-                    self._decode(self._feeds.popleft(), shown)
+                    self._decode(self._feeds.popleft())
                 else:
                     self._take(self._records.popleft())
                 if time.monotonic() - began_s > _TURN_S:
-                    self.is_behind = True
                     break
         except UndecodableError as error:
             raise CameraLostError(str(error)) from error
         finally:
             self._allowance.spend(time.thread_time() - began_cpu_s)
+        shown = self._shown.popleft() if self._shown else None
+        self.is_behind = self._was_cut_short or bool(self._shown or self._feeds or self._records)
         return shown
 
     def in_colour(self, shown: Shown) -> VideoFrame:
@@ -141,7 +145,7 @@ class DecodedCamera:
         self.tap.close()
 
     def _read(self) -> None:
-        self.is_behind = False
+        self._was_cut_short = False
         try:
             content = self.tap.recv(_TURN_BYTES)
         except BlockingIOError:
@@ -150,7 +154,7 @@ class DecodedCamera:
             raise CameraLostError(str(error)) from error
         if not content:
             raise CameraLostError("the tap has ended")
-        self.is_behind = len(content) >= _TURN_BYTES // 2
+        self._was_cut_short = len(content) >= _TURN_BYTES // 2
         try:
             self._records.extend(self._reader.read(content))
         except TapError as error:
@@ -183,7 +187,7 @@ class DecodedCamera:
             return
         self._feeds.extend(self._sampler.take(unit, disposable=is_disposable(parameters, unit.data)))
 
-    def _decode(self, feed: Feed, shown: list[Shown]) -> None:
+    def _decode(self, feed: Feed) -> None:
         parameters = self._parameters
         if parameters is None:
             return
@@ -218,7 +222,7 @@ class DecodedCamera:
                     self._broken += 1
                     continue
                 self._sampler.see(at_us, look.activity)
-                shown.append(Shown(picture, at_us, pts, parameters.clock_rate, look))
+                self._shown.append(Shown(picture, at_us, pts, parameters.clock_rate, look))
 
     def _look(self, picture: VideoFrame, at_us: int) -> Look:
         height = height_for(picture.width, picture.height)

@@ -394,9 +394,9 @@ class WorkerFrames:
         camera.given += 1
         try:
             self._listener(frame)
-        except Exception:
+        except Exception as error:
             # Whatever a listener meets, the next picture comes.
-            log.exception("frames", camera_id=camera.camera_id)
+            log.error("a picture was not taken", camera_id=camera.camera_id, reason=repr(error))
             self.release(frame)
 
     def _take_document(self, process: DecodingProcess, document: dict[str, Any]) -> None:

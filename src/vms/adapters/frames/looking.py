@@ -68,8 +68,8 @@ class Looker:
 
     def _averages(self, levels: _Level, rows: int, columns: int) -> _Level:
         """Mean level of each of rows × columns parts."""
-        mean: _Level = self._matrix(rows, levels.shape[0]) @ levels @ self._matrix(columns, levels.shape[1]).T
-        return mean
+        down, across = self._matrix(rows, levels.shape[0]), self._matrix(columns, levels.shape[1])
+        return np.asarray(down @ levels @ across.T, np.float32)
 
     def _matrix(self, parts: int, length: int) -> _Level:
         """Takes the mean of each part of so many pixels."""

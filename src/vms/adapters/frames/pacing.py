@@ -93,6 +93,31 @@ _SHARE = 1 / 30
 _CLOSE_US = 300_000
 _LEARNED_UNITS = 10
 _LEARNED_US = 1_000_000
+# Units are larger just after a key frame, as they mend what it lost: these have a mean of their own.
+_AFTER_KEY_US = 500_000
+_LEARNED_UNITS_AFTER_KEY = 4
+
+
+class _Sizes:
+    """Their running mean, and how far from it they are."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self._mean = 0.0
+        self._deviation = 0.0
+
+    def see(self, size_bytes: int) -> float:
+        """How unusually large that is, in deviations."""
+        if self.seen == 0:
+            self._mean, self._deviation = float(size_bytes), size_bytes / 4
+        self.seen += 1
+        deviation = max(self._deviation, 0.05 * self._mean, 16.0)
+        away = max(-_MOST / 2, min(_MOST, (size_bytes - self._mean) / deviation))
+        # The first ones are averaged.
+        share = max(_SHARE, 1 / (self.seen + 1))
+        self._mean += share * away * deviation
+        self._deviation += share * (abs(away) * deviation - self._deviation)
+        return away
 
 
 class SizeWatch:
@@ -100,39 +125,44 @@ class SizeWatch:
     be, something happens (CUSUM: Page, Continuous Inspection Schemes, 1954)."""
 
     def __init__(self) -> None:
-        self._mean = 0.0
-        self._deviation = 0.0
-        self._seen = 0
-        self._since_us = 0
-        self._last_us = 0
+        self._key_us: int | None = None
+        self._last_us: int | None = None
         self._excess = 0.0
+        self.forget()
 
     @property
     def is_learned(self) -> bool:
         """Whether it knows what is usual."""
-        return self._seen >= _LEARNED_UNITS and self._last_us - self._since_us >= _LEARNED_US
+        return (
+            self._sizes.seen >= _LEARNED_UNITS
+            and self._last_us is not None
+            and self._last_us - self._since_us >= _LEARNED_US
+        )
 
     def forget(self) -> None:
         """What is usual is learned anew."""
-        self._seen = 0
+        self._sizes, self._sizes_after_key = _Sizes(), _Sizes()
+        self._since_us = 0
         self._excess = 0.0
 
+    def see_key(self, at_us: int) -> None:
+        """A key frame."""
+        self._key_us = self._last_us = at_us
+
     def see(self, at_us: int, size_bytes: int) -> bool:
-        """Whether sizes have jumped; then it begins to count anew."""
-        if self._seen and abs(at_us - self._last_us) > _CLOSE_US:
+        """Whether sizes have jumped with this unit, which is no key frame; then it begins to count anew."""
+        if self._last_us is not None and abs(at_us - self._last_us) > _CLOSE_US:
             # Too far apart to tell of a jump in time.
             self.forget()
-        if self._seen == 0:
-            self._mean, self._deviation = float(size_bytes), size_bytes / 4
-            self._since_us = at_us
-        self._last_us = max(at_us, self._last_us) if self._seen else at_us
-        self._seen += 1
-        deviation = max(self._deviation, 0.05 * self._mean, 16.0)
-        away = max(-_MOST / 2, min(_MOST, (size_bytes - self._mean) / deviation))
-        # The first ones are averaged.
-        share = max(_SHARE, 1 / (self._seen + 1))
-        self._mean += share * away * deviation
-        self._deviation += share * (abs(away) * deviation - self._deviation)
+        self._last_us = at_us
+        if self._key_us is not None and 0 <= at_us - self._key_us < _AFTER_KEY_US:
+            away = self._sizes_after_key.see(size_bytes)
+            if self._sizes_after_key.seen <= _LEARNED_UNITS_AFTER_KEY:
+                return False
+        else:
+            if self._sizes.seen == 0:
+                self._since_us = at_us
+            away = self._sizes.see(size_bytes)
         self._excess = max(0.0, self._excess + away - _USUAL)
         if self._excess < _JUMP:
             return False

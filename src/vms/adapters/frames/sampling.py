@@ -67,6 +67,11 @@ class Sampler:
         self._key_us, self._key_period_us = None, 0
         self._awaited.clear()
 
+    @property
+    def kept_bytes(self) -> int:
+        """Of units that are not decoded yet."""
+        return self._kept_bytes
+
     def skip(self, unit: TappedUnit) -> None:
         """A unit that there is no time for, and with it what needs it."""
         self.missed += 1 + unit.dropped
@@ -124,6 +129,7 @@ class Sampler:
         if self._key_us is not None and not unit.dropped:
             self._key_period_us = max(0, at_us - self._key_us)
         self._key_us = at_us
+        self._sizes.see_key(at_us)
         self._broken_off = False
         self._drop_kept()
         # Where key frames are enough, the one nearest to when a picture is due.

@@ -26,6 +26,8 @@ from vms.contracts.frames import Sampling
 # Between the rounds of turns: every unit of every camera would wake the process otherwise.
 _ROUND_S = 0.02
 _FIGURES_EVERY_S = 5.0
+# A store comes within that, where there is memory.
+_STORE_COMES_S = 0.5
 _MOST_MEMORY_BYTES = 8 << 30
 _DEFAULT_SHARE = 0.5
 # Lines that wait for whoever reads them. What tells of pictures is not written then.
@@ -78,27 +80,35 @@ class Worker:
     def run(self) -> None:
         """Until the other side of the orders is closed."""
         while True:
-            is_behind = any(camera.is_behind for camera in self._cameras.values())
+            is_behind = self._is_behind()
             ready = {key.data for key, _ in self._selector.select(timeout=0.0 if is_behind else _FIGURES_EVERY_S)}
             if None in ready and not self._take_order():
                 return
             for camera in list(self._cameras.values()):
-                if camera in ready or camera.is_behind:
+                if (camera in ready or camera.is_behind) and not self._waits(camera):
                     self._turn(camera)
             self._lines.flush()
-            if not any(camera.is_behind for camera in self._cameras.values()):
+            if not self._is_behind():
                 time.sleep(_ROUND_S)
             if time.monotonic() >= self._figures_at_s:
                 self._figures_at_s = time.monotonic() + _FIGURES_EVERY_S
                 for camera in self._cameras.values():
                     self._tell({"is": "figures", "number": camera.number, **camera.figures()})
 
+    def _is_behind(self) -> bool:
+        return any(camera.is_behind and not self._waits(camera) for camera in self._cameras.values())
+
+    def _waits(self, camera: DecodedCamera) -> bool:
+        """Whether a picture of it waits for a store that is on its way."""
+        return camera.waiting is not None and time.monotonic() < camera.asked_s + _STORE_COMES_S
+
     def _turn(self, camera: DecodedCamera) -> None:
         if self._cameras.get(camera.number) is not camera:
             return
         self._note(camera.number)
         try:
-            for shown in camera.turn():
+            shown = camera.turn()
+            if shown is not None:
                 self._give(camera, shown)
         except CameraLostError as error:
             figures = camera.figures()
@@ -118,6 +128,7 @@ class Worker:
             camera.waiting = shown
             if camera.wanted_slot_bytes != shown.slot_bytes:
                 camera.wanted_slot_bytes = shown.slot_bytes
+                camera.asked_s = time.monotonic()
                 self._tell({"is": "wants", "number": camera.number, "slot_bytes": shown.slot_bytes})
             return
         camera.waiting = None

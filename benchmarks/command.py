@@ -15,6 +15,7 @@ from benchmarks import (
     cameras,
     events,
     exporting,
+    frames,
     ingest,
     instructions,
     integrity,
@@ -172,6 +173,16 @@ def motion_command(
     _publish(output, "motion", motion.measure(count))
 
 
+@bench.command("frames")
+def frames_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=64)] = 8,
+    window_s: Annotated[float, typer.Option(min=5)] = 20,
+    output: Output = RESULTS,
+) -> None:
+    """What decoding pictures for analysis costs a camera, still and moving, beside decoding everything."""
+    _publish(output, "frames", frames.measure(count, window_s=window_s))
+
+
 @bench.command("thumbnails")
 def thumbnails_command(output: Output = RESULTS) -> None:
     """What stills for scrubbing cost a camera."""
@@ -245,6 +256,7 @@ def all_command(output: Output = RESULTS) -> None:
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),
         ("motion", motion.measure),
+        ("frames", frames.measure),
         ("thumbnails", thumbnails.measure),
         ("kills", lambda: torture.kills(50, servers=1)),
         ("repair", repair.measure),

@@ -25,7 +25,7 @@ from vms.contracts.frames import Sampling
 
 # Between the rounds of turns: every unit of every camera would wake the process otherwise.
 _ROUND_S = 0.02
-_FIGURES_EVERY_S = 5.0
+_FIGURES_EVERY_S = 2.0
 # A store comes within that, where there is memory.
 _STORE_COMES_S = 0.5
 _MOST_MEMORY_BYTES = 8 << 30
@@ -80,23 +80,26 @@ class Worker:
     def run(self) -> None:
         """Until the other side of the orders is closed."""
         while True:
-            is_behind = self._is_behind()
-            ready = {key.data for key, _ in self._selector.select(timeout=0.0 if is_behind else _FIGURES_EVERY_S)}
+            ready = {key.data for key, _ in self._selector.select(timeout=self._longest_pause_s())}
             if None in ready and not self._take_order():
                 return
             for camera in list(self._cameras.values()):
                 if (camera in ready or camera.is_behind) and not self._waits(camera):
                     self._turn(camera)
             self._lines.flush()
-            if not self._is_behind():
+            if self._longest_pause_s() > 0:
                 time.sleep(_ROUND_S)
             if time.monotonic() >= self._figures_at_s:
                 self._figures_at_s = time.monotonic() + _FIGURES_EVERY_S
                 for camera in self._cameras.values():
                     self._tell({"is": "figures", "number": camera.number, **camera.figures()})
 
-    def _is_behind(self) -> bool:
-        return any(camera.is_behind and not self._waits(camera) for camera in self._cameras.values())
+    def _longest_pause_s(self) -> float:
+        """How long there is nothing to do, where nothing comes."""
+        behind = [self._waits(camera) for camera in self._cameras.values() if camera.is_behind]
+        if not behind:
+            return _FIGURES_EVERY_S
+        return _ROUND_S if all(behind) else 0.0
 
     def _waits(self, camera: DecodedCamera) -> bool:
         """Whether a picture of it waits for a store that is on its way."""

@@ -63,9 +63,7 @@ class MemoryFrames:
             os.pwrite(fd, rgb, 0)
             place = FramePlace(f"/proc/{os.getpid()}/fd/{fd}", 0)
             pts = at_us * 9 // 100
-            frame = Frame(
-                camera_id, sampling.stream, at_us, pts, 90_000, width, height, place, look, width, height
-            )
+            frame = Frame(camera_id, sampling.stream, at_us, pts, 90_000, width, height, place, look, width, height)
             self._out[place] = (frame, mmap.mmap(fd, len(rgb)), fd)
         self._listener(frame)
         return frame

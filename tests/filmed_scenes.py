@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
 from vms.adapters.footage import read_clip
 from vms.adapters.footage.clips import Clip
@@ -48,6 +49,7 @@ def filmed(
         del options["x265-params"]
     with av.open(str(path), "w") as outgoing:
         stream = outgoing.add_stream(codec, rate=fps, options=options)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", gop
         stream.codec_context.max_b_frames = b_frames
         for number in range(round(seconds * fps)):

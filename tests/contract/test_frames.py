@@ -92,9 +92,11 @@ def test_frames_come_in_order_and_as_other_processes_see_them(filming: Filmed) -
         assert (frame.width, frame.height) == (320, 180)
         assert (frame.sent_width, frame.sent_height) == (320, 180)
         assert len(filming.source.pixels(frame)) == frame.size_bytes
-        with Path(frame.place.path).open("rb") as file:
-            with mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory:
-                there = memory[frame.place.offset : frame.place.offset + frame.size_bytes]
+        with (
+            Path(frame.place.path).open("rb") as file,
+            mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as memory,
+        ):
+            there = memory[frame.place.offset : frame.place.offset + frame.size_bytes]
         assert there == bytes(filming.source.pixels(frame))
     # As whoever runs models does.
     last = frames[-1]

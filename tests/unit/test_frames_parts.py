@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from av.error import InvalidDataError
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from tests.filmed_scenes import T0_US, filmed, parameters_of, units_of
@@ -66,19 +69,19 @@ class Refusing:
     """A context on a device that takes some units and then no more."""
 
     def __init__(self, context: VideoCodecContext, takes: int) -> None:
-        self.__dict__["_context"], self.__dict__["_takes"] = context, takes
+        self.extradata = b""
+        self.flags = 0
+        self._context, self._takes = context, takes
 
-    def decode(self, packet: object) -> object:
-        self.__dict__["_takes"] -= 1
+    def open(self) -> None:
+        self._context.extradata = self.extradata
+        self._context.open()
+
+    def decode(self, packet: Packet[Any]) -> list[VideoFrame]:
+        self._takes -= 1
         if self._takes < 0:
             raise InvalidDataError(1, "the device is lost")
         return self._context.decode(packet)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._context, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(self._context, name, value)
 
 
 @pytest.mark.parametrize("takes", [0, 14])
@@ -123,7 +126,7 @@ def test_units_that_nobody_needs_are_left_out_harmlessly(tmp_path: Path, codec: 
     def pictures(units: list[TappedUnit]) -> dict[int, NDArray[np.uint8]]:
         decoder = Decoder(parameters, Accelerators(()))
         shown = [entry for unit in units for entry in decoder.decode(unit)]
-        return {pts: frame.to_ndarray(format="gray") for _, pts, frame in shown}
+        return {pts: frame.to_ndarray(format="gray").astype(np.uint8) for _, pts, frame in shown}
 
     whole = pictures(units)
     left = pictures([unit for unit in units if not is_disposable(parameters, unit.data)])

@@ -394,8 +394,7 @@ class WorkerFrames:
         camera.given += 1
         try:
             self._listener(frame)
-        except Exception as error:
-            # Whatever a listener meets, the next picture comes.
+        except Exception as error:  # noqa: BLE001 (whatever a listener meets, the next picture comes)
             log.error("a picture was not taken", camera_id=camera.camera_id, reason=repr(error))
             self.release(frame)
 

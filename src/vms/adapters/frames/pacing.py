@@ -74,8 +74,13 @@ class Pace:
         if self._active_until_us is None or at_us < self._now_us - QUIET_US:
             self._active_until_us = at_us + QUIET_US
         self._now_us = at_us
-        if activity >= (KEEPING_ACTIVITY if self.is_active else WAKING_ACTIVITY):
+        if self.is_active:
+            if activity >= KEEPING_ACTIVITY:
+                self._active_until_us = at_us + QUIET_US
+        elif activity >= WAKING_ACTIVITY:
             self._active_until_us = at_us + QUIET_US
+            # At once, whatever was planned.
+            self._last_us = at_us
 
     def begin_anew(self) -> None:
         """What comes is another scene."""

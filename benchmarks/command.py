@@ -16,6 +16,7 @@ from benchmarks import (
     events,
     exporting,
     frames,
+    inference,
     ingest,
     instructions,
     integrity,
@@ -181,6 +182,17 @@ def frames_command(
 ) -> None:
     """What decoding pictures for analysis costs a camera, still and moving, beside decoding everything."""
     _publish(output, "frames", frames.measure(count, window_s=window_s))
+
+
+@bench.command("inference")
+def inference_command(
+    model: Annotated[Path, typer.Option(help="ONNX file of coco-ssd.", exists=True, dir_okay=False)],
+    count: Annotated[int, typer.Option("--cameras", min=1, max=256)] = 16,
+    window_s: Annotated[float, typer.Option(min=2)] = 20,
+    output: Output = RESULTS,
+) -> None:
+    """What the pool costs on top of the bare model."""
+    _publish(output, f"inference-{count}", inference.measure(model, count, window_s=window_s))
 
 
 @bench.command("thumbnails")

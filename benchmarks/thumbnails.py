@@ -14,7 +14,7 @@ from benchmarks.simulated_cameras import CLIP_CACHE
 from vms.adapters.footage import Encoding, prepared, read_clip, test_pattern
 from vms.adapters.media import MediaEngine
 from vms.adapters.memory.media import MemoryMedia
-from vms.adapters.thumbnails import WorkerThumbnails
+from vms.adapters.stills import WorkerThumbnails
 from vms.contracts.media import EngineSettings, Picture, WebRtcSettings
 from vms.domain.ids import make_id
 from vms.domain.recordings import RecordedRange
@@ -105,7 +105,7 @@ def _made(pictures: list[Picture], every_s: int) -> tuple[float, int]:
         try:
             # The worker's start is not the hour's.
             maker.make(None, _HOUR, [], _HOUR)
-            pid = maker.pid()
+            pid = maker.worker.pid()
             if pid is None:
                 raise RuntimeError("the worker did not start")
             before = usage([pid, os.getpid()]).cpu_s

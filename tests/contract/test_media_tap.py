@@ -14,7 +14,7 @@ from vms_media import Simulator
 from vms.adapters.clock import SystemClock
 from vms.adapters.footage import Encoding, read_clip, test_pattern
 from vms.adapters.media import MediaEngine
-from vms.adapters.thumbnails import WorkerThumbnails
+from vms.adapters.stills import WorkerThumbnails
 from vms.contracts.media import CameraSource, EngineSettings, WebRtcSettings
 from vms.contracts.tap import TappedUnit, TapReader, TapRecord, TrackParameters
 from vms.domain.cameras import StreamSource

@@ -21,7 +21,7 @@ import pytest
 from vms.adapters.footage import Encoding, read_clip, test_pattern
 from vms.adapters.memory.accounts import ManualClock
 from vms.adapters.memory.media import MemoryMedia
-from vms.adapters.thumbnails import WorkerThumbnails
+from vms.adapters.stills import WorkerThumbnails
 from vms.contracts.media import Picture
 from vms.contracts.thumbnails import Still
 from vms.domain.errors import Failure
@@ -173,7 +173,7 @@ def test_a_file_that_is_no_grid_is_told(maker: WorkerThumbnails) -> None:
 def test_a_worker_that_is_killed_costs_one_hour(maker: WorkerThumbnails) -> None:
     def stills() -> Iterator[Still]:
         yield Still(0, picture(HOUR, jpeg(99)))
-        pid = maker.pid()
+        pid = maker.worker.pid()
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         yield Still(1, picture(HOUR, jpeg(99)))
@@ -187,16 +187,16 @@ def test_a_worker_that_hangs_is_ended() -> None:
     maker = WorkerThumbnails(timeout_s=0.5)
 
     def stills() -> Iterator[Still]:
-        pid = maker.pid()
+        pid = maker.worker.pid()
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         yield Still(1, picture(HOUR, jpeg(99)))
 
     try:
         # Starting takes longer than that.
-        maker._timeout_s = 30
+        maker.worker.timeout_s = 30
         assert maker.make(None, HOUR, [], HOUR) is None
-        maker._timeout_s = 0.5
+        maker.worker.timeout_s = 0.5
         with pytest.raises(Failure, match="did not answer"):
             maker.make(None, HOUR, stills(), HOUR + PERIOD_US)
     finally:
@@ -357,7 +357,7 @@ def test_a_still_that_ends_the_worker_twice_is_left_out(bench: Bench, monkeypatc
 
     def poisoned(self: Archive, camera_id: str, at_us: int, stream: str) -> Picture:
         if at_us // SECOND % 60 == 29:
-            pid = bench.service._maker.pid()  # type: ignore[attr-defined]
+            pid = bench.service._maker.worker.pid()  # type: ignore[attr-defined]
             os.kill(pid, signal.SIGKILL)
         return real(self, camera_id, at_us, stream)
 

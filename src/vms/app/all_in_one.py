@@ -34,8 +34,7 @@ from vms.adapters.sql import (
     check,
     open_database,
 )
-from vms.adapters.stills import WorkerRemuxer, WorkerStills
-from vms.adapters.thumbnails import WorkerThumbnails
+from vms.adapters.stills import WorkerRemuxer, WorkerStills, WorkerThumbnails
 from vms.adapters.tokens import JwtSigner, load_or_make_private_key
 from vms.app import logging as app_logging
 from vms.app.application_server import ApplicationServer

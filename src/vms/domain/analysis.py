@@ -2,14 +2,70 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from vms.domain.motion import Fraction, Polygon
+from vms.domain.shapes import Place, area, crosses_itself, is_convex
+
+# Smaller than the click that was meant to begin a shape: shares of the picture's area, and of its sides.
+_LEAST_AREA = 0.0001
+_LEAST_LENGTH = 0.01
+# Of what is measured out on the ground, in m² and m.
+_LEAST_GROUND_M2 = 0.1
+_FARTHEST_M = 10_000.0
+
+
+def _check_zone(zone: tuple[Place, ...]) -> tuple[Place, ...]:
+    if crosses_itself(zone, closed=True):
+        raise ValueError("the outline crosses itself")
+    if area(zone) < _LEAST_AREA:
+        raise ValueError("the area is next to nothing")
+    return zone
+
+
+def _check_line(line: tuple[Place, ...]) -> tuple[Place, ...]:
+    if any(a == b for a, b in pairwise(line)):
+        raise ValueError("two points that follow one another are the same")
+    if crosses_itself(line, closed=False):
+        raise ValueError("the line crosses itself: it has no sides")
+    if max(_length(line[0], point) for point in line) < _LEAST_LENGTH:
+        raise ValueError("the line is next to nothing")
+    return line
+
+
+def _check_arrow(arrow: tuple[Place, Place]) -> tuple[Place, Place]:
+    if _length(*arrow) < _LEAST_LENGTH:
+        raise ValueError("the arrow has no direction: its ends are the same")
+    return arrow
+
+
+def _check_corners(corners: tuple[Place, Place, Place, Place]) -> tuple[Place, Place, Place, Place]:
+    if not is_convex(corners) or area(corners) < _LEAST_AREA:
+        raise ValueError("the corners, one after the other, are not those of a convex quadrangle")
+    return corners
+
+
+def _check_metres(metres: tuple[Place, Place, Place, Place]) -> tuple[Place, Place, Place, Place]:
+    if not is_convex(metres) or area(metres) < _LEAST_GROUND_M2:
+        raise ValueError("the places, one after the other, are not those of a convex quadrangle on the ground")
+    return metres
+
+
+def _length(a: Place, b: Place) -> float:
+    return max(abs(a[0] - b[0]), abs(a[1] - b[1]))
+
 
 Corner = tuple[Fraction, Fraction]
-Line = Annotated[tuple[Corner, ...], Field(min_length=2, max_length=16)]
+Line = Annotated[tuple[Corner, ...], Field(min_length=2, max_length=16), AfterValidator(_check_line)]
+Zone = Annotated[Polygon, AfterValidator(_check_zone)]
+Arrow = Annotated[tuple[Corner, Corner], AfterValidator(_check_arrow)]
+Quadrangle = Annotated[tuple[Corner, Corner, Corner, Corner], AfterValidator(_check_corners)]
+Metre = Annotated[float, Field(ge=-_FARTHEST_M, le=_FARTHEST_M)]
+_OnGround = tuple[Metre, Metre]
+Ground = Annotated[tuple[_OnGround, _OnGround, _OnGround, _OnGround], AfterValidator(_check_metres)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Labels = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(max_length=64)]
 RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -31,7 +87,7 @@ class _TrackRule(_Rule):
 
 
 class _ZoneRule(_TrackRule):
-    zone: Polygon
+    zone: Zone
 
 
 class Tripwire(_TrackRule):
@@ -76,7 +132,7 @@ class WrongWay(_ZoneRule):
 
     kind: Literal["wrong_way"] = "wrong_way"
     labels: Labels = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
-    arrow: tuple[Corner, Corner]
+    arrow: Arrow
     tolerance_degrees: Annotated[float, Field(gt=0, lt=180)] = 60.0
 
 
@@ -86,9 +142,9 @@ class Speed(_ZoneRule):
     kind: Literal["speed"] = "speed"
     labels: Labels = ("bicycle", "car", "motorcycle", "bus", "truck")
     limit_kmh: Annotated[float, Field(gt=0, le=500)]
-    corners: tuple[Corner, Corner, Corner, Corner]
+    corners: Quadrangle
     # Of the corners, in metres on the ground.
-    metres: tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
+    metres: Ground
 
 
 class Abandoned(_ZoneRule):
@@ -160,7 +216,7 @@ class AnalysisSettings(_Settings):
     enabled: bool = False
     # Pictures a second: on a still scene, and at most.
     least_fps: Annotated[float, Field(gt=0, le=30)] = 1.0
-    most_fps: Annotated[float, Field(gt=0, le=30)] = 5.0
+    most_fps: Annotated[float, Field(gt=0, le=30, validate_default=True)] = 5.0
     key_frames_only: bool = False
     # Of devices' time under load: cameras of a higher class come first.
     priority: Literal["low", "normal", "high"] = "normal"
@@ -172,14 +228,22 @@ class AnalysisSettings(_Settings):
     # What is followed at all; none: everything that the detector knows.
     labels: Labels = ()
     # Areas in which nothing counts.
-    mask: Annotated[tuple[Polygon, ...], Field(max_length=32)] = ()
+    mask: Annotated[tuple[Zone, ...], Field(max_length=32)] = ()
     rules: Annotated[tuple[Rule, ...], Field(max_length=64)] = ()
 
-    @model_validator(mode="after")
-    def _check(self) -> AnalysisSettings:
-        if self.least_fps > self.most_fps:
-            raise ValueError("least_fps is more than most_fps")
-        ids = [rule.id for rule in self.rules]
-        if len(set(ids)) != len(ids):
-            raise ValueError("two rules have the same id")
-        return self
+    @field_validator("most_fps")
+    @classmethod
+    def _check_rates(cls, most_fps: float, info: ValidationInfo) -> float:
+        if info.data.get("least_fps", 0.0) > most_fps:
+            raise ValueError("less than least_fps")
+        return most_fps
+
+    @field_validator("rules")
+    @classmethod
+    def _check_ids(cls, rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        ids: set[str] = set()
+        for rule in rules:
+            if rule.id in ids:
+                raise ValueError(f"two rules have the id {rule.id!r}")
+            ids.add(rule.id)
+        return rules

@@ -83,6 +83,8 @@ class Scene:
     tracks: tuple[Track, ...] = ()
     aspect: float = 16 / 9
     look: Look | None = None
+    # What the camera's auto-encoder says of the picture, where it looked at it: 0.5 and more is unlike what it learned.
+    unusual: Finding | None = None
 
 
 Phase = Literal["instant", "began", "ended"]

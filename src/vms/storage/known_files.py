@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vms.contracts.files import FileChanges, RecordedFile
 
@@ -54,6 +54,10 @@ class KnownFiles:
         if not stream:
             del self._streams[camera_id, file.stream]
         self._bytes[camera_id][_volume(file)] -= file.size_bytes
+
+    def every(self) -> Iterable[RecordedFile]:
+        """All of them, in no order."""
+        return self._files.values()
 
     def __len__(self) -> int:
         return len(self._files)

@@ -17,6 +17,7 @@ from vms.contracts.objects import ObjectStorage
 from vms.contracts.storage import TierFigures
 from vms.domain.errors import Failure
 from vms.storage.chores import Chore
+from vms.storage.known_files import KnownFiles
 from vms.storage.tiering import Move, TieringRules, monthly_cost, moves, rate_at
 
 log = structlog.get_logger(__name__)
@@ -48,8 +49,7 @@ class Tiers:
         self._time_zone = time_zone
         self._price = price_per_gb_month
         self._sleep = sleep
-        self._known: dict[tuple[str, str], RecordedFile] = {}
-        self._revision = 0
+        self._known = KnownFiles()
         self._figures = TierFigures()
         if objects is not None:
             files.read_objects_with(objects.read)
@@ -67,15 +67,14 @@ class Tiers:
         """Makes the moves that are due until there are none, the hour forbids it, or `stopping` is set."""
         while not stopping.is_set():
             self._follow()
-            rate = self._rate()
             due = moves(
-                self._known.values(),
+                self._known.every(),
                 self._rules,
                 self._files.volumes(),
                 self._clock.now_us(),
                 has_objects=self._objects is not None,
             )
-            if not due or rate == 0:
+            if not due or self._rate() == 0:
                 return
             moved = self._figures.moved_files_total
             for move in due:
@@ -89,15 +88,8 @@ class Tiers:
                 return
 
     def _follow(self) -> None:
-        changes = self._files.file_changes(self._revision)
-        if changes.whole:
-            self._known.clear()
-        self._revision = changes.revision
-        for removed in changes.removed:
-            self._known.pop((removed.camera_id, removed.name), None)
-        for file in changes.files:
-            self._known[file.camera_id, file.name] = file
-        kept = [file for file in self._known.values() if file.object_key is not None]
+        self._known.apply(self._files.file_changes(self._known.revision))
+        kept = [file for file in self._known.every() if file.object_key is not None]
         self._note(
             objects=len(kept),
             object_bytes=sum(file.size_bytes for file in kept),

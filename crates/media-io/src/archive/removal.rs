@@ -2,7 +2,7 @@
 
 use super::Archive;
 use super::catalogue::{FileEntry, StreamFiles};
-use super::disk::storage_error;
+use super::disk::{storage_error, sync_directory};
 use super::listing::check_closed;
 use media_core::Result;
 use std::io;
@@ -24,8 +24,14 @@ impl Archive {
         entry.state.write().removed = true;
         stream.remove(&entry);
         self.reader.forget(&entry);
+        let directory = stream.paths(&entry).directory;
+        // Else a power cut could bring some of the names back and others not. Where the disk refuses, that is the worst
+        // of it.
+        if let Err(e) = sync_directory(&directory) {
+            tracing::warn!(path = %directory.display(), error = %e, "a removal is not known to be on the disk");
+        }
         // Fails as long as anything is in it, which is how it should be.
-        let _ = std::fs::remove_dir(stream.paths(&entry).directory);
+        let _ = std::fs::remove_dir(directory);
         Ok(freed)
     }
 }

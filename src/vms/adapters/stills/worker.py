@@ -12,35 +12,21 @@ from itertools import accumulate
 from typing import TypedDict
 
 import av
-from av.codec.context import Flags
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from vms.adapters.stills import framing
+from vms.adapters.stills.decoding import UnsupportedCodecError, open_decoder
 
-_DECODERS = {"h264": "h264", "h265": "hevc", "mjpeg": "mjpeg", "av1": "libdav1d"}
 # FFmpeg's quality scale for JPEG: 2 is best, 31 worst; one step is FF_QP2LAMBDA (118).
 _QUALITY = 4
 _QP_TO_LAMBDA = 118
 _TICKS = Fraction(1, 90_000)
 
 
-class UnsupportedCodecError(Exception):
-    """No decoder here knows the codec."""
-
-
 def _decoded(codec: str, configuration: bytes, units: list[bytes], pts_90k: list[int]) -> Iterator[VideoFrame]:
-    if codec not in _DECODERS:
-        raise UnsupportedCodecError(f"no decoder for {codec}")
-    context = av.CodecContext.create(_DECODERS[codec], "r")
-    if not isinstance(context, VideoCodecContext):
-        raise UnsupportedCodecError(f"{codec} is no picture")
-    if configuration:
-        context.extradata = configuration
-    # A stream without key frames (intra refresh) begins with pictures that the decoder calls corrupt.
-    context.flags |= Flags.output_corrupt
-    context.thread_type = "AUTO" if len(units) > 1 else "NONE"
+    context = open_decoder(codec, configuration, threads=len(units) > 1)
     for unit, pts in zip(units, pts_90k, strict=True):
         packet = av.Packet(unit)
         packet.pts = pts

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from vms.app.cli import cameras, demo, events, exports, locks, serve, simulate, storage, users
+from vms.app.cli import cameras, demo, events, exports, locks, models, serve, simulate, storage, users
 from vms.app.logging import configure
 from vms.domain.errors import Failure
 
@@ -45,6 +45,7 @@ app.add_typer(cameras.app, name="camera")
 app.add_typer(events.app, name="event")
 app.add_typer(storage.app, name="storage")
 app.add_typer(locks.app, name="lock")
+app.add_typer(models.app, name="models")
 app.command("export")(exports.export)
 app.add_typer(users.app, name="user")
 app.command("simulate")(simulate.simulate)

@@ -1,4 +1,5 @@
-"""The process that makes grids of stills: `python -m vms.adapters.thumbnails.worker`; see `framing`."""
+"""The process that makes grids of stills: `python -m vms.adapters.stills.thumbnail_worker`; see
+`thumbnail_framing`."""
 
 from __future__ import annotations
 
@@ -12,17 +13,16 @@ from typing import Any
 
 import av
 import numpy as np
-from av.codec.context import Flags
 from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from vms.adapters.thumbnails import framing
+from vms.adapters.stills import framing, thumbnail_framing
+from vms.adapters.stills.decoding import UnsupportedCodecError, open_decoder
 from vms.domain.thumbnails import CELL_WIDTH, COLUMNS, FLATTEST_CELL, ROWS, TALLEST_CELL, cell_height_for
 
-_DECODERS = {"h264": "h264", "h265": "hevc", "mjpeg": "mjpeg", "av1": "libdav1d"}
 # libwebp's: stills of 160 pixels bear this, and effort 1 of 6 takes a third of the time of 4 for a fifth more bytes.
 _QUALITY, _EFFORT = "70", "1"
 _MOST_MEMORY_BYTES = 4 << 30
@@ -120,18 +120,9 @@ class KeyFrames:
         self._decoder: VideoCodecContext | None = None
 
     def decode(self, codec: str, configuration: bytes, unit: bytes) -> VideoFrame:
-        """Raises StillError or FFmpegError."""
-        if codec not in _DECODERS:
-            raise StillError(f"no decoder for {codec}")
+        """Raises StillError, UnsupportedCodecError or FFmpegError."""
         if self._decoder is None or self._of != (codec, configuration):
-            decoder = av.CodecContext.create(_DECODERS[codec], "r")
-            if not isinstance(decoder, VideoCodecContext):
-                raise StillError(f"{codec} is no picture")
-            if configuration:
-                decoder.extradata = configuration
-            decoder.thread_type = "NONE"
-            # A stream without key frames (intra refresh) begins with pictures that the decoder calls corrupt.
-            decoder.flags |= Flags.output_corrupt
+            decoder = open_decoder(codec, configuration, threads=False)
             # In a tenth of the size nobody sees the edges of blocks.
             decoder.options = {"skip_loop_filter": "all"}
             self._decoder, self._of = decoder, (codec, configuration)
@@ -175,10 +166,10 @@ class Worker:
                     self.cell_height = self._canvas.cell_height
                 case "finish":
                     made, self._canvas = self._canvas, None
-                    return (framing.NOTHING, b"") if made is None else (framing.OK, made.webp())
-        except (StillError, FFmpegError, ValueError) as error:
-            return framing.MALFORMED, str(error).encode()
-        return framing.OK, b""
+                    return (thumbnail_framing.NOTHING, b"") if made is None else (thumbnail_framing.OK, made.webp())
+        except (StillError, UnsupportedCodecError, FFmpegError, ValueError) as error:
+            return thumbnail_framing.MALFORMED, str(error).encode()
+        return thumbnail_framing.OK, b""
 
 
 def main() -> None:
@@ -200,7 +191,7 @@ def main() -> None:
         except EOFError:
             return
         status, content = worker.answer(header, payload)
-        answers.write(framing.ANSWER.pack(status, worker.cell_height, len(content)) + content)
+        answers.write(thumbnail_framing.ANSWER.pack(status, worker.cell_height, len(content)) + content)
         answers.flush()
 
 

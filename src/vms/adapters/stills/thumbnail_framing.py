@@ -1,4 +1,4 @@
-"""How the server and the thumbnail worker talk: over pipes, little-endian lengths before bytes.
+"""How the server and the thumbnail worker talk: over pipes, as `framing` has it.
 
 Request: u32 length and JSON header, then the bytes that it announces. In turn, for one hour:
 {"do":"begin","bytes":n,"cell_height":int}: the WebP image so far; 0 bytes and no height where there is none.
@@ -11,21 +11,6 @@ WebP image, to what is malformed a sentence.
 from __future__ import annotations
 
 import struct
-from typing import IO
 
 OK, MALFORMED, NOTHING = 0, 1, 2
-LENGTH = struct.Struct("<I")
 ANSWER = struct.Struct("<BHI")
-
-
-def read_exactly(pipe: IO[bytes], size_bytes: int) -> bytes:
-    """Raises EOFError when the other side is gone."""
-    parts = []
-    missing = size_bytes
-    while missing:
-        part = pipe.read(missing)
-        if not part:
-            raise EOFError
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)

@@ -129,6 +129,8 @@ def test_what_is_released_is_used_again(filming: Filmed) -> None:
     filming.source.start(take)
     filming.source.watch("a", SAMPLING)
     filming.show()
+    until(lambda: len(frames) >= 4)
+    filming.show()
     until(lambda: len(frames) >= 5)
 
 

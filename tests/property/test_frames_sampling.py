@@ -34,6 +34,7 @@ def show(sampler: Sampler, feeds: list[Feed], activity: float = 0.0) -> list[int
 
 
 @given(st.lists(st.integers(5_000, 400_000), min_size=1, max_size=300), st.data())
+@settings(deadline=None)
 def test_no_window_has_more_pictures_than_the_full_rate(steps_us: list[int], data: st.DataObject) -> None:
     pace = Pace(Sampling(least_fps=1, most_fps=5))
     at_us, picked = T0_US, []
@@ -135,6 +136,7 @@ def _step_us(at_us: int, fps: int) -> int:
 
 
 @given(st.floats(0.1, 1), st.lists(st.tuples(st.floats(0, 0.2), st.floats(0, 0.2)), max_size=300))
+@settings(deadline=None)
 def test_nobody_takes_more_than_the_share_and_what_was_saved(share: float, turns: list[tuple[float, float]]) -> None:
     allowance = Allowance(share)
     now_s = used_s = 0.0

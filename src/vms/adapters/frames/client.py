@@ -9,7 +9,6 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import structlog
@@ -17,66 +16,17 @@ import structlog
 from vms.adapters.frames.framing import read_frame
 from vms.adapters.frames.process import DecodingProcess
 from vms.adapters.frames.shared_memory import SharedMemory, Store, slots_within
+from vms.adapters.frames.watched import Group, WatchedCamera
 from vms.contracts.clock import Clock
 from vms.contracts.frames import Frame, FrameFigures, FrameListener, Sampling
 from vms.contracts.media import MediaTap
 from vms.domain.errors import Failure
 
 log = structlog.get_logger(__name__)
-# A camera or a process that fails is tried again after so long, twice as long each time; what ran for a while is
-# forgiven.
-_FIRST_PAUSE_S = 2.0
-_LONGEST_PAUSE_S = 300.0
-_FORGIVEN_AFTER_S = 120.0
 _TICK_S = 1.0
 # What workers say beside pictures, and wait for to be heard.
 _MOST_LINES = 1000
 _DEFAULT_MEMORY_BYTES = 256 << 20
-
-
-@dataclass
-class _BackOff:
-    """When to try again."""
-
-    pause_s: float = 0.0
-    not_before_s: float = 0.0
-    began_s: float = 0.0
-
-    def begin(self, now_s: float) -> None:
-        self.began_s = now_s
-
-    def fail(self, now_s: float) -> None:
-        if self.began_s and now_s - self.began_s >= _FORGIVEN_AFTER_S:
-            self.pause_s = 0.0
-        self.pause_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self.pause_s))
-        self.not_before_s = now_s + self.pause_s
-
-
-@dataclass
-class _Group:
-    """Cameras that share a process, while there are any."""
-
-    process: DecodingProcess | None = None
-    back_off: _BackOff = field(default_factory=_BackOff)
-
-
-@dataclass
-class _Camera:
-    camera_id: str
-    sampling: Sampling
-    group: _Group
-    back_off: _BackOff = field(default_factory=_BackOff)
-    # Another each time that a process takes it up: what is still said of the last time is of no concern.
-    number: int = -1
-    tap: int | None = None
-    # The process that has its settings, and which.
-    process: DecodingProcess | None = None
-    told: Sampling | None = None
-    # Bytes of a slot that its pictures need, and where they go.
-    wanted_slot_bytes: int = 0
-    store: Store | None = None
-    given: int = 0
-    figures: FrameFigures = field(default_factory=FrameFigures)
 
 
 class WorkerFrames:
@@ -104,10 +54,10 @@ class WorkerFrames:
         self._arguments = [str(camera_share), hardware]
         self._memory = SharedMemory(memory_bytes)
         self._lock = threading.Lock()
-        self._cameras: dict[str, _Camera] = {}
-        self._by_number: dict[int, _Camera] = {}
-        self._gone: list[_Camera] = []
-        self._groups: list[_Group] = []
+        self._cameras: dict[str, WatchedCamera] = {}
+        self._by_number: dict[int, WatchedCamera] = {}
+        self._gone: list[WatchedCamera] = []
+        self._groups: list[Group] = []
         self._numbers = 0
         # Stores that a process may still write into, by their number.
         self._retired: dict[int, tuple[DecodingProcess, Store]] = {}
@@ -130,7 +80,7 @@ class WorkerFrames:
             else:
                 if known is not None:
                     self._remove(known)
-                self._cameras[camera_id] = _Camera(camera_id, sampling, self._group_with_room())
+                self._cameras[camera_id] = WatchedCamera(camera_id, sampling, self._group_with_room())
         self._wake()
 
     def forget(self, camera_id: str) -> None:
@@ -170,12 +120,12 @@ class WorkerFrames:
             self._thread.join(5.0)
         self._memory.close()
 
-    def _remove(self, camera: _Camera) -> None:
+    def _remove(self, camera: WatchedCamera) -> None:
         del self._cameras[camera.camera_id]
         self._by_number.pop(camera.number, None)
         self._gone.append(camera)
 
-    def _group_with_room(self) -> _Group:
+    def _group_with_room(self) -> Group:
         """The fullest that has room, so that few processes do."""
         counts = {id(group): 0 for group in self._groups}
         for camera in self._cameras.values():
@@ -183,7 +133,7 @@ class WorkerFrames:
         roomy = [group for group in self._groups if counts[id(group)] < self._cameras_per_worker]
         if roomy:
             return max(roomy, key=lambda group: counts[id(group)])
-        self._groups.append(_Group())
+        self._groups.append(Group())
         return self._groups[-1]
 
     def _wake(self) -> None:
@@ -209,7 +159,7 @@ class WorkerFrames:
         for group in self._groups:
             if group.process is not None:
                 group.process.end()
-        for camera in self._cameras.values():
+        for camera in [*self._cameras.values(), *self._gone]:
             self._untap(camera)
 
     def _keep_up(self) -> None:
@@ -237,7 +187,7 @@ class WorkerFrames:
                 self._tell_sampling(camera, camera.process)
         self._share_memory(wanted)
 
-    def _attach(self, camera: _Camera, now_s: float) -> None:
+    def _attach(self, camera: WatchedCamera, now_s: float) -> None:
         group = camera.group
         if group.process is None:
             if now_s < group.back_off.not_before_s:
@@ -275,7 +225,7 @@ class WorkerFrames:
             theirs.close()
             ours.close()
 
-    def _tell_sampling(self, camera: _Camera, process: DecodingProcess) -> None:
+    def _tell_sampling(self, camera: WatchedCamera, process: DecodingProcess) -> None:
         sampling = camera.sampling
         if camera.told is not None and camera.told.key_frames_only != sampling.key_frames_only:
             # Its tap is another.
@@ -285,14 +235,14 @@ class WorkerFrames:
             process.order({"do": "sample", "number": camera.number, "sampling": sampling.model_dump()})
             camera.told = sampling
 
-    def _lose(self, camera: _Camera, reason: str, now_s: float) -> None:
+    def _lose(self, camera: WatchedCamera, reason: str, now_s: float) -> None:
         """It is decoded no more for now."""
         self._detach(camera)
         camera.back_off.fail(now_s)
         self._figure(camera, lost=reason)
         log.warning("no pictures", camera_id=camera.camera_id, reason=reason, again_s=camera.back_off.pause_s)
 
-    def _detach(self, camera: _Camera) -> None:
+    def _detach(self, camera: WatchedCamera) -> None:
         """Its tap and its store are given up."""
         process, camera.process, camera.told = camera.process, None, None
         self._untap(camera)
@@ -303,13 +253,13 @@ class WorkerFrames:
             with contextlib.suppress(OSError):
                 process.order({"do": "forget", "number": camera.number})
 
-    def _untap(self, camera: _Camera) -> None:
+    def _untap(self, camera: WatchedCamera) -> None:
         tap, camera.tap = camera.tap, None
         if tap is not None:
             with contextlib.suppress(Failure):
                 self._taps.untap(tap)
 
-    def _retire(self, camera: _Camera, process: DecodingProcess | None) -> None:
+    def _retire(self, camera: WatchedCamera, process: DecodingProcess | None) -> None:
         store, camera.store = camera.store, None
         if store is None:
             return
@@ -319,7 +269,7 @@ class WorkerFrames:
         self._retired[store.number] = (process, store)
         self._memory.retire(store, is_held=True)
 
-    def _share_memory(self, cameras: list[_Camera]) -> None:
+    def _share_memory(self, cameras: list[WatchedCamera]) -> None:
         """Brings the stores to what the budget allows: as many slots for everybody as fit."""
         wanting = [camera for camera in cameras if camera.wanted_slot_bytes and camera.process is not None]
         counts = slots_within([camera.wanted_slot_bytes for camera in wanting], self._memory.budget_bytes)
@@ -331,14 +281,14 @@ class WorkerFrames:
             if camera.store is None and slots:
                 self._give_store(camera, slots)
 
-    def _withdraw_store(self, camera: _Camera) -> None:
+    def _withdraw_store(self, camera: WatchedCamera) -> None:
         process = camera.process
         self._retire(camera, process)
         if process is not None:
             with contextlib.suppress(OSError):
                 process.order({"do": "store", "number": camera.number, "store": 0, "slots": 0})
 
-    def _give_store(self, camera: _Camera, slots: int) -> None:
+    def _give_store(self, camera: WatchedCamera, slots: int) -> None:
         process = camera.process
         store = self._memory.take(camera.wanted_slot_bytes, slots)
         if store is None or process is None:
@@ -452,12 +402,12 @@ class WorkerFrames:
                 self._detach(camera)
                 self._figure(camera, lost="the decoding worker ended")
 
-    def _stop(self, group: _Group) -> None:
+    def _stop(self, group: Group) -> None:
         process, group.process = group.process, None
         if process is not None:
             process.kill()
 
-    def _figure(self, camera: _Camera, counted: Mapping[str, int] | None = None, **changed: str | None) -> None:
+    def _figure(self, camera: WatchedCamera, counted: Mapping[str, int] | None = None, **changed: str | None) -> None:
         with self._lock:
             camera.figures = camera.figures.model_copy(update={**(counted or {}), **changed})
 

@@ -15,6 +15,7 @@ from benchmarks import (
     cameras,
     events,
     exporting,
+    inference,
     ingest,
     instructions,
     integrity,
@@ -170,6 +171,17 @@ def motion_command(
 ) -> None:
     """What looking for motion costs a camera."""
     _publish(output, "motion", motion.measure(count))
+
+
+@bench.command("inference")
+def inference_command(
+    model: Annotated[Path, typer.Option(help="ONNX file of coco-ssd.", exists=True, dir_okay=False)],
+    count: Annotated[int, typer.Option("--cameras", min=1, max=256)] = 16,
+    window_s: Annotated[float, typer.Option(min=2)] = 20,
+    output: Output = RESULTS,
+) -> None:
+    """What the pool costs on top of the bare model."""
+    _publish(output, f"inference-{count}", inference.measure(model, count, window_s=window_s))
 
 
 @bench.command("thumbnails")

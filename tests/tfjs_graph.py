@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from vms.adapters.tfjs import convert
@@ -54,7 +54,9 @@ def node(operator: str, name: str, *inputs: str, **attributes: Any) -> dict[str,
 def files(nodes: Sequence[Mapping[str, Any]], constants: Mapping[str, Array]) -> tuple[bytes, list[bytes]]:
     """model.json and its one shard."""
     arrays = {name: np.asarray(array) for name, array in constants.items()}
-    consts = [{"name": name, "op": "Const", "attr": {"dtype": kind(_TYPES[a.dtype.name])}} for name, a in arrays.items()]
+    consts = [
+        {"name": name, "op": "Const", "attr": {"dtype": kind(_TYPES[a.dtype.name])}} for name, a in arrays.items()
+    ]
     weights = [{"name": name, "shape": list(a.shape), "dtype": a.dtype.name} for name, a in arrays.items()]
     document = {
         "format": "graph-model",
@@ -147,10 +149,10 @@ def resized(x: Array, sides: tuple[int, int], nearest: bool, centred: bool, corn
                 take = np.minimum(take, np.array(x.shape[1:3]) - 1)
                 result[:, row, column] = x[:, take[0], take[1]]
                 continue
-            y, z = (min(max(place, 0.0), side - 1.0) for place, side in zip((y, z), x.shape[1:3], strict=True))
-            top, left = int(y), int(z)
+            inside = [min(max(place, 0.0), side - 1.0) for place, side in zip((y, z), x.shape[1:3], strict=True)]
+            top, left = int(inside[0]), int(inside[1])
             bottom, right = min(top + 1, x.shape[1] - 1), min(left + 1, x.shape[2] - 1)
-            down, across = y - top, z - left
+            down, across = inside[0] - top, inside[1] - left
             upper = x[:, top, left] * (1 - across) + x[:, top, right] * across
             lower = x[:, bottom, left] * (1 - across) + x[:, bottom, right] * across
             result[:, row, column] = upper * (1 - down) + lower * down

@@ -38,6 +38,7 @@ def _directions(found: Sequence[Occurrence]) -> list[str]:
     return [occurrence.details["direction"] for occurrence in found]
 
 
+@settings(deadline=None)
 @given(_walks)
 def test_crossings_one_way_less_the_other_are_the_change_of_side(walk: list[tuple[float, float]]) -> None:
     # It begins and ends well off the line.
@@ -48,6 +49,7 @@ def test_crossings_one_way_less_the_other_are_the_change_of_side(walk: list[tupl
     assert all(one != other for one, other in pairwise(found))
 
 
+@settings(deadline=None)
 @given(_walks)
 def test_a_mirrored_walk_crosses_the_other_way(walk: list[tuple[float, float]]) -> None:
     # What lies on the line itself has no mirror image.
@@ -58,6 +60,7 @@ def test_a_mirrored_walk_crosses_the_other_way(walk: list[tuple[float, float]]) 
     assert _directions(run(_tripwire(_WALL), _scenes(mirrored))) == [other[direction] for direction in found]
 
 
+@settings(deadline=None)
 @given(_walks)
 def test_a_line_drawn_from_its_other_end_is_crossed_the_other_way(walk: list[tuple[float, float]]) -> None:
     assume(all(x != 0.5 for x, _ in walk))
@@ -66,6 +69,7 @@ def test_a_line_drawn_from_its_other_end_is_crossed_the_other_way(walk: list[tup
     assert _directions(run(_tripwire(_WALL[::-1]), _scenes(walk))) == [other[direction] for direction in found]
 
 
+@settings(deadline=None)
 @given(_walks, st.integers(-8, 8), st.integers(-8, 8))
 def test_a_line_and_a_walk_that_are_moved_together_cross_as_before(
     walk: list[tuple[float, float]], right: int, down: int
@@ -79,6 +83,7 @@ def test_a_line_and_a_walk_that_are_moved_together_cross_as_before(
     assert _directions(run(_tripwire(moved), _scenes(walk, move))) == found
 
 
+@settings(deadline=None)
 @given(_walks, st.integers(-8, 8), st.integers(-8, 8))
 def test_a_zone_and_a_walk_that_are_moved_together_meet_as_before(
     walk: list[tuple[float, float]], right: int, down: int
@@ -95,6 +100,7 @@ def test_a_zone_and_a_walk_that_are_moved_together_meet_as_before(
     assert visits(moved, _scenes(walk, move)) == visits(zone, _scenes(walk))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-0.0079, 0.0079), min_size=1, max_size=100), st.booleans())
 def test_jitter_is_never_more_than_one_event(shakes: list[float], through: bool) -> None:
     walk = [(0.4, 0.6), *((0.5 + shake, 0.6) for shake in shakes), (0.6 if through else 0.4, 0.6)]
@@ -104,6 +110,7 @@ def test_jitter_is_never_more_than_one_event(shakes: list[float], through: bool)
     assert len(run(watch, _scenes(border))) <= 1
 
 
+@settings(deadline=None)
 @given(_place, _place, _place, _place)
 def test_the_way_back_crosses_back(
     a: tuple[float, float], b: tuple[float, float], before: tuple[float, float], now: tuple[float, float]
@@ -111,6 +118,7 @@ def test_the_way_back_crosses_back(
     assert crossing(a, b, now, before) == -crossing(a, b, before, now)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 996), st.integers(0, 996))
 def test_every_place_is_in_one_of_the_parts_of_the_picture(column: int, row: int) -> None:
     # None of them lies on an edge.

@@ -61,9 +61,9 @@ def test_who_is_half_hidden_did_not_fall() -> None:
 
 
 def test_who_is_cut_off_by_the_border_did_not_fall() -> None:
-    legs = track(0.5, 0.08, height=0.08, width=0.16)
-    walk_out = over(20, lambda s: [track(0.5, 0.8 - 0.1 * s, height=0.3, width=0.06) if s < 5 else legs])
-    assert run(_falls(), walk_out) == []
+    # Below the camera: only head and shoulders are left of him.
+    head = track(0.5, 1.0, height=0.1, width=0.2)
+    assert run(_falls(), over(20, lambda s: [_standing() if s < 5 else head])) == []
 
 
 @pytest.mark.parametrize(("aspect", "expected"), [(16 / 9, 1), (9 / 16, 0)])

@@ -193,12 +193,19 @@ def test_another_resolution_is_learned_anew(camera: _Camera) -> None:
 
 
 @pytest.mark.parametrize(
-    "look", [None, Look(0.5, 0.2, 0.02), Look(float("nan"), 0.2, 0.02, (0.1,) * 96), Look(0.5, 0.2, 0.0, (0.5,) * 96)]
+    "look",
+    [
+        None,
+        Look(0.5, 0.2, 0.02),
+        replace(_STREET.look(chance(1)), contrast=float("nan")),
+        Look(0.5, 0.2, 0.0, (0.5,) * 96),
+    ],
 )
 def test_looks_that_tell_nothing_do_no_harm(camera: _Camera, look: Look | None) -> None:
     camera.watch.see(scene(camera.now_s, look=look))
     camera.now_s += 0.5
     assert camera.shows_street(60) == []
+    assert told(camera.shows(10, lambda _: _covered(camera.noise, 0.1))) == [("camera.covered", "began")]
 
 
 def test_end_leaves_nothing_open(camera: _Camera) -> None:

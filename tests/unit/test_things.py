@@ -192,6 +192,36 @@ def test_a_car_that_takes_the_place_of_one_that_left_unseen_is_another() -> None
     assert_paired([*found, *rules.end(START_US + 300 * SECOND_US)])
 
 
+def test_where_something_stands_nothing_else_is_missing() -> None:
+    standing = Standing()
+    for each in over(1000, lambda _: [_car(1)], fps=1):
+        standing.see(each)
+    assert [seen.number for seen in standing.see(scene(1001)).tracks] == [1]
+    for each in over(20, lambda s: [_car(2, min(0.5, 0.1 + 0.05 * s))], fps=2, from_s=1002):
+        last = standing.see(each)
+    assert [seen.number for seen in last.tracks] == [2]
+
+
+def test_what_is_found_in_the_place_of_something_that_is_seen_is_something_else() -> None:
+    standing = Standing()
+    for each in over(20, lambda _: [_car(1)], fps=2):
+        standing.see(each)
+    # A detector finds it twice.
+    twice = standing.see(scene(20, _car(1), _car(2, 0.51))).tracks
+    assert [(seen.number, round(seen.foot.x, 3)) for seen in twice] == [(1, 0.5), (2, 0.51)]
+
+
+def test_of_very_many_things_not_all_are_remembered() -> None:
+    standing = Standing()
+    bags = [
+        track(0.03 * (nth % 30), 0.1 + 0.05 * (nth // 30), number=nth, label="suitcase", height=0.02, width=0.02)
+        for nth in range(400)
+    ]
+    for each in over(60, lambda _: bags, fps=1):
+        standing.see(each)
+    assert len(standing.see(scene(61)).tracks) == 256
+
+
 def test_a_thing_that_went_away_is_not_kept_where_it_stood() -> None:
     standing = Standing()
     for each in over(20, lambda _: [_car()], fps=2):

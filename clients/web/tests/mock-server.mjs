@@ -9,6 +9,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createAnalysis } from "./mock/analysis.mjs";
 import { isRecorded, playlist, thumbnailGrid, timeline } from "./mock/archive.mjs";
 import { createEvents } from "./mock/events.mjs";
 import { clip, stills } from "./mock/footage.mjs";
@@ -101,6 +102,7 @@ export async function startMockServer({
   const user = { name: "admin", role: "administrator" };
   const keeping = createKeeping(cameras, () => user);
   const events = createEvents([...cameras.keys()]);
+  const analysis = createAnalysis(cameras);
 
   const statusOf = (camera) => {
     const young = Date.now() - camera.bornMs < 1_500 && camera.number > cameraCount;
@@ -248,6 +250,12 @@ export async function startMockServer({
       return respond.json(200, { ice_servers: [{ urls: ["stun:127.0.0.1:9"] }] });
     const readJson = async () => JSON.parse(await bodyOf(request));
     if (await keeping.route(request, parts, readJson, respond)) return;
+    if (analysis.route(parts, url.searchParams, respond)) return;
+    if (parts[0] === "events" && parts[2] === "still.jpg") {
+      const still = events.stillOf(parts[1]);
+      if (still === null) return respond.problem(404, "no-still", "Not found", "the event has no picture of its own");
+      return respond.send(200, "image/jpeg", pictures[still % pictures.length]);
+    }
     if (parts[0] === "events" && request.method === "POST") return respond.json(201, events.happen(await readJson()));
     if (parts[0] === "events") return respond.json(200, events.page(url.searchParams));
     if (parts[0] === "exports") return exportRoutes(request, parts, token, respond);
@@ -289,10 +297,16 @@ export async function startMockServer({
     if (rest === "" && request.method === "PATCH") {
       const patch = JSON.parse(await bodyOf(request));
       if (patch.credentials) patch.credentials = { username: patch.credentials.username };
+      const errors = patch.analysis ? analysis.wrong(patch.analysis) : null;
+      if (errors) {
+        const said = { type: "urn:vms:problem:validation", title: "The request is not valid", status: 422, errors };
+        return respond.json(422, said, "application/problem+json");
+      }
       Object.assign(camera.body, patch);
       return respond.json(200, camera.body);
     }
     if (rest === "") return respond.json(200, camera.body);
+    if (analysis.cameraRoute(camera, rest, url.searchParams, respond)) return;
     if (rest === "status") return respond.json(200, statusOf(camera));
     if (rest === "timeline") {
       const marks = events.marks(camera.body.id, start, end);
@@ -410,7 +424,7 @@ export async function startMockServer({
   });
   server.on("upgrade", (request, socket) => {
     if (request.url.startsWith("/ws/events")) events.upgrade(request, socket);
-    else socket.destroy();
+    else analysis.upgrade(request, socket);
   });
   const listen = (at) => new Promise((resolve) => server.listen(at, "127.0.0.1", resolve));
   await listen(port);
@@ -423,6 +437,7 @@ export async function startMockServer({
     user,
     keeping,
     events,
+    analysis,
     /** Stops or goes on with a camera's picture while its sessions stay. */
     freeze: (camera, frozen) => pushOffer({ number: camera.number, frozen }),
     /** As a server that is restarted: no answers for `downMs`, every live session is forgotten. */
@@ -432,6 +447,7 @@ export async function startMockServer({
       await new Promise((resolve) => setTimeout(resolve, 200));
       sessions.clear();
       events.drop();
+      analysis.drop();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
       await new Promise((resolve) => setTimeout(resolve, downMs));
@@ -439,6 +455,7 @@ export async function startMockServer({
     },
     stop: () => {
       events.drop();
+      analysis.drop();
       server.closeAllConnections();
       server.close();
     },

@@ -156,6 +156,60 @@ const SHOTS = {
       await page.waitForTimeout(400);
     },
   },
+  analysis: { path: "#/cameras/cam0001/analysis", waitMs: 2_500 },
+  analysisrule: {
+    path: "#/cameras/cam0001/analysis",
+    waitMs: 2_500,
+    act: async (page) => {
+      await page.locator("[data-rule=tripwire-1] button").first().click();
+      await page.waitForTimeout(400);
+    },
+  },
+  analysisspeed: {
+    path: "#/cameras/cam0002/analysis",
+    waitMs: 2_500,
+    act: async (page) => {
+      await page.locator("[data-rule=speed-1] button").first().click();
+      await page.waitForTimeout(400);
+    },
+  },
+  analysisdraw: {
+    path: "#/cameras/cam0003/analysis",
+    waitMs: 2_500,
+    act: async (page) => {
+      await page.getByTestId("add-rule").selectOption("crowding");
+      const box = await page.getByTestId("analysis-stage").boundingBox();
+      for (const [x, y] of [
+        [0.2, 0.3],
+        [0.7, 0.25],
+        [0.8, 0.7],
+      ]) {
+        await page.mouse.click(box.x + box.width * x, box.y + box.height * y);
+      }
+      await page.mouse.move(box.x + box.width * 0.3, box.y + box.height * 0.8);
+      await page.waitForTimeout(300);
+    },
+  },
+  ai: { path: "#/ai", waitMs: 2_000 },
+  ainone: {
+    path: "#/ai",
+    before: () => {
+      server.analysis.own.installed = false;
+    },
+    waitMs: 2_000,
+    after: () => {
+      server.analysis.own.installed = true;
+    },
+  },
+  analytics: { path: "#/analytics", waitMs: 2_500 },
+  analyticsweek: {
+    path: "#/analytics?span=week",
+    waitMs: 2_500,
+    act: async (page) => {
+      await page.getByTestId("heat-map").scrollIntoViewIfNeeded();
+      await page.waitForTimeout(900);
+    },
+  },
   exports: { path: "#/exports", waitMs: 1_000 },
   lock: {
     path: `#/cameras/cam0001?t=${hoursAgo(2)}`,

@@ -1,1 +1,1 @@
-"""The AI service: what happens in cameras' pictures, and what looks for it."""
+"""Understanding pictures: devices shared out, things followed from picture to picture, what rules find of them."""

@@ -91,19 +91,21 @@ class Runner(Protocol):
 
     def load(self, model: InstalledModel) -> None:
         """Makes it ready, warmed up. Raises Failure(malformed) for one of the wrong shape, Failure(unavailable) where
-        the device does not run it."""
+        the device does not run it, and with code device-lost where the device or its process fails: see `run`."""
         ...
 
     def run(self, model: str, jobs: Sequence[Job]) -> Sequence[tuple[Finding, ...]]:
-        """The findings of each, in order. Raises Failure(unavailable) when the device or its process fails, after which
-        only `restart` may be called; Failure(malformed) when a picture cannot be looked at."""
+        """The findings of each, in order. Raises Failure(unavailable, code device-lost) when the device or its process
+        fails, after which only `restart` may be called; Failure(malformed) when a picture cannot be looked at."""
         ...
 
     def restart(self) -> None:
-        """Begins anew with no model loaded. Raises Failure(unavailable)."""
+        """Begins, or begins anew, with no model loaded. Raises Failure(unavailable)."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """For good. Another thread may call it to end a run."""
+        ...
 
 
 class ModelFigures(BaseModel):

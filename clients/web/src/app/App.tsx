@@ -6,6 +6,9 @@ import { loggedIn, session } from "@/shared/api/client";
 import { Toasts } from "@/shared/ui/toasts";
 import { Shell } from "./Shell";
 
+const AiPage = lazy(() => import("@/features/ai/AiPage"));
+const AnalysisPage = lazy(() => import("@/features/analysis/AnalysisPage"));
+const AnalyticsPage = lazy(() => import("@/features/analytics/AnalyticsPage"));
 const CameraPage = lazy(() => import("@/features/camera/CameraPage"));
 const CamerasPage = lazy(() => import("@/features/cameras/CamerasPage"));
 const EventsPage = lazy(() => import("@/features/events/EventsPage"));
@@ -31,6 +34,9 @@ export function App(): JSX.Element {
           <Route path="/" component={WallPage} />
           <Route path="/cameras" component={CamerasPage} />
           <Route path="/cameras/:id" component={CameraPage} />
+          <Route path="/cameras/:id/analysis" component={AnalysisPage} />
+          <Route path="/ai" component={AiPage} />
+          <Route path="/analytics" component={AnalyticsPage} />
           <Route path="/events" component={EventsPage} />
           <Route path="/exports" component={ExportsPage} />
           <Route path="/storage" component={StoragePage} />

@@ -1,5 +1,5 @@
 import { DropdownMenu } from "@kobalte/core/dropdown-menu";
-import { A, useLocation } from "@solidjs/router";
+import { A, useLocation, useNavigate } from "@solidjs/router";
 import { For, type JSX, Suspense } from "solid-js";
 import { loggedIn, session } from "@/shared/api/client";
 import { may, me, type Permission } from "@/shared/api/me";
@@ -7,12 +7,23 @@ import { type Key, LOCALES, type Locale, locale, setLocale, t } from "@/shared/i
 import { setTheme, type Theme, theme } from "@/shared/theme";
 import { Icon, type IconName, Mark, Spinner } from "@/shared/ui/Icon";
 
-const PLACES: { path: string; icon: IconName; label: Key; needs?: Permission }[] = [
+interface Place {
+  path: string;
+  icon: IconName;
+  label: Key;
+  needs?: Permission;
+  /** On a narrow screen it is in the menu: eight places side by side are too small for a finger. */
+  folds?: boolean;
+}
+
+const PLACES: Place[] = [
   { path: "/", icon: "wall", label: "nav.wall" },
   { path: "/cameras", icon: "camera", label: "nav.cameras" },
   { path: "/events", icon: "bell", label: "nav.events", needs: "recordings:watch" },
-  { path: "/exports", icon: "download", label: "nav.exports", needs: "recordings:export" },
-  { path: "/storage", icon: "disk", label: "nav.storage" },
+  { path: "/analytics", icon: "analytics", label: "nav.analytics", needs: "recordings:watch" },
+  { path: "/exports", icon: "download", label: "nav.exports", needs: "recordings:export", folds: true },
+  { path: "/storage", icon: "disk", label: "nav.storage", folds: true },
+  { path: "/ai", icon: "chip", label: "nav.ai", needs: "metrics:read", folds: true },
 ];
 
 const ITEM =
@@ -21,11 +32,13 @@ const ITEM =
 /** The frame of every page: a rail of places, at the bottom of a narrow screen. */
 export function Shell(props: { children?: JSX.Element }): JSX.Element {
   const location = useLocation();
+  const navigate = useNavigate();
   const isHere = (path: string) => {
     const here = location.pathname;
     if (path === "/") return here === "/";
     return here === path || (here.startsWith(`${path}/`) && path !== "/");
   };
+  const places = () => PLACES.filter((place) => !place.needs || me() === null || may(place.needs));
   return (
     <div class="flex h-dvh flex-col-reverse sm:flex-row">
       <button
@@ -42,13 +55,14 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
         <span class="mb-4 hidden sm:block" title="VMS Enterprise">
           <Mark size={34} />
         </span>
-        <For each={PLACES.filter((place) => !place.needs || me() === null || may(place.needs))}>
+        <For each={places()}>
           {(place) => (
             <A
               href={place.path}
               aria-current={isHere(place.path) ? "page" : undefined}
               class="relative grid min-h-14 min-w-0 flex-1 justify-items-center sm:flex-none gap-0.5 rounded-lg py-2 text-[10.5px] sm:px-1 sm:text-[11.5px] sm:mb-1 sm:w-[78px]"
               classList={{
+                "max-sm:hidden": place.folds === true,
                 "text-accent bg-accent-soft": isHere(place.path),
                 "text-muted hover:bg-hover hover:text-ink": !isHere(place.path),
               }}
@@ -61,10 +75,24 @@ export function Shell(props: { children?: JSX.Element }): JSX.Element {
         <DropdownMenu placement="right-end" gutter={8}>
           <DropdownMenu.Trigger class="grid min-h-14 min-w-0 flex-1 justify-items-center sm:flex-none gap-0.5 rounded-lg py-2 text-[10.5px] sm:px-1 sm:text-[11.5px] text-muted hover:bg-hover hover:text-ink sm:mt-auto sm:w-[78px]">
             <Icon name="user" size={21} />
-            <span class="max-w-full truncate">{loggedIn()?.username || t("nav.account")}</span>
+            <span class="max-w-full truncate max-sm:hidden">{loggedIn()?.username || t("nav.account")}</span>
+            <span class="max-w-full truncate sm:hidden">{t("nav.more")}</span>
           </DropdownMenu.Trigger>
           <DropdownMenu.Portal>
             <DropdownMenu.Content class="panel z-50 min-w-56 bg-surface p-1.5 shadow-2xl outline-none">
+              <div class="sm:hidden">
+                <For each={places().filter((place) => place.folds)}>
+                  {(place) => (
+                    <DropdownMenu.Item class={ITEM} onSelect={() => navigate(place.path)}>
+                      <span class="grid w-5 place-items-center">
+                        <Icon name={place.icon} size={17} />
+                      </span>
+                      {t(place.label)}
+                    </DropdownMenu.Item>
+                  )}
+                </For>
+                <DropdownMenu.Separator class="my-1.5 border-line" />
+              </div>
               <DropdownMenu.Group>
                 <DropdownMenu.GroupLabel class="px-2.5 pt-1.5 pb-1 text-[12px] text-muted">
                   {t("preferences.language")}

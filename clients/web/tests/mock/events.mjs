@@ -3,13 +3,18 @@ import { createHash, randomUUID } from "node:crypto";
 
 const MINUTE = 60_000;
 const time = (ms) => `${new Date(ms).toISOString().slice(0, 23)}000Z`;
+// Type, text, and what understanding pictures knows of it.
 const KINDS = [
   ["motion", ""],
-  ["line.crossed", "Gate, inwards"],
+  ["line.crossed", "", { rule_name: "Gate, inwards", label: "person", track: 7, direction: "right" }],
   ["motion", ""],
   ["door.opened", "Door 2"],
-  ["object.person", "A person near the fence"],
+  ["zone.loitering", "", { rule_name: "", label: "person", track: 12 }],
+  ["speed.exceeded", "", { rule_name: "Ramp", label: "car", track: 18, speed_kmh: 31.4 }],
   ["motion", ""],
+  ["camera.covered", "", { rule_name: "" }],
+  ["object.abandoned", "", { rule_name: "Hall", label: "suitcase", track: 15 }],
+  ["zone.entered", "", { rule_name: "Loading dock", label: "person", track: 9 }],
   ["alarm.input", "Glass break sensor, north window"],
 ];
 const COUNT = 420;
@@ -18,7 +23,7 @@ const COUNT = 420;
 export function createEvents(cameraIds) {
   const now = Date.now();
   const events = Array.from({ length: COUNT }, (_, index) => {
-    const [type, text] = KINDS[(index * 5 + (index >> 3)) % KINDS.length];
+    const [type, text, known] = KINDS[(index * 5 + (index >> 3)) % KINDS.length];
     const start = now - index * 23 * MINUTE - ((index * 7_919) % (11 * MINUTE)) - MINUTE;
     const end = index === 1 ? null : time(start + 2_000 + ((index * 977) % 60_000));
     return {
@@ -27,10 +32,10 @@ export function createEvents(cameraIds) {
       type,
       start: time(start),
       end,
-      source: "api:admin",
-      score: type === "object.person" ? 0.91 : null,
+      source: known ? "ai" : "api:admin",
+      score: known?.label ? 0.91 : null,
       text,
-      data: {},
+      data: known ? { rule: "r1", box: [0.4, 0.3, 0.5, 0.7], ...known } : {},
       created_at: time(start),
     };
   });
@@ -58,6 +63,11 @@ export function createEvents(cameraIds) {
       const from = Number(query.get("cursor") ?? 0);
       const to = from + Number(query.get("limit") ?? 100);
       return { items: found.slice(from, to), next_cursor: to < found.length ? String(to) : null };
+    },
+    /** Which of the stills is an event's own; null where it has none. */
+    stillOf(id) {
+      const index = events.findIndex((event) => event.id === id && event.source === "ai");
+      return index === -1 ? null : index * 7;
     },
     /** The marks of a camera's timeline. */
     marks: (cameraId, start, end) =>

@@ -182,6 +182,7 @@ export function createKeeping(cameras, user) {
         "recordings:start",
         "recordings:lock",
         "events:write",
+        "metrics:read",
       ];
       const permissions = user().role === "administrator" ? [...all, "cameras:edit", "users:edit"] : all;
       respond.json(200, { ...user(), permissions });

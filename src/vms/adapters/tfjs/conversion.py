@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from vms.adapters.tfjs import arithmetic, selection, shapes, windows
+from vms.adapters.tfjs import arithmetic, parts, selection, shapes, windows
 from vms.adapters.tfjs.fusion import fuse_constants
 from vms.adapters.tfjs.source import Node, Source, read_source, tensor_name
 from vms.adapters.tfjs.tensors import Free, Shape, Tensor
@@ -20,6 +20,7 @@ _TRANSLATIONS: Mapping[str, Translation] = {
     **arithmetic.TRANSLATIONS,
     **windows.TRANSLATIONS,
     **shapes.TRANSLATIONS,
+    **parts.TRANSLATIONS,
     **selection.TRANSLATIONS,
 }
 _PRODUCER = "vms"

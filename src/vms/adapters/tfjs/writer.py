@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from vms.adapters.tfjs.source import Node
-from vms.adapters.tfjs.tensors import Dimension, Free, Shape, Tensor, axis_of, elements, plain_order
+from vms.adapters.tfjs.tensors import Dimension, Free, Shape, Tensor, TranslationError, axis_of, elements, plain_order
 
 OPERATOR_SET = 17
 _IR_VERSION = 8
 BATCH = "N"
+# As many elements are worked out beforehand; shapes have a handful.
+_LARGEST_WORKED_OUT = 1 << 16
 
 
 class Writer:
@@ -141,6 +143,29 @@ def known(value: NDArray[Any], shape: Shape | None = None) -> Tensor:
 def physical(tensor: Tensor, axis: int) -> int:
     """Where TensorFlow's axis is in the ONNX value."""
     return tensor.order.index(axis_of(axis, tensor.rank))
+
+
+def worked_out(tensors: Sequence[Tensor]) -> bool:
+    """Whether what they hold is known beforehand, but for the batch's size."""
+    return all(tensor.value is not None and tensor.value.size <= _LARGEST_WORKED_OUT for tensor in tensors)
+
+
+def with_value(tensor: Tensor, value: NDArray[Any] | None) -> Tensor:
+    """The tensor with what it will hold; a constant where that holds for every batch."""
+    if value is None:
+        return tensor
+    if value.dtype == object and not any(isinstance(item, Free) for item in value.reshape(-1)):
+        value = value.astype(tensor.type)
+    if value.dtype != object:
+        return known(value.astype(tensor.type))
+    return Tensor(tensor.name, tensor.shape, tensor.type, tensor.order, value)
+
+
+def value_of(tensor: Tensor) -> NDArray[Any]:
+    """Raises TranslationError where it is not known beforehand."""
+    if tensor.value is None:
+        raise TranslationError("a value that is only known at run time is not supported")
+    return tensor.value
 
 
 def _needed(nodes: Sequence[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:

@@ -1,10 +1,13 @@
-import { type JSX, Show } from "solid-js";
+import { createSignal, type JSX, lazy, Show, Suspense } from "solid-js";
+import type { Rule } from "@/shared/api/analysis-types";
 import { regional, t } from "@/shared/i18n";
 import { problemText } from "@/shared/i18n/problems";
 import { clockTime, durationText } from "@/shared/time/format";
 import { Button } from "@/shared/ui/Button";
 import { Icon, Spinner } from "@/shared/ui/Icon";
 import type { Playback } from "./playback";
+
+const ArchiveBoxes = lazy(() => import("./ArchiveBoxes"));
 
 /** The recorded picture; the element is always there, since a player holds on to it. */
 export function ArchivePicture(props: {
@@ -13,13 +16,19 @@ export function ArchivePicture(props: {
   label: string;
   ref: (video: HTMLVideoElement) => void;
   onLive: () => void;
+  /** What to draw over it; null for nothing. */
+  boxes: { cameraId: string; rules: readonly Rule[] } | null;
 }): JSX.Element {
+  const [element, setElement] = createSignal<HTMLVideoElement | null>(null);
   const shown = () => props.playback.at() !== null;
   const failed = () => props.playback.phase() === "failed";
   return (
     <div class="absolute inset-0 bg-stage" classList={{ hidden: !shown() }}>
       <video
-        ref={props.ref}
+        ref={(made) => {
+          setElement(made);
+          props.ref(made);
+        }}
         class="h-full w-full object-contain"
         classList={{
           hidden: props.playback.undecodable() !== null,
@@ -31,6 +40,18 @@ export function ArchivePicture(props: {
         data-testid="archive-video"
         onClick={() => props.playback.toggle()}
       />
+      <Show when={shown() && props.playback.undecodable() === null && props.boxes && element()}>
+        {(video) => (
+          <Suspense>
+            <ArchiveBoxes
+              video={video()}
+              cameraId={props.boxes?.cameraId ?? ""}
+              rules={props.boxes?.rules ?? []}
+              at={props.playback.instant}
+            />
+          </Suspense>
+        )}
+      </Show>
       <Show when={props.playback.still()}>
         {(url) => <img src={url()} alt={props.label} class="absolute inset-0 h-full w-full object-contain" />}
       </Show>

@@ -1,5 +1,6 @@
 import { useNavigate, useParams, useSearchParams } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, onMount, Show } from "solid-js";
+import { boxesShown, showBoxes } from "@/shared/analysis/boxes-shown";
 import { frameAt, type Span, snapshot } from "@/shared/api/cameras";
 import { Problem } from "@/shared/api/problem";
 import { directory, statusOf, watchStatus } from "@/shared/cameras/directory";
@@ -69,6 +70,11 @@ export default function CameraPage(): JSX.Element {
     sound: audible,
     state: () => status()?.state,
     stillHeightPx: () => 720,
+  });
+  const boxes = createMemo(() => {
+    const analysis = camera()?.analysis;
+    const wanted = boxesShown() && pageShown() && analysis?.enabled;
+    return wanted ? { cameraId: cameraId(), rules: analysis.rules } : null;
   });
   const timeline = createTimelineData(cameraId, view);
 
@@ -185,6 +191,7 @@ export default function CameraPage(): JSX.Element {
     i: () => mark("start"),
     o: () => mark("end"),
     m: () => setAudible(!audible()),
+    b: () => showBoxes(!boxesShown()),
     s: () => void savePicture(),
     f: () => void fullScreen(),
     Escape: () => (selection() ? setSelection(null) : navigate("/")),
@@ -269,6 +276,25 @@ export default function CameraPage(): JSX.Element {
             </span>
             <span class="ml-auto hidden text-[13px] text-muted tabular-nums lg:inline">{facts()}</span>
             <div class="ml-auto flex shrink-0 items-center gap-1 lg:ml-2">
+              <Show when={shown().analysis?.enabled}>
+                <IconButton
+                  icon="boxes"
+                  label={t("boxes.title")}
+                  shortcut="B"
+                  active={boxesShown()}
+                  data-testid="toggle-boxes"
+                  onClick={() => showBoxes(!boxesShown())}
+                />
+              </Show>
+              <a
+                href={`#/cameras/${encodeURIComponent(shown().id)}/analysis`}
+                class="inline-flex h-9 min-w-9 items-center justify-center rounded-[7px] hover:bg-hover"
+                aria-label={t("analysis.open", { name: shown().name })}
+                title={t("analysis.open", { name: shown().name })}
+                data-testid="open-analysis"
+              >
+                <Icon name="zone" size={19} />
+              </a>
               <ManualRecording camera={shown()} />
               <IconButton
                 icon="photo"
@@ -297,12 +323,13 @@ export default function CameraPage(): JSX.Element {
                 data-mode={isLive() ? "live" : "archive"}
               >
                 <Show when={isLive()}>
-                  <LivePicture view={live} status={status()} label={shown().name} muted={!audible()} />
+                  <LivePicture view={live} status={status()} label={shown().name} muted={!audible()} boxes={boxes()} />
                 </Show>
                 <ArchivePicture
                   playback={playback}
                   muted={!audible()}
                   label={shown().name}
+                  boxes={boxes()}
                   ref={(element) => {
                     archiveVideo = element;
                   }}

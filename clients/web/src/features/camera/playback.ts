@@ -20,6 +20,8 @@ export interface Playback {
   setRate: (rate: number) => void;
   step: (frames: number) => void;
   leave: () => void;
+  /** The instant that is shown at this moment, finer than `at` tells; null while the live picture is watched. */
+  instant: () => InstantMs | null;
 }
 
 export const RATES = [0.5, 1, 2, 4, 8] as const;
@@ -127,5 +129,6 @@ export function createPlayback(cameraId: Accessor<string>, video: () => HTMLVide
       player?.step(frames);
     },
     leave,
+    instant: () => player?.position() ?? null,
   };
 }

@@ -1,4 +1,5 @@
 import { createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
+import { eventStill } from "@/shared/api/analysis";
 import { frameAt } from "@/shared/api/cameras";
 import { Problem } from "@/shared/api/problem";
 import type { InstantMs } from "@/shared/time/instant";
@@ -25,19 +26,30 @@ async function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
   }
 }
 
-/** What the camera showed when an event began; asked for once it comes into view. */
-export function EventStill(props: { cameraId: string; at: InstantMs }): JSX.Element {
+/**
+ * An event's own picture where it has one (`eventId`), else what the camera showed when it began; asked for once it
+ * comes into view.
+ */
+export function EventStill(props: { cameraId: string; at: InstantMs; eventId: string | null }): JSX.Element {
   const [url, setUrl] = createSignal<string | null>(null);
   const [none, setNone] = createSignal(false);
   const aborter = new AbortController();
   let root: HTMLSpanElement | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
+  const picture = async (): Promise<Blob> => {
+    if (props.eventId !== null) {
+      try {
+        return await eventStill(props.eventId, aborter.signal);
+      } catch (error) {
+        if (!(error instanceof Problem) || error.status !== 404) throw error;
+      }
+    }
+    return frameAt(props.cameraId, props.at, HEIGHT_PX, aborter.signal);
+  };
   const load = async () => {
     try {
-      const blob = await inTurn(async () =>
-        aborter.signal.aborted ? null : frameAt(props.cameraId, props.at, HEIGHT_PX, aborter.signal),
-      );
+      const blob = await inTurn(async () => (aborter.signal.aborted ? null : picture()));
       if (blob && !aborter.signal.aborted) setUrl(URL.createObjectURL(blob));
     } catch (error) {
       if (aborter.signal.aborted) return;

@@ -7,7 +7,7 @@ import { Problem } from "@/shared/api/problem";
 import type { CameraEvent } from "@/shared/api/types";
 import { directory } from "@/shared/cameras/directory";
 import { regional, t } from "@/shared/i18n";
-import { eventTypeText } from "@/shared/i18n/event-types";
+import { eventDetails, eventTypeText, KNOWN_TYPES } from "@/shared/i18n/event-types";
 import { clockTime, durationText, longDate } from "@/shared/time/format";
 import { formatInstant, parseInstant } from "@/shared/time/instant";
 import { Button } from "@/shared/ui/Button";
@@ -154,6 +154,12 @@ export default function EventsPage(): JSX.Element {
     else typing = setTimeout(set, waitMs);
   };
   onCleanup(() => clearTimeout(typing));
+  // An address may name a type that nothing was seen of yet.
+  const otherTypes = createMemo(() =>
+    [...new Set([...typesShown(), ...(search.type ? [search.type] : [])])].filter(
+      (type) => !(KNOWN_TYPES as readonly string[]).includes(type),
+    ),
+  );
   const nameOf = (id: string) =>
     directory.cameras.find((camera) => camera.id === id)?.name ?? t("export.removedCamera");
 
@@ -172,7 +178,11 @@ export default function EventsPage(): JSX.Element {
           class="flex items-start gap-3.5 rounded-lg p-1.5 hover:bg-raised"
           href={`#/cameras/${encodeURIComponent(row.event.camera_id)}?t=${encodeURIComponent(formatInstant(start()))}`}
         >
-          <EventStill cameraId={row.event.camera_id} at={start()} />
+          <EventStill
+            cameraId={row.event.camera_id}
+            at={start()}
+            eventId={row.event.source === "ai" ? row.event.id : null}
+          />
           <span class="min-w-0 flex-1 pt-0.5">
             <span class="flex flex-wrap items-baseline gap-x-2">
               <span class="font-medium">{eventTypeText(row.event.type)}</span>
@@ -187,6 +197,9 @@ export default function EventsPage(): JSX.Element {
             </span>
             <Show when={row.event.text}>
               <span class="line-clamp-2 break-words">{row.event.text}</span>
+            </Show>
+            <Show when={eventDetails(row.event, regional())}>
+              {(known) => <span class="line-clamp-2 break-words">{known()}</span>}
             </Show>
             <span class="block truncate text-[12.5px] text-muted">{nameOf(row.event.camera_id)}</span>
           </span>
@@ -233,20 +246,20 @@ export default function EventsPage(): JSX.Element {
               )}
             </For>
           </select>
-          <input
+          <select
             class="field"
-            list="event-types"
             name="type"
             aria-label={t("event.type")}
-            placeholder={t("event.type")}
-            autocapitalize="none"
-            spellcheck={false}
-            value={search.type ?? ""}
             onChange={(event) => change("type", event.currentTarget.value)}
-          />
-          <datalist id="event-types">
-            <For each={typesShown()}>{(type) => <option value={type}>{eventTypeText(type)}</option>}</For>
-          </datalist>
+          >
+            <option value="">{t("event.anyType")}</option>
+            <For each={byName(KNOWN_TYPES)}>{(type) => <TypeOption type={type} chosen={search.type} />}</For>
+            <Show when={otherTypes().length > 0}>
+              <optgroup label={t("event.otherTypes")}>
+                <For each={otherTypes()}>{(type) => <TypeOption type={type} chosen={search.type} />}</For>
+              </optgroup>
+            </Show>
+          </select>
           <label class="relative">
             <span class="sr-only">{t("event.search")}</span>
             <Icon name="search" size={16} class="pointer-events-none absolute top-2.5 left-2.5 text-muted" />
@@ -305,5 +318,16 @@ export default function EventsPage(): JSX.Element {
         </div>
       </div>
     </div>
+  );
+}
+
+const byName = (types: readonly string[]): string[] =>
+  [...types].sort((a, b) => eventTypeText(a).localeCompare(eventTypeText(b), regional()));
+
+function TypeOption(props: { type: string; chosen: string | undefined }): JSX.Element {
+  return (
+    <option value={props.type} selected={props.chosen === props.type}>
+      {eventTypeText(props.type)}
+    </option>
   );
 }

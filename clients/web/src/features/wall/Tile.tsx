@@ -1,4 +1,5 @@
 import { createMemo, createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
+import { boxesShown } from "@/shared/analysis/boxes-shown";
 import type { Camera } from "@/shared/api/types";
 import { statusOf, watchStatus } from "@/shared/cameras/directory";
 import { t } from "@/shared/i18n";
@@ -72,6 +73,11 @@ export function Tile(props: {
   });
   const caption = createMemo(() => liveCaption(view.state(), status(), view.stillIsOld()));
   const running = createMemo(() => runningStream(view.stream(), view.statistics()?.height ?? 0, status()));
+  const boxes = createMemo(() => {
+    const { analysis, id } = props.camera;
+    const wanted = boxesShown() && seen() && props.pageShown && !props.hidden;
+    return wanted && analysis?.enabled ? { cameraId: id, rules: analysis.rules } : null;
+  });
   const canHear = () => (view.media()?.getAudioTracks().length ?? 0) > 0;
 
   // A mouse selects with one click and enlarges with two; a key or a finger, which have no hover, enlarge at once.
@@ -99,6 +105,7 @@ export function Tile(props: {
         label={props.camera.name}
         muted={!audible() || !props.maximised}
         compact={!props.maximised}
+        boxes={boxes()}
       />
       <button
         type="button"

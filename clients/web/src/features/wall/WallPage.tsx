@@ -1,5 +1,6 @@
 import { useNavigate } from "@solidjs/router";
 import { createEffect, createMemo, createSignal, For, type JSX, on, onCleanup, onMount, Show } from "solid-js";
+import { boxesShown, showBoxes } from "@/shared/analysis/boxes-shown";
 import { directory, refreshCameras } from "@/shared/cameras/directory";
 import { regional, t, tn } from "@/shared/i18n";
 import { createPageShown } from "@/shared/media/live/live-view";
@@ -106,6 +107,7 @@ export default function WallPage(): JSX.Element {
       else if (["1", "2", "3", "4"].includes(event.key)) choose(SIZES[Number(event.key) - 1] ?? "auto");
       else if (event.key === "f" || event.key === "F") void fullScreen();
       else if (event.key === "s" || event.key === "S") setStatistics((shown) => !shown);
+      else if (event.key === "b" || event.key === "B") showBoxes(!boxesShown());
       else if (event.key === "o") {
         const id = maximised() ?? onPage()[focus()]?.id;
         if (id !== undefined) navigate(`/cameras/${encodeURIComponent(id)}`);
@@ -201,6 +203,16 @@ export default function WallPage(): JSX.Element {
               )}
             </For>
           </fieldset>
+          <Show when={directory.cameras.some((camera) => camera.analysis?.enabled)}>
+            <IconButton
+              icon="boxes"
+              label={t("boxes.title")}
+              shortcut="B"
+              active={boxesShown()}
+              data-testid="toggle-boxes"
+              onClick={() => showBoxes(!boxesShown())}
+            />
+          </Show>
           <IconButton
             icon="chart"
             label={t("stats.title")}
@@ -285,6 +297,7 @@ export default function WallPage(): JSX.Element {
                 ["PgUp PgDn", t("keys.page")],
                 ["F", t("wall.fullScreen")],
                 ["S", t("stats.title")],
+                ["B", t("boxes.title")],
               ] as const
             }
           >

@@ -9,7 +9,8 @@ export type Permission =
   | "recordings:start"
   | "recordings:lock"
   | "recordings:export"
-  | "events:write";
+  | "events:write"
+  | "metrics:read";
 
 const RETRY_MS = 5_000;
 const [me, setMe] = createSignal<Me | null>(null);

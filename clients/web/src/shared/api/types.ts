@@ -1,4 +1,5 @@
 /** The shapes of the interface under /api/v1, as far as the page reads them. */
+import type { AnalysisSettings } from "./analysis-types";
 
 export type StreamName = "main" | "sub";
 /** A stream to watch: `auto` is whichever suits the network and the size of the picture. */
@@ -61,6 +62,7 @@ export interface Camera {
   recording: RecordingPolicy;
   retention?: Retention | null;
   group_id?: string | null;
+  analysis?: AnalysisSettings;
 }
 
 /** A camera as POST takes it, and, with every member optional, as PATCH (RFC 7396: null removes) takes it. */
@@ -172,6 +174,8 @@ export interface CameraEvent {
   source: string;
   score: number | null;
   text: string;
+  /** What more the source knows; of understanding pictures: rule_name, label, … */
+  data?: Record<string, unknown>;
   created_at: string;
 }
 

@@ -13,6 +13,7 @@ const BY_CODE: Record<string, Key> = {
   "camera-not-found": "problem.noCamera",
   "group-name-taken": "storage.groupTaken",
   "group-in-use": "problem.groupInUse",
+  "analysis-off": "problem.analysisOff",
   "not-your-lock": "problem.notYourLock",
   "recording-off": "problem.recordingOff",
   "too-many-exports": "problem.tooManyExports",

@@ -1,9 +1,13 @@
-import { createEffect, createMemo, type JSX, onCleanup, Show } from "solid-js";
+import { createEffect, createMemo, createSignal, type JSX, lazy, onCleanup, Show, Suspense } from "solid-js";
+import type { Rule } from "@/shared/api/analysis-types";
 import type { CameraStatus } from "@/shared/api/types";
 import { t } from "@/shared/i18n";
 import { Icon, Spinner } from "@/shared/ui/Icon";
 import { type LiveCaption, liveCaption } from "./caption";
 import type { LiveView } from "./live-view";
+
+// Most pages of most installations do without.
+const LiveBoxes = lazy(() => import("@/shared/analysis/LiveBoxes"));
 
 const TONES: Record<LiveCaption["tone"], string> = {
   good: "text-[#7fe0ae]",
@@ -35,8 +39,11 @@ export function LivePicture(props: {
   label: string;
   muted: boolean;
   compact?: boolean;
+  /** What to draw over it; null for nothing. */
+  boxes?: { cameraId: string; rules: readonly Rule[] } | null;
 }): JSX.Element {
   let video: HTMLVideoElement | undefined;
+  const [element, setElement] = createSignal<HTMLVideoElement | null>(null);
   const caption = createMemo(() => liveCaption(props.view.state(), props.status, props.view.stillIsOld()));
   createEffect(() => {
     const media = props.view.media();
@@ -62,7 +69,10 @@ export function LivePicture(props: {
   return (
     <div class="absolute inset-0 overflow-hidden bg-stage">
       <video
-        ref={video}
+        ref={(made) => {
+          video = made;
+          setElement(made);
+        }}
         class="h-full w-full object-contain transition-[filter] duration-300"
         classList={{ invisible: showStill(), "brightness-50 grayscale": dim() }}
         autoplay
@@ -71,6 +81,18 @@ export function LivePicture(props: {
         aria-label={props.label}
         onLoadedData={() => props.view.shown()}
       />
+      <Show when={props.view.phase() === "live" && props.boxes && element()}>
+        {(shown) => (
+          <Suspense>
+            <LiveBoxes
+              video={shown()}
+              cameraId={props.boxes?.cameraId ?? ""}
+              rules={props.boxes?.rules ?? []}
+              session={props.view.session()}
+            />
+          </Suspense>
+        )}
+      </Show>
       <Show when={showStill()}>
         <img
           src={props.view.still() ?? ""}

@@ -7,8 +7,11 @@ import { isKnown, openWhep, resizeWhep, type WhepSession } from "./whep";
 
 export interface LiveListener {
   state: (state: LiveState) => void;
-  /** The stream to show; null once the session is over for good. A lost one stays, so that its last picture does. */
-  media: (media: MediaStream | null) => void;
+  /**
+   * The stream to show, and what the server calls its session; null once the session is over for good. A lost one stays,
+   * so that its last picture does.
+   */
+  media: (media: MediaStream | null, name: string | null) => void;
   statistics: (statistics: LiveStatistics | null) => void;
 }
 
@@ -53,7 +56,7 @@ export class LiveSession {
     window.removeEventListener("online", this.networkIsBack);
     document.removeEventListener("visibilitychange", this.networkIsBack);
     this.unsubscribe();
-    this.listener.media(null);
+    this.listener.media(null, null);
   }
 
   /** The camera came back: does not wait for the next try. */
@@ -133,7 +136,7 @@ export class LiveSession {
       if (this.stream === "auto" && this.heightPx !== askedHeightPx) this.tellHeight(this.heightPx);
       this.take({ type: "opened", attempt });
       this.follow(session, attempt);
-      this.listener.media(session.media);
+      this.listener.media(session.media, nameOf(session));
     } catch (error) {
       const why = isAbort(error) ? aborter.signal.reason : error;
       if (isAbort(why)) return;
@@ -177,4 +180,10 @@ export class LiveSession {
 /** Whether nobody, or only a proxy in front of the server, answered. */
 function isUnanswered(problem: Problem): boolean {
   return problem.code === "unreachable" || problem.status === 502 || problem.status === 504;
+}
+
+/** What the server calls a session: the last part of its address. */
+function nameOf(session: WhepSession): string | null {
+  const last = session.location?.split("?")[0]?.split("/").at(-1) ?? "";
+  return last === "" ? null : decodeURIComponent(last);
 }

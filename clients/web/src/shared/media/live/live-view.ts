@@ -11,6 +11,8 @@ export interface LiveView {
   state: Accessor<LiveState>;
   phase: Accessor<LivePhase>;
   media: Accessor<MediaStream | null>;
+  /** What the server calls the session that `media` comes by; null where there is none. */
+  session: Accessor<string | null>;
   /** Of the last second; null while nothing is received. */
   statistics: Accessor<LiveStatistics | null>;
   /** The stream that is shown or asked for. */
@@ -63,6 +65,7 @@ export function createLiveView(options: {
 }): LiveView {
   const [state, setState] = createSignal<LiveState>(INITIAL);
   const [media, setMedia] = createSignal<MediaStream | null>(null);
+  const [session, setSession] = createSignal<string | null>(null);
   const [statistics, setStatistics] = createSignal<LiveStatistics | null>(null);
   const [still, setStill] = createSignal<string | null>(null);
   const [stillIsOld, setStillIsOld] = createSignal(false);
@@ -86,6 +89,7 @@ export function createLiveView(options: {
   let front: LiveSession | null = null;
   let next: LiveSession | null = null;
   let nextMedia: MediaStream | null = null;
+  let nextSession: string | null = null;
   let nextState: LiveState = INITIAL;
 
   const begin = (cameraId: string, name: StreamChoice, sound: boolean): LiveSession => {
@@ -103,9 +107,14 @@ export function createLiveView(options: {
           queueMicrotask(() => setUndecodable((known) => (known.includes(name) ? known : [...known, name])));
         }
       },
-      media: (now) => {
-        if (started === front) setMedia(now);
-        else if (started === next) nextMedia = now;
+      media: (now, called) => {
+        if (started === front) {
+          setMedia(now);
+          setSession(called);
+        } else if (started === next) {
+          nextMedia = now;
+          nextSession = called;
+        }
       },
       statistics: (now) => {
         if (started === front) setStatistics(now);
@@ -118,7 +127,10 @@ export function createLiveView(options: {
     front = next;
     next = null;
     setState(nextState);
-    if (nextMedia !== null) setMedia(nextMedia);
+    if (nextMedia !== null) {
+      setMedia(nextMedia);
+      setSession(nextSession);
+    }
     setStatistics(null);
     before?.stop();
   };
@@ -144,6 +156,7 @@ export function createLiveView(options: {
         front = null;
         ended?.stop();
         setMedia(null);
+        setSession(null);
       });
     }),
   );
@@ -232,5 +245,5 @@ export function createLiveView(options: {
   createEffect(on(options.cameraId, () => replaceStill(null), { defer: true }));
   onCleanup(() => replaceStill(null));
 
-  return { state, phase, media, statistics, stream, still, stillIsOld, shown: () => front?.shown() };
+  return { state, phase, media, session, statistics, stream, still, stillIsOld, shown: () => front?.shown() };
 }

@@ -168,9 +168,14 @@ def test_security_that_is_not_there_is_not_pretended(monkeypatch: pytest.MonkeyP
         load(None)
 
 
-def test_other_wishes_are_named() -> None:
-    settings = load(None, recording={"thumbnails": True, "checksums": True}, ai={"enabled": True})
-    assert settings.not_available_yet() == ["ai.enabled"]
+def test_devices_for_models_are_found_or_named() -> None:
+    assert load(None).ai.devices == "auto"
+    ai = load(None, ai={"devices": ["cuda:0", "openvino:GPU.0", "cpu"], "model_devices": {"rt-detr-l": "cuda"}}).ai
+    assert ai.devices == ("cuda:0", "openvino:GPU.0", "cpu")
+    assert ai.model_devices == {"rt-detr-l": "cuda"}
+    for wrong in ({"devices": []}, {"devices": ["the fast one"]}, {"devices": "cuda"}, {"detector": "../x"}):
+        with pytest.raises(Failure, match="ai"):
+            load(None, ai=wrong)
 
 
 def test_an_empty_password_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

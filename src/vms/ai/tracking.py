@@ -140,16 +140,22 @@ class Tracker:
     """What moves through one camera's picture.
 
     `least_score` is what a finding needs to begin a track; findings of `unsure_score` and more are worth handing in.
-    `aspect` is the picture's width over its height.
+    `aspect` is the picture's width over its height. Tracks are
+    numbered from `after` + 1 on.
     """
 
-    def __init__(self, *, least_score: float, aspect: float = 16 / 9) -> None:
+    def __init__(self, *, least_score: float, aspect: float = 16 / 9, after: int = 0) -> None:
         self._least_score = least_score
         self._aspect = aspect
         self._at_us: int | None = None
         self._tracks: list[_Followed] = []
         self._tentative: list[_Followed] = []
-        self._last_number = 0
+        self._last_number = after
+
+    @property
+    def last_number(self) -> int:
+        """That of the newest track."""
+        return self._last_number
 
     @property
     def unsure_score(self) -> float:

@@ -10,11 +10,13 @@ from typing import Annotated, Literal
 import typer
 
 from benchmarks import (
+    analysis,
     archive,
     archiving,
     cameras,
     events,
     exporting,
+    frames,
     inference,
     ingest,
     instructions,
@@ -52,6 +54,18 @@ def cameras_command(
 ) -> None:
     """CPU and memory per camera while recording, beside ffmpeg in the same run."""
     _publish(output, f"cameras-{count}", cameras.measure(count, window_s=window_s))
+
+
+@bench.command("analysis")
+def analysis_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=1000)] = 16,
+    fps: Annotated[float, typer.Option(min=0.1, max=30, help="Pictures a second of each camera.")] = 2,
+    window_s: Annotated[float, typer.Option(min=5)] = 60,
+    models_dir: Annotated[Path | None, typer.Option(help="Models, if not those of the installation.")] = None,
+    output: Output = RESULTS,
+) -> None:
+    """Cameras recorded and understood: delays, what is left out, and what it costs."""
+    _publish(output, f"analysis-{count}", analysis.measure(count, fps, window_s=window_s, models_dir=models_dir))
 
 
 @bench.command("ingest")
@@ -173,6 +187,16 @@ def motion_command(
     _publish(output, "motion", motion.measure(count))
 
 
+@bench.command("frames")
+def frames_command(
+    count: Annotated[int, typer.Option("--cameras", min=1, max=64)] = 8,
+    window_s: Annotated[float, typer.Option(min=5)] = 20,
+    output: Output = RESULTS,
+) -> None:
+    """What decoding pictures for analysis costs a camera, still and moving, beside decoding everything."""
+    _publish(output, "frames", frames.measure(count, window_s=window_s))
+
+
 @bench.command("inference")
 def inference_command(
     model: Annotated[Path, typer.Option(help="ONNX file of coco-ssd.", exists=True, dir_okay=False)],
@@ -257,6 +281,7 @@ def all_command(output: Output = RESULTS) -> None:
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),
         ("motion", motion.measure),
+        ("frames", frames.measure),
         ("thumbnails", thumbnails.measure),
         ("kills", lambda: torture.kills(50, servers=1)),
         ("repair", repair.measure),

@@ -37,8 +37,8 @@ def measure(*, joins: int = 50, watched_s: int = 20) -> list[Figure]:
     ):
         camera_id = server.add_camera("live", cameras.url(0))
         server.wait_for_state(camera_id, "online")
-        first_picture_ms: list[float] = _in_chromium("first-picture.mjs", server, camera_id, VMS_JOINS=str(joins))
-        shown: list[tuple[int, float]] = _in_chromium("glass.mjs", server, camera_id, VMS_SECONDS=str(watched_s))
+        first_picture_ms: list[float] = in_chromium("first-picture.mjs", server, camera_id, VMS_JOINS=str(joins))
+        shown: list[tuple[int, float]] = in_chromium("glass.mjs", server, camera_id, VMS_SECONDS=str(watched_s))
         metrics = server.client.get(f"{server.url}/metrics").text
         server.stop()
         sent = sent_by_number(Path(directory) / "data", camera_id)
@@ -103,7 +103,7 @@ def glass_to_glass_ms(shown: list[tuple[int, float]], sent: dict[int, list[float
     return delays
 
 
-def _in_chromium(script: str, server: RunningServer, camera_id: str, **settings: str) -> Any:
+def in_chromium(script: str, server: RunningServer, camera_id: str, **settings: str) -> Any:
     run = subprocess.run(
         ["node", str(WEB / "e2e" / script)],
         cwd=WEB,

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from vms.adapters.footage import Encoding, read_clip, test_pattern
+from vms.adapters.footage import Encoding, prepared, read_clip, test_pattern
 from vms.adapters.footage.clips import give
 
 REPOSITORY = Path(__file__).parents[1]
@@ -81,8 +81,12 @@ def main() -> None:
     simulator = vms_media.Simulator("127.0.0.1", port, cameras, **options)
     for clip_options in clips:
         options_of_clip = {**DEFAULT_CLIP, **clip_options}
-        seconds = options_of_clip.pop("seconds", 10)
-        give(read_clip(test_pattern(CLIP_CACHE, Encoding(**options_of_clip), seconds)), simulator)
+        seconds, footage = options_of_clip.pop("seconds", 10), options_of_clip.pop("footage", None)
+        encoding = Encoding(**options_of_clip)
+        path = test_pattern(CLIP_CACHE, encoding, seconds)
+        if footage is not None:
+            path = prepared(Path(footage), CLIP_CACHE, encoding)
+        give(read_clip(path), simulator)
     print(simulator.start(), flush=True)
     for line in sys.stdin:
         command, _, document = line.strip().partition(" ")

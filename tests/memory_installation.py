@@ -30,6 +30,7 @@ from vms.adapters.memory.keeping import (
 from vms.adapters.memory.media import MemoryMedia, MemoryRemuxer, MemoryStills, MemoryThumbnails
 from vms.adapters.memory.sealing import MemorySealer
 from vms.adapters.tokens import JwtSigner
+from vms.app.analysis import Understanding
 from vms.app.services import Parts, Rooms, build
 from vms.contracts.files import VolumeStatus
 from vms.domain.cameras import CameraStatus
@@ -65,6 +66,7 @@ class MemoryInstallation:
         allow_loopback: bool = False,
         relays: Relays = NO_RELAYS,
         integrity: IntegrityService | None = None,
+        understanding: Understanding | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.media = MemoryMedia()
@@ -109,6 +111,7 @@ class MemoryInstallation:
                 check_ready=self._check_ready,
                 files=self.files,
                 integrity=integrity,
+                understanding=understanding,
             ),
             allow_loopback=allow_loopback,
             requests_per_minute=requests_per_minute,

@@ -19,7 +19,7 @@ CLIP = {"width": 640, "height": 360, "fps": 25, "seconds": 10, "bitrate_bps": 80
 WALL_CLIP = {"width": 320, "height": 180, "fps": 12, "seconds": 10, "bitrate_bps": 150_000, "gop_seconds": 2.0}
 
 
-def test_page_in_chromium(tmp_path: Path) -> None:
+def test_pagein_chromium(tmp_path: Path) -> None:
     assert shutil.which("chromium"), "the browser tests need Debian's chromium: run `make tools`"
     specs = sorted(str(path) for path in (WEB / "e2e").glob("*.test.mjs"))
     assert specs, f"no browser specs under {WEB / 'e2e'}"

@@ -168,9 +168,16 @@ def test_security_that_is_not_there_is_not_pretended(monkeypatch: pytest.MonkeyP
         load(None)
 
 
-def test_other_wishes_are_named() -> None:
-    settings = load(None, recording={"thumbnails": True, "checksums": True}, ai={"enabled": True})
-    assert settings.not_available_yet() == ["ai.enabled"]
+def test_devices_for_models_are_found_or_named() -> None:
+    assert load(None).ai.devices == "auto"
+    ai = load(None, ai={"devices": ["cuda:0", "openvino:GPU.0", "cpu"], "model_devices": {"rt-detr-l": "cuda"}}).ai
+    assert ai.devices == ("cuda:0", "openvino:GPU.0", "cpu")
+    assert ai.model_devices == {"rt-detr-l": "cuda"}
+    for devices in ([], ["the fast one"], "cuda"):
+        with pytest.raises(Failure, match=r"ai\.devices"):
+            load(None, ai={"devices": devices})
+    with pytest.raises(Failure, match=r"ai\.detector"):
+        load(None, ai={"detector": "../x"})
 
 
 def test_an_empty_password_is_none(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from tests.memory_installation import MemoryInstallation
 from vms.adapters.tokens import JwtSigner
+from vms.api import push
 from vms.api.dependencies import Services
 from vms.api.event_feed import MOST_BEHIND, EventFeed, EventFilter
 from vms.api.routes import event_push
@@ -123,13 +124,13 @@ def test_who_may_not(vms: MemoryInstallation) -> None:
 
 
 def test_who_says_nothing_is_sent_away(vms: MemoryInstallation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_push, "FIRST_MESSAGE_S", 0.01)
+    monkeypatch.setattr(push, "FIRST_MESSAGE_S", 0.01)
     with vms.anonymous.websocket_connect("/ws/events") as session:
         assert _ending(session) == 4401
 
 
 def test_the_end_of_a_session_ends_its_pushes(vms: MemoryInstallation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_push, "CHECK_SESSION_S", 0.01)
+    monkeypatch.setattr(push, "CHECK_SESSION_S", 0.01)
     token = vms.log_in()["access_token"]
     with vms.anonymous.websocket_connect("/ws/events") as session:
         session.send_text(token)

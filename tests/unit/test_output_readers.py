@@ -65,6 +65,37 @@ def test_a_box_is_that_of_the_whole_picture() -> None:
     assert reader_for(model).read({"b": np.array([[0.0, 0.5, 0.2, 1.0]]), "s": scores}, placement, 0.5) == ()
 
 
+def test_a_box_ends_where_the_region_ends_that_was_looked_at() -> None:
+    placement = Placement(Box(0.5, 0.5, 1.0, 1.0))
+    outputs = {"b": np.array([[-0.5, -0.5, 0.5, 0.5]]), "s": np.array([[0.7, 0, 0]])}
+    (found,) = reader_for(manifest("ssd", {"boxes": "b", "scores": "s"}, LABELS)).read(outputs, placement, 0.5)
+    assert near(found.box, 0.5, 0.5, 0.75, 0.75)
+
+
+@pytest.mark.parametrize("nothing", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("side", range(4))
+def test_a_box_or_a_mark_that_is_no_number_is_no_finding(nothing: float, side: int) -> None:
+    boxes = np.array([[0.1, 0.2, 0.5, 0.6]])
+    boxes[0, side] = nothing
+    ssd = reader_for(manifest("ssd", {"boxes": "b", "scores": "s"}, LABELS))
+    assert ssd.read({"b": boxes, "s": np.array([[0.7, 0, 0]])}, WHOLE, 0.5) == ()
+    rows = np.full((2304, 17), -20.0, dtype=np.float32)
+    rows[9, :5] = (3.0, 0.0, 0.0, 24.0, 24.0)
+    rows[9, 5 + side] = nothing
+    faces = reader_for(manifest("blazeface", {"faces": "f"}, (), width=192, height=192))
+    assert faces.read({"f": rows}, WHOLE, 0.5) == ()
+    ends = np.full((1, 4), nothing)
+    detr = reader_for(manifest("detr", {}, LABELS))
+    assert detr.read({"pred_boxes": ends, "logits": np.array([[3.0, -9, -9]])}, WHOLE, 0.5) == ()
+    joints = np.full((1, 17, 3), 0.5)
+    # A joint that would be taken as unseen.
+    joints[0, side] = (nothing, nothing, 0.0)
+    assert reader_for(manifest("movenet", {"points": "p"})).read({"p": joints}, WHOLE, 0.3) == ()
+    sides = [0.1, 0.2, 0.5, 0.6]
+    sides[side] = np.nan
+    assert WHOLE.box(*sides) is None
+
+
 def nanodet_outputs() -> dict[str, Array]:
     outputs = {name: np.zeros(shape, dtype=np.float32) for name, shape in GRIDS.items()}
     # Row 2, column 5 of the cells of 8 pixels: 2, 1, 3 and 4 cells to the left, top, right and bottom.

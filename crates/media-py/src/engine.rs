@@ -233,6 +233,10 @@ impl Engine {
             .map_err(raise)
     }
 
+    fn whep_rtp_offset(&self, py: Python<'_>, session_id: &str) -> PyResult<Option<u32>> {
+        py.detach(|| self.live()?.rtp_offset(session_id)).map_err(raise)
+    }
+
     fn whep_close(&self, py: Python<'_>, session_id: &str) -> PyResult<()> {
         py.detach(|| self.live()?.close(session_id)).map_err(raise)
     }

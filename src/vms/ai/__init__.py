@@ -1,1 +1,1 @@
-"""Understanding pictures: devices shared out, things followed from picture to picture, what rules find of them."""
+"""Understanding cameras' pictures: what is looked at when and where, what is followed, and what rules find in it."""

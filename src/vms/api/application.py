@@ -10,7 +10,9 @@ from fastapi.responses import HTMLResponse
 from vms.api import docs_page, problem_handlers
 from vms.api.dependencies import Services
 from vms.api.routes import (
+    analysis,
     auth,
+    box_push,
     cameras,
     event_push,
     events,
@@ -34,6 +36,8 @@ _ROUTES = (
     thumbnails,
     events,
     event_push,
+    analysis,
+    box_push,
     exports,
     storage,
     integrity,
@@ -59,21 +63,7 @@ def create_application(services: Services) -> FastAPI:
     )
     app.state.services = services
     problem_handlers.install(app)
-    for module in (
-        auth,
-        cameras,
-        live,
-        media,
-        playback,
-        thumbnails,
-        events,
-        event_push,
-        exports,
-        integrity,
-        storage,
-        service,
-        not_yet,
-    ):
+    for module in _ROUTES:
         app.include_router(module.router)
 
     @app.get("/docs", include_in_schema=False)

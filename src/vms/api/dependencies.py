@@ -13,6 +13,7 @@ from fastapi.security import OAuth2PasswordBearer
 
 from vms.api.started_links import StartedLinks
 from vms.contracts.access import Access
+from vms.contracts.analysis import Analysis
 from vms.contracts.catalogue import Integrity
 from vms.contracts.clock import Clock
 from vms.contracts.events import EventLog
@@ -30,6 +31,7 @@ from vms.domain.permissions import Permission, Principal
 STILLS_AT_ONCE = 16
 STILL_WAIT_S = 5.0
 EVENT_VIEWERS = 500
+BOX_VIEWERS = 2000
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,14 @@ class Services:
     # None: an archive whose files nobody can list.
     keeping: Keeping | None = None
     integrity: Integrity | None = None
+    # None: pictures are not understood here.
+    analysis: Analysis | None = None
     started_links: StartedLinks = field(default_factory=StartedLinks)
     still_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(STILLS_AT_ONCE))
     # Who is pushed events.
     event_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(EVENT_VIEWERS))
+    # Who is pushed boxes: a viewer may watch many cameras.
+    box_slots: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(BOX_VIEWERS))
 
     @contextmanager
     def still_slot(self) -> Iterator[None]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
+from vms.api.analysis_metrics import SERIES, Family, Sample, analysis_families
+from vms.contracts.analysis import AnalysisFigures
 from vms.contracts.files import VolumeState, VolumeStatus
 from vms.contracts.media import WebRtcFigures
 from vms.contracts.storage import KeepingReport, Removed, StorageUsage, TierFigures
@@ -13,8 +15,6 @@ from vms.domain.cameras import Camera, CameraState, CameraStatus
 
 _STATES: tuple[str, ...] = get_args(CameraState)
 _VOLUME_STATES: tuple[str, ...] = get_args(VolumeState)
-Sample = tuple[Mapping[str, str], float]
-Family = tuple[str, str, str, list[Sample]]
 # Fields of WebRtcFigures that only grow, and what they count.
 _WEBRTC_COUNTERS = {
     "opened": "Live sessions agreed on.",
@@ -58,9 +58,11 @@ def _number(value: float) -> str:
 def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> list[str]:
     lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
     for labels, value in samples:
-        inside = ",".join(f'{key}="{_escape(label)}"' for key, label in labels.items())
+        # A histogram's samples say by the label __name__ which of its series they are of.
+        series = name + labels.get(SERIES, "")
+        inside = ",".join(f'{key}="{_escape(label)}"' for key, label in labels.items() if key != SERIES)
         number = _number(value)
-        lines.append(f"{name}{{{inside}}} {number}" if inside else f"{name} {number}")
+        lines.append(f"{series}{{{inside}}} {number}" if inside else f"{series} {number}")
     return lines
 
 
@@ -71,6 +73,7 @@ def exposition(
     *,
     keeping: KeepingReport | None = None,
     damaged_files: int | None = None,
+    analysis: AnalysisFigures | None = None,
 ) -> str:
     """The whole page. Labels of a camera: `camera` (identifier) and `name`."""
     each = [({"camera": camera.id, "name": camera.name}, statuses.get(camera.id, CameraStatus())) for camera in cameras]
@@ -114,6 +117,8 @@ def exposition(
     if usage.tiers is not None:
         families += _tiers(usage.tiers)
     families += _webrtc(media.webrtc or WebRtcFigures())
+    if analysis is not None:
+        families += analysis_families(analysis)
     lines = [line for family in families for line in _family(*family)]
     return "\n".join(lines) + "\n"
 

@@ -13,6 +13,7 @@ from vms.api.times import ApiTime
 from vms.contracts.grants import GrantAction
 from vms.contracts.ingest import RecordingState
 from vms.contracts.stream import IceServer, LinkProtocol
+from vms.domain.analysis import AnalysisSettings
 from vms.domain.cameras import Camera, CameraStatus, StreamStatus
 from vms.domain.errors import FieldFailure
 from vms.domain.events import EventMark
@@ -104,6 +105,7 @@ class CameraAnswer(BaseModel):
     recording: RecordingPolicy
     retention: Retention
     motion: MotionSettings
+    analysis: AnalysisSettings
     group_id: str | None
     created_at: ApiTime
     updated_at: ApiTime
@@ -122,6 +124,7 @@ class CameraAnswer(BaseModel):
             recording=camera.recording,
             retention=camera.retention,
             motion=camera.motion,
+            analysis=camera.analysis,
             group_id=camera.group_id,
             created_at=camera.created_us,
             updated_at=camera.updated_us,

@@ -37,6 +37,7 @@ from vms.adapters.sql import (
 from vms.adapters.stills import WorkerRemuxer, WorkerStills, WorkerThumbnails
 from vms.adapters.tokens import JwtSigner, load_or_make_private_key
 from vms.app import logging as app_logging
+from vms.app.analysis import open_understanding
 from vms.app.application_server import ApplicationServer
 from vms.app.config import Http, Settings
 from vms.app.data_dir import DataDir
@@ -152,6 +153,7 @@ class _Machinery:
             integrity=integrity_of(directory, self.media.files, self.clock) if self.media.is_here else None,
             tiers=tiers,
             objects=objects,
+            understanding=open_understanding(settings.ai, directory, self.database, self.media.tap, self.clock),
         )
         return build(
             parts,
@@ -194,8 +196,6 @@ def _serve_in(
     asked: threading.Event,
     prepare: Callable[[Cameras], None] | None,
 ) -> int:
-    for key in settings.not_available_yet():
-        log.warning("asked for what is not available yet", key=key)
     machinery = _Machinery.open(settings, directory, as_json)
     server: ApplicationServer | None = None
     rooms: Rooms | None = None
@@ -206,6 +206,8 @@ def _serve_in(
         rooms.events.start()
         if rooms.motion is not None:
             rooms.motion.start()
+        if rooms.analysis is not None:
+            rooms.analysis.start()
         rooms.storage.start()
         socket_path = directory.socket_path()
         server = ApplicationServer(rooms.application, socket_path, stopping.set)
@@ -240,6 +242,8 @@ def _close(machinery: _Machinery, server: ApplicationServer | None, rooms: Rooms
     if rooms is not None:
         if rooms.motion is not None:
             rooms.motion.stop()
+        if rooms.analysis is not None:
+            close_cleanly("analysis", lambda: rooms.analysis.stop(0.5) if rooms.analysis is not None else None)
         close_cleanly("the event log", lambda: rooms.events.stop(0.3))
         if rooms.integrity is not None:
             rooms.integrity.stop(0.2)

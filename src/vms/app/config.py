@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from vms.contracts.files import Volume
+from vms.contracts.inference import DeviceKind
 from vms.domain import retention as retention_limits
 from vms.domain import schedules
 from vms.domain.errors import Failure
@@ -280,10 +281,28 @@ class Retention(_Section):
     volumes: dict[Annotated[str, Field(pattern=VOLUME_NAME)], retention_limits.Limits] = {}
 
 
-class Ai(_Section):
-    """Analysis, not available yet."""
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+DeviceId = Annotated[str, Field(pattern=r"^[a-z]+(:[A-Za-z0-9.]+)?$", max_length=64)]
 
-    enabled: bool | None = None
+
+class Ai(_Section):
+    """Understanding pictures, of the cameras that want it."""
+
+    enabled: bool = True
+    # Where models are looked for before the installation's; without it models/ in the data directory.
+    models_dir: Path | None = None
+    # Those that are found by themselves, or ids (cuda:0) and kinds (cuda).
+    devices: Literal["auto"] | Annotated[tuple[DeviceId, ...], Field(min_length=1, max_length=64)] = "auto"
+    # The kind of device that a model is bound to, by the model's name.
+    model_devices: dict[ModelName, DeviceKind] = {}
+    # For cameras that name none.
+    detector: ModelName | None = None
+    # Refuses models whose licence forbids commercial use.
+    commercial: bool = True
+    # How long a picture may wait for others to go with.
+    latency_budget_ms: Annotated[int, Field(ge=1, le=10_000)] = 50
+    # Whose pictures one process decodes.
+    max_cameras: Annotated[int, Field(ge=1, le=64)] = 8
 
 
 class Media(_Section):
@@ -332,13 +351,6 @@ class Settings(BaseSettings):
         if self.webrtc.udp_port and self.webrtc.tcp_port and self.webrtc.tcp_port == self.http.port:
             raise ValueError("webrtc.tcp_port is http.port: write another, or 0 to do without live pictures by TCP")
         return self
-
-    def not_available_yet(self) -> list[str]:
-        """The keys that ask for what is not built yet."""
-        asked = {
-            "ai.enabled": self.ai.enabled,
-        }
-        return [key for key, wanted in asked.items() if wanted]
 
     @classmethod
     def settings_customise_sources(

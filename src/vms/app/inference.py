@@ -12,6 +12,7 @@ from vms.adapters.inference.backends import WorkerOptions
 from vms.adapters.inference.detection import ask, choose
 from vms.adapters.inference.runner import WorkerRunner
 from vms.ai.pool import DevicePool
+from vms.ai.queues import Limits
 from vms.contracts.clock import Clock
 from vms.contracts.inference import DeviceKind, ModelShelf, Runner
 from vms.domain.errors import Failure
@@ -48,4 +49,6 @@ def open_pool(
         kept = str(cache_dir) if cache_dir is not None else None
         return [WorkerRunner(WorkerOptions(device=device, threads=threads, cache_dir=kept)) for device in found.devices]
 
-    return DevicePool(find_runners, shelf, clock, latency_budget_us=latency_budget_us, kinds=bound)
+    # Of a camera the newest picture alone waits: under load it is fresh rather than in a row of stale ones.
+    limits = Limits(most_waiting=1)
+    return DevicePool(find_runners, shelf, clock, latency_budget_us=latency_budget_us, limits=limits, kinds=bound)

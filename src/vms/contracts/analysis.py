@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from vms.contracts.inference import PoolFigures
+from vms.domain.models import ModelManifest
+from vms.domain.motion import Box
 from vms.domain.recordings import Span
 from vms.domain.vision import Track
 
@@ -26,18 +29,28 @@ class AnalysedFrame:
     tracks: tuple[Track, ...] = ()
 
 
+class EventStill(NamedTuple):
+    """The best picture of an event: when it was taken, where in it what the event is about is, a JPEG of 64 KiB at
+    most."""
+
+    taken_us: int
+    box: Box | None
+    jpeg: bytes
+
+
 class AnalysisLog(Protocol):
-    """`ai_HH.vms-idx` of every camera (docs/format/analysis.md)."""
+    """`ai_HH.vms-idx` of every camera (docs/format/analysis.md). Its methods may be called from any thread."""
 
     def append(self, frame: AnalysedFrame) -> None:
         """Takes it; on disk within a second or two. Raises Failure(exhausted|unavailable)."""
         ...
 
-    def keep_still(self, camera_id: str, event_id: str, at_us: int, jpeg: bytes) -> None:
-        """A picture of an event, in the file of its hour."""
+    def keep_still(self, camera_id: str, event_id: str, start_us: int, still: EventStill) -> None:
+        """A picture of an event, in the file of the hour that the event begins in; takes the place of one before.
+        Raises Failure(exhausted|unavailable), Failure(invalid) for one that is too large."""
         ...
 
-    def still(self, camera_id: str, event_id: str, at_us: int) -> bytes:
+    def still(self, camera_id: str, event_id: str, start_us: int) -> EventStill:
         """Raises Failure(not_found)."""
         ...
 
@@ -45,7 +58,20 @@ class AnalysisLog(Protocol):
         """In order of time."""
         ...
 
-    def close(self) -> None: ...
+    def remove_before(self, camera_id: str, before_us: int) -> int:
+        """Removes the hours that end at `before_us` or earlier; how many."""
+        ...
+
+    def cameras(self) -> Sequence[str]:
+        """Those that something is kept of."""
+        ...
+
+    def close(self) -> None:
+        """What was taken is on the disk then, or lost."""
+        ...
+
+
+MINUTE_US = 60_000_000
 
 
 class Count(BaseModel):
@@ -69,11 +95,12 @@ class CountRepository(Protocol):
     """Counts by the minute. A cache: the files can give it again."""
 
     def add(self, counts: Sequence[Count]) -> None:
-        """Adds to what is there of the same camera, minute, kind, label, rule and direction."""
+        """Adds to what is there of the same camera, minute, kind, label, rule and direction; of means the mean."""
         ...
 
     def counts(self, camera_ids: Sequence[str] | None, span: Span, step_us: int) -> Sequence[Count]:
-        """Summed by steps of whole minutes from the span's start; in order of time."""
+        """Summed by steps of whole minutes from the span's start, which begins with a minute; in order of time. The
+        mean of a step is that of its minutes."""
         ...
 
     def drop(self, camera_id: str, before_us: int) -> None: ...
@@ -105,7 +132,43 @@ class CameraAnalysis(BaseModel):
     # From the frame's arrival to its tracks and events, last minute.
     delay_p50_ms: float = 0.0
     delay_p95_ms: float = 0.0
+    longest_ms: float = 0.0
     objects: int = 0
+
+
+# Upper bounds of the steps of InferenceTimes.
+BOUNDS_MS = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0)
+
+
+class InferenceTimes(NamedTuple):
+    """How long a device took for a model since the start: pictures per step of BOUNDS_MS, and those beyond."""
+
+    device: str
+    model: str
+    counts: tuple[int, ...]
+    sum_ms: float
+
+
+class AnalysisFigures(BaseModel):
+    """How it goes with everything."""
+
+    model_config = ConfigDict(frozen=True)
+
+    cameras: dict[str, CameraAnalysis] = {}
+    inference: tuple[InferenceTimes, ...] = ()
+    # From the frame's arrival to its events on the disk, last minute.
+    event_delay_p50_ms: float = 0.0
+    event_delay_p95_ms: float = 0.0
+    # None: nothing asked for devices yet.
+    pool: PoolFigures | None = None
+
+
+class KnownModel(NamedTuple):
+    """A model of the catalogue or of this machine's disk, and whether it is taken where none is named."""
+
+    manifest: ModelManifest
+    installed: bool
+    default: bool
 
 
 LiveListener = Callable[[AnalysedFrame], None]
@@ -126,6 +189,16 @@ class Analysis(Protocol):
 
     def heat_map(self, camera_id: str, span: Span) -> HeatMap: ...
 
-    def event_still(self, event_id: str) -> bytes:
+    def event_still(self, event_id: str) -> EventStill:
         """Raises Failure(not_found)."""
         ...
+
+    def models(self) -> Sequence[KnownModel]:
+        """Those that are installed and those that can be, by name."""
+        ...
+
+    def pool(self) -> PoolFigures:
+        """The devices; the first question begins the search for them where nothing did yet."""
+        ...
+
+    def figures(self) -> AnalysisFigures: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Annotated, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,7 +12,10 @@ from vms.domain.vision import Look
 
 
 class FramePlace(NamedTuple):
-    """Where a frame's bytes are: a file that any process of this user can map, and an offset in it."""
+    """Where a frame's bytes are: a file that any process of this user can map, and an offset in it.
+
+    A path stays the same file as long as its source is there, but the file may grow: whoever keeps it mapped maps it
+    anew when an offset lies beyond."""
 
     path: str
     offset: int
@@ -44,14 +47,19 @@ class Frame:
 
 
 class Sampling(BaseModel):
-    """How often a camera's pictures are wanted: `least_fps` while nothing changes in them, up to `most_fps`."""
+    """How often a camera's pictures are wanted: `least_fps` while nothing changes in them, up to `most_fps`.
+
+    Where nothing changes, and units are so small that nothing can, decoding rests: then only key frames are given, or a
+    picture every `longest_rest_s` where they are further apart. It wakes within a second. 0: it never rests.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     stream: str = "sub"
-    least_fps: float = Field(1.0, gt=0, le=30)
-    most_fps: float = Field(5.0, gt=0, le=30)
+    least_fps: Annotated[float, Field(gt=0, le=30)] = 1.0
+    most_fps: Annotated[float, Field(gt=0, le=30)] = 5.0
     key_frames_only: bool = False
+    longest_rest_s: Annotated[float, Field(ge=0, le=60)] = 10.0
 
 
 class FrameFigures(BaseModel):
@@ -66,7 +74,7 @@ class FrameFigures(BaseModel):
     missed: int = 0
     dropped: int = 0
     codec: str = ""
-    # Decoding on hardware: its name.
+    # Decoding on hardware: its name; or "software" with why what there is does not do it.
     hardware: str = ""
     # Why there are none right now; it is tried again.
     lost: str | None = None

@@ -262,6 +262,12 @@ class MediaLive(Protocol):
         """Raises Failure(not_found)."""
         ...
 
+    def whep_rtp_offset(self, session_id: str) -> int | None:
+        """The RTP timestamp of a live picture in the session is (at_us × 9 ÷ 100, rounded down, + this) modulo 2³². It
+        changes where the stream does and where the camera's clock jumps. None before the first live picture, and where
+        viewers are served elsewhere. Raises Failure(not_found)."""
+        ...
+
     def whep_close(self, session_id: str) -> None:
         """Raises Failure(not_found)."""
         ...

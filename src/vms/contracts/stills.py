@@ -23,6 +23,20 @@ class StillDecoder(Protocol):
     def close(self) -> None: ...
 
 
+class JpegMaker(Protocol):
+    """Our own pixels to JPEG."""
+
+    def jpeg(self, pixels: bytes, width: int, height: int, *, widest: int, largest_bytes: int) -> bytes:
+        """The picture of `height` rows of `width` × 3 bytes RGB as JPEG (JFIF), scaled to `widest` pixels when it is
+        wider, as good as `largest_bytes` allow.
+
+        Raises Failure(invalid) for pixels that are none, Failure(exhausted) where it does not fit.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
 class Remuxer(Protocol):
     """Container to container, without touching the samples."""
 

@@ -51,6 +51,11 @@ class Live(Protocol):
         """The viewer's tile has this height now. Raises Failure(not_found)."""
         ...
 
+    def rtp_offset(self, session_id: str) -> int | None:
+        """The RTP timestamp of a live picture in the session is (at_us × 9 ÷ 100, rounded down, + this) modulo 2³².
+        None before its first live picture, and for a session that there is not."""
+        ...
+
     def close_whep(self, session_id: str) -> None: ...
 
     def snapshot(self, camera_id: str, stream: str, height: int | None) -> Still:

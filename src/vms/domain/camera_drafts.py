@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from vms.domain.analysis import AnalysisSettings
 from vms.domain.cameras import Camera, Transport
 from vms.domain.ids import ID_PATTERN
 from vms.domain.motion import MotionSettings
@@ -104,6 +105,7 @@ class CameraDraft(_Draft):
     recording: RecordingPolicy = RecordingPolicy()
     retention: Retention = Retention()
     motion: MotionSettings = MotionSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     group_id: Annotated[str, Field(pattern=ID_PATTERN)] | None = None
 
     @model_validator(mode="after")
@@ -150,5 +152,6 @@ def public_form(camera: Camera) -> dict[str, object]:
         "recording": camera.recording.model_dump(mode="json", by_alias=True, exclude_none=True),
         "retention": camera.retention.model_dump(exclude_none=True),
         "motion": camera.motion.model_dump(mode="json"),
+        "analysis": camera.analysis.model_dump(mode="json"),
         "group_id": camera.group_id,
     }

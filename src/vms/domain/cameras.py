@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from vms.domain.analysis import AnalysisSettings
 from vms.domain.motion import MotionSettings
 from vms.domain.recording_policy import RecordingPolicy, StreamName
 from vms.domain.retention import Retention
@@ -41,6 +42,7 @@ class Camera(_Value):
     recording: RecordingPolicy = RecordingPolicy()
     retention: Retention = Retention()
     motion: MotionSettings = MotionSettings()
+    analysis: AnalysisSettings = AnalysisSettings()
     group_id: str | None = None
     created_us: int
     updated_us: int

@@ -103,6 +103,7 @@ class IngestService:
             recording=draft.recording,
             retention=draft.retention,
             motion=draft.motion,
+            analysis=draft.analysis,
             group_id=draft.group_id,
             created_us=now_us,
             updated_us=now_us,
@@ -141,6 +142,7 @@ class IngestService:
                     "recording": draft.recording,
                     "retention": draft.retention,
                     "motion": draft.motion,
+                    "analysis": draft.analysis,
                     "group_id": draft.group_id,
                     "updated_us": self._clock.now_us(),
                 }

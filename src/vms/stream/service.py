@@ -67,6 +67,14 @@ class StreamService:
         with _named(_SESSION_CODES):
             self._media.whep_resize(session_id, tile_height_px)
 
+    def rtp_offset(self, session_id: str) -> int | None:
+        try:
+            return self._media.whep_rtp_offset(session_id)
+        except Failure as failure:
+            if failure.kind != "not_found":
+                raise
+            return None
+
     def close_whep(self, session_id: str) -> None:
         with _named(_SESSION_CODES):
             self._media.whep_close(session_id)

@@ -41,6 +41,7 @@ mod framing;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handshake;
+mod instants;
 pub(crate) mod keys;
 mod ladder;
 mod listener;
@@ -340,7 +341,7 @@ impl Whep {
             }
         }
         let open = self.open.lock();
-        let offered = open.get(session).map(Vec::as_slice).unwrap_or_default();
+        let offered = open.get(session).map(|open| open.ufrags.as_slice()).unwrap_or_default();
         if let Some(other) = ice_ufrags(fragment).find(|ufrag| offered.iter().all(|known| known != ufrag)) {
             let message = format!("ICE restart (ufrag {other:.40}): close this session and open a new one instead");
             return Err(Error::new(ErrorKind::Unsupported, message));
@@ -355,6 +356,14 @@ impl Whep {
         // A reception that is gone has ended it.
         let _ = self.commands.send(Command::Resize(session.to_owned(), tile_height_px));
         Ok(())
+    }
+
+    /// What makes the RTP timestamp of a live picture in a session of its server time: ⌊µs × 9 / 100⌋ + this, modulo 2³².
+    /// It changes where the stream does and where the camera's clock jumps; None before the first live picture.
+    /// `NotFound` when there is no session of that id.
+    pub fn rtp_offset(&self, session: &str) -> Result<Option<u32>> {
+        self.known(session)?;
+        Ok(self.open.lock().get(session).and_then(|open| open.instants.offset()))
     }
 
     /// Ends a session; the viewer is told. `NotFound` when there is none of that id.

@@ -2,9 +2,10 @@
 
 use super::adaptation::{Rung, suits};
 use super::handshake::Handshake;
+use super::instants::Instants;
 use super::ladder::Ladder;
 use super::outgoing::Outgoing;
-use super::reception::Command;
+use super::reception::{Command, OpenSession};
 use super::session::Session;
 use super::viewer::Streams;
 use super::{SessionId, Whep, addresses, candidates, ice_ufrags, transcoding};
@@ -38,7 +39,7 @@ impl Whep {
         let sound = shown.iter().find_map(|(hub, _)| hub.parameters(1));
         let audio = sound.as_ref().map(|sent| self.transcoders.heard_as(sent));
         let (id, origins) = random_start()?;
-        self.reserve(&id, offer_sdp)?;
+        let instants = self.reserve(&id, offer_sdp)?;
         let now = Instant::now();
         let candidates = addresses::reachable(&self.bound);
         let more = candidates::lines(&self.public, &self.bound, &self.bound_tcp);
@@ -81,6 +82,7 @@ impl Whep {
                 audio: agreed.audio.map(|audio| stream(audio, 1)),
                 cname: agreed.cname,
                 ladder,
+                instants,
             };
             let sub = sub.as_ref().map(|(sub, _)| sub.clone());
             let session = Session::new(id.clone(), hub.clone(), sub, handshake, streams, now);
@@ -97,14 +99,19 @@ impl Whep {
         }
     }
 
-    fn reserve(&self, id: &SessionId, offer_sdp: &str) -> Result<()> {
+    fn reserve(&self, id: &SessionId, offer_sdp: &str) -> Result<Arc<Instants>> {
         let mut open = self.open.lock();
         if open.len() >= self.limits.max_viewers {
             let message = format!("{} viewers are connected, the limit", open.len());
             return Err(Error::new(ErrorKind::Exhausted, message));
         }
-        open.insert(id.clone(), ice_ufrags(offer_sdp).map(str::to_owned).collect());
-        Ok(())
+        let session = OpenSession {
+            ufrags: ice_ufrags(offer_sdp).map(str::to_owned).collect(),
+            instants: Arc::default(),
+        };
+        let instants = session.instants.clone();
+        open.insert(id.clone(), session);
+        Ok(instants)
     }
 }
 

@@ -15,6 +15,7 @@ use super::doorbell::{Doorbell, Moderation};
 use super::feed::feed_of;
 use super::framing::MAX_FRAME_BYTES;
 use super::handshake::Origin;
+use super::instants::Instants;
 use super::listener::Arrived;
 use super::load::{LOST, note, unnote};
 use super::outside::Outside;
@@ -53,8 +54,16 @@ pub(super) enum Command {
     Shutdown,
 }
 
-/// The sessions that exist, shared with those who open and close them, and the ICE user names that each viewer offered.
-pub(super) type OpenSessions = Arc<Mutex<HashMap<SessionId, Vec<String>>>>;
+/// The sessions that exist, shared with those who open and close them.
+pub(super) type OpenSessions = Arc<Mutex<HashMap<SessionId, OpenSession>>>;
+
+/// What is known of a session from outside.
+#[derive(Debug, Default)]
+pub(super) struct OpenSession {
+    /// The ICE user names that its viewer offered.
+    pub(super) ufrags: Vec<String>,
+    pub(super) instants: Arc<Instants>,
+}
 
 pub(super) struct Reception {
     outside: Arc<Outside>,

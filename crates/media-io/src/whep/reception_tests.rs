@@ -56,6 +56,7 @@ fn bench_at(shards: usize, sockets: Vec<DatagramSocket>) -> Bench {
         audio: None,
         cname: agreed.cname,
         ladder: None,
+        instants: Arc::default(),
     };
     let handshake = Handshake::new(agreed.rtc, agreed.dtls, now);
     let session = Session::new("id".to_owned(), hub.clone(), None, handshake, streams, now);
@@ -261,7 +262,7 @@ async fn a_reception_that_dies_leaves_no_session_open() {
         bench.connect();
         let open = bench.reception.open.clone();
         let outside = bench.reception.outside.clone();
-        open.lock().insert("id".to_owned(), Vec::new());
+        open.lock().insert("id".to_owned(), OpenSession::default());
         if panics {
             // A viewer of a shard that there is not.
             let State::Connected(connected) = &mut bench.session().state else {

@@ -4,6 +4,7 @@ mod feedback;
 
 use super::adaptation::{Decision, Rung};
 use super::batch::{Batch, Path};
+use super::instants::Instants;
 use super::ladder::Ladder;
 use super::outgoing::{Outgoing, Underway};
 use super::outside::Outside;
@@ -89,6 +90,7 @@ pub(super) struct Viewer {
     heard_us: Arc<AtomicU64>,
     /// The streams that it may be sent, when more than one.
     pub(super) ladder: Option<Ladder>,
+    instants: Arc<Instants>,
     /// Since when the media goes where nothing that only the viewer can protect has come from.
     unproven_since_us: Option<u64>,
     /// The instants of the sender reports that went there, as a receiver report names them.
@@ -122,6 +124,8 @@ pub(super) struct Streams {
     pub(super) cname: String,
     /// The streams that the video may come from, when more than one.
     pub(super) ladder: Option<Ladder>,
+    /// Where it is told which timestamps its live pictures have.
+    pub(super) instants: Arc<Instants>,
 }
 
 impl Viewer {
@@ -138,12 +142,14 @@ impl Viewer {
             audio,
             cname,
             ladder,
+            instants,
         } = streams;
         Self {
             key,
             path,
             heard_us,
             ladder,
+            instants,
             unproven_since_us: None,
             told_there: VecDeque::new(),
             srtp_out,
@@ -316,6 +322,7 @@ impl Viewer {
             .video
             .timeline
             .live(cut.pts, cut.discontinuity || restarts, turn.now_us);
+        self.instants.note(timestamp, cut.utc_us);
         count(&turn.outside.counters.live_units, 1);
         let mut underway = Underway::new(cut, timestamp, seen_us, true);
         // Most pictures leave at once and never see the queue.

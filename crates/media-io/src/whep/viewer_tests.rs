@@ -65,6 +65,7 @@ fn lone_of(video: AgreedStream) -> Lone {
         audio: Some(Outgoing::new(stream(Codec::PcmA, 8000, AUDIO, None), 5000, 0, 0)),
         cname: "camera".to_owned(),
         ladder: None,
+        instants: Arc::default(),
     };
     let path = Path {
         carrier: Carrier::Socket(0),
@@ -743,5 +744,31 @@ impl Viewer {
     /// Whether nothing of a burst was sent yet.
     pub(crate) fn is_untouched(&self) -> bool {
         matches!(&self.phase, Phase::Bursting(units) if units.len() == 8)
+    }
+}
+
+#[test]
+fn a_live_pictures_timestamp_is_known_by_its_server_time() {
+    let mut lone = lone();
+    let instants = lone.viewer.instants.clone();
+    let taken = |index: i64, key: bool, utc_us: i64| {
+        let mut unit = picture(index, key, 100);
+        Arc::get_mut(&mut unit).unwrap().utc_us = utc_us;
+        unit
+    };
+    let start_us = 1_750_000_000_000_000;
+    // What the viewer begins with is stamped as it is sent: that says nothing of when it was taken.
+    lone.viewer.start(&[taken(0, true, start_us)], lone.now_us);
+    lone.with(|viewer, turn| viewer.flush(turn));
+    assert!(!lone.sent().is_empty());
+    assert_eq!(instants.offset(), None);
+    // Another stream or a jump of the camera's clock moves the offset; it is right for every picture.
+    for (index, jump) in [(1, 0), (2, 0), (3, 90_000), (4, 90_000)] {
+        lone.now_us += 33_333;
+        let utc_us = start_us + index * 33_333;
+        lone.push(&taken(index + jump, false, utc_us));
+        let sent = lone.sent();
+        let expected = ((utc_us * 9 / 100) as u32).wrapping_add(instants.offset().unwrap());
+        assert_eq!(timestamp(sent.last().unwrap()), expected, "{index}");
     }
 }

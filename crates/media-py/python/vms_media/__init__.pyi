@@ -135,6 +135,10 @@ class Engine:
     def whep_resize(self, session_id: str, tile_height_px: int) -> None:
         """Without effect on a session of a fixed stream."""
 
+    def whep_rtp_offset(self, session_id: str) -> int | None:
+        """The RTP timestamp of a live picture in the session is (at_us * 9 // 100 + this) mod 2**32. It changes where
+        the stream does and where the camera's clock jumps; None before the first live picture. not_found."""
+
     def whep_close(self, session_id: str) -> None: ...
     def export_start(self, export_id: str, request: str) -> None:
         """{"camera_ids":[str],"start_us","end_us","format":"mp4|zip","directory":str}: writes files there in the

@@ -66,6 +66,10 @@ class NodeLive:
         request = live_pb2.ResizeWhepRequest(session_id=session_id, tile_height_px=tile_height_px)
         self._connection.call(self._stub.ResizeWhep, request)
 
+    def whep_rtp_offset(self, session_id: str) -> int | None:  # noqa: ARG002 (of the contract)
+        # Asked for with every picture that is understood, which happens where the pictures are.
+        return None
+
     def whep_close(self, session_id: str) -> None:
         self._connection.call(self._stub.CloseWhep, live_pb2.CloseWhepRequest(session_id=session_id))
 

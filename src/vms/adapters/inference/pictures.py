@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from vms.adapters.inference.framing import Order
 from vms.domain.errors import Failure
 
-# A file per process that decodes; more than those were replaced.
-_MOST_FILES = 32
+# A file per camera; more than those were replaced.
+_MOST_FILES = 256
 _LARGEST_SIDE = 16384
 
 

@@ -34,8 +34,10 @@ class Placement:
         """A box of the input as one of the whole picture, clipped to it; None where nothing of it is left."""
         x0, y0 = self.point(left, top)
         x1, y1 = self.point(right, bottom)
+        # A NaN is less than nothing; clipping would make a number of it.
+        if not (x0 < x1 and y0 < y1):
+            return None
         x0, y0, x1, y1 = max(0.0, x0), max(0.0, y0), min(1.0, x1), min(1.0, y1)
-        # Written so that a NaN gives None.
         return Box(float(x0), float(y0), float(x1), float(y1)) if x1 > x0 and y1 > y0 else None
 
 

@@ -109,6 +109,10 @@ class MediaEngine(MediaFiles):
         with translated():
             self._engine.whep_resize(session_id, tile_height_px)
 
+    def whep_rtp_offset(self, session_id: str) -> int | None:
+        with translated():
+            return self._engine.whep_rtp_offset(session_id)
+
     def whep_close(self, session_id: str) -> None:
         with translated():
             self._engine.whep_close(session_id)

@@ -41,6 +41,7 @@ class MemoryMedia:
         self.recorded: dict[str, list[RecordedRange]] = {}
         self.sessions: dict[str, str] = {}
         self.watched: dict[str, tuple[str, int | None]] = {}
+        self.rtp_offsets: dict[str, int] = {}
         self.exports: dict[str, tuple[ExportOrder, ExportProgress]] = {}
         self.front: FrontSettings | None = None
         self.closed = False
@@ -180,6 +181,11 @@ class MemoryMedia:
         if session_id not in self.sessions:
             raise Failure("not_found", "no such session", code="session-not-found")
         self.watched[session_id] = (self.watched[session_id][0], tile_height_px)
+
+    def whep_rtp_offset(self, session_id: str) -> int | None:
+        if session_id not in self.sessions:
+            raise Failure("not_found", "no such session")
+        return self.rtp_offsets.get(session_id)
 
     def whep_close(self, session_id: str) -> None:
         with self._lock:

@@ -1,6 +1,7 @@
 """Catalogues in SQL: SQLAlchemy Core over SQLite (and, with the same schema, PostgreSQL); Alembic migrates."""
 
 from vms.adapters.sql.accounts import SqlSessionRepository, SqlUserRepository
+from vms.adapters.sql.analysis import SqlCounts
 from vms.adapters.sql.catalog import SqlCameraRepository, SqlExportRepository
 from vms.adapters.sql.database import check, open_database
 from vms.adapters.sql.events import SqlEventRepository
@@ -13,6 +14,7 @@ from vms.adapters.sql.keeping import (
 
 __all__ = [
     "SqlCameraRepository",
+    "SqlCounts",
     "SqlEventRepository",
     "SqlExportRepository",
     "SqlFormerCameraRepository",

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, RowMapping, delete, insert, select, update
 
 from vms.adapters.sql.database import reading, writing
 from vms.adapters.sql.schema import cameras, exports
+from vms.domain.analysis import AnalysisSettings
 from vms.domain.cameras import Camera, SealedCredentials
 from vms.domain.errors import Failure
 from vms.domain.motion import MotionSettings
@@ -128,6 +129,7 @@ def _camera_values(camera: Camera) -> dict[str, Any]:
         "recording_mode": camera.recording.mode.value,
         "recording": camera.recording.model_dump(mode="json", by_alias=True, exclude_none=True),
         "motion": camera.motion.model_dump(mode="json"),
+        "analysis": camera.analysis.model_dump(mode="json"),
         "retention_days": camera.retention.days,
         "retention_max_bytes": camera.retention.max_bytes,
         "retention_min_days": camera.retention.min_days,
@@ -149,6 +151,7 @@ def _camera(row: RowMapping) -> Camera:
         credentials=credentials,
         recording=_policy(row),
         motion=_motion(row),
+        analysis=_analysis(row),
         retention=Retention(
             days=row["retention_days"],
             max_bytes=row["retention_max_bytes"],
@@ -180,6 +183,15 @@ def _motion(row: RowMapping) -> MotionSettings:
         # A newer version's: what is found without them is rather too much than too little.
         log.error("motion settings not understood", camera_id=row["id"], reason=str(error).splitlines()[0])
         return MotionSettings()
+
+
+def _analysis(row: RowMapping) -> AnalysisSettings:
+    try:
+        return AnalysisSettings.model_validate(row["analysis"] or {})
+    except ValidationError as error:
+        # A newer version's: half of the rules would look like all of them.
+        log.error("analysis settings not understood", camera_id=row["id"], reason=str(error).splitlines()[0])
+        return AnalysisSettings()
 
 
 def _export_values(export: Export) -> dict[str, Any]:

@@ -37,6 +37,7 @@ cameras = Table(
     Column("recording", JSON(none_as_null=True)),
     # Null: as every camera begins.
     Column("motion", JSON(none_as_null=True)),
+    Column("analysis", JSON(none_as_null=True)),
     Column("retention_min_days", Integer),
     Column("retention_main_days", Integer),
     Column("group_id", String(36)),
@@ -168,6 +169,23 @@ events = Table(
     Column("search_key", Text, nullable=False),
     Index("ix_events_start_us", "start_us", "id"),
     Index("ix_events_camera_id", "camera_id", "start_us", "id"),
+)
+
+# Counts by the minute of what analysis found; a minute's mean is total ÷ samples.
+analysis_counts = Table(
+    "analysis_counts",
+    metadata,
+    Column("camera_id", String(36), primary_key=True),
+    Column("minute_us", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(16), primary_key=True),
+    Column("label", String(64), primary_key=True),
+    Column("rule_id", String(64), primary_key=True),
+    Column("direction", String(8), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("total", Float, nullable=False),
+    Column("samples", Integer, nullable=False),
+    Column("peak", Integer, nullable=False),
+    Index("ix_analysis_counts_minute_us", "minute_us"),
 )
 
 # Up to where the files of each camera and hour are in `events`.

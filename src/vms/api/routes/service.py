@@ -44,7 +44,12 @@ def prometheus_metrics(part: ServicesOf, request: Request, token: BearerToken) -
     report = part.keeping.report() if part.keeping is not None else None
     damaged = part.integrity.damaged_files() if part.integrity is not None else None
     text = metrics.exposition(
-        cameras, part.cameras.statuses(), part.archive.usage(), keeping=report, damaged_files=damaged
+        cameras,
+        part.cameras.statuses(),
+        part.archive.usage(),
+        keeping=report,
+        damaged_files=damaged,
+        analysis=part.analysis.figures() if part.analysis is not None else None,
     )
     return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 

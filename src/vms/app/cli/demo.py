@@ -20,6 +20,13 @@ from vms.domain.errors import Failure
 
 # The first run transcodes the footage.
 _FOOTAGE_S = 180.0
+# People and vehicles are followed, and counted where they cross the middle of the picture.
+_ANALYSIS = {
+    "enabled": True,
+    "rules": [
+        {"kind": "tripwire", "id": "middle", "name": "Middle", "line": [[0.05, 0.6], [0.95, 0.6]], "labels": []},
+    ],
+}
 
 
 def demo(
@@ -87,7 +94,8 @@ def _set_up(catalogue: Cameras, wanted: dict[str, str]) -> None:
     for name, url in wanted.items():
         camera = known.get(name)
         if camera is None:
-            catalogue.create(CameraDraft.model_validate({"name": name, "streams": {"main": {"url": url}}}))
+            draft = {"name": name, "streams": {"main": {"url": url}}, "analysis": _ANALYSIS}
+            catalogue.create(CameraDraft.model_validate(draft))
         elif camera.streams["main"].url != url:
             catalogue.patch(camera.id, {"streams": {"main": {"url": url}}})
 

@@ -1,0 +1,499 @@
+"""From cameras' frames to tracks, events, boxes and stills, with devices that answer as the test wants."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.analysis_doubles import HeldPool, PlainJpegs, StrictFrames, manifest, person
+from tests.unit.test_motion_service import Events as MotionEvents
+from vms.adapters.memory.accounts import ManualClock
+from vms.adapters.memory.analysis import MemoryAnalysisLog, MemoryCounts
+from vms.adapters.memory.inference import MemoryShelf
+from vms.ai.service import MOST_IN_FLIGHT, AnalysisService, Parts
+from vms.contracts.analysis import AnalysedFrame
+from vms.contracts.events import EventPosition, EventQuery
+from vms.contracts.frames import Frame
+from vms.contracts.inference import Answer
+from vms.domain.analysis import AnalysisSettings
+from vms.domain.errors import Failure
+from vms.domain.events import Event
+from vms.domain.ids import make_id
+from vms.domain.motion import Box
+from vms.domain.recordings import Span
+from vms.domain.vision import Finding, KeyPoint
+
+NEVER = threading.Event()
+CAMERA, OTHER = make_id(1, b"\0" * 8), make_id(2, b"\0" * 8)
+ON = AnalysisSettings(enabled=True)
+WIRE = {"kind": "tripwire", "id": "door", "name": "Door", "line": [[0.5, 0.0], [0.5, 1.0]]}
+ZONE = {"kind": "zone", "id": "hall", "zone": [[0.4, 0.0], [1.0, 0.0], [1.0, 1.0], [0.4, 1.0]]}
+
+
+class Events(MotionEvents):
+    def page(self, query: EventQuery, before: EventPosition | None, limit: int) -> list[Event]:
+        return [event for event in self.kept.values() if not query.is_open or event.end_us is None][:limit]
+
+
+@dataclass
+class Site:
+    """A service with everything around it; its own thread does not run: `work` does what it would."""
+
+    clock: ManualClock = field(default_factory=ManualClock)
+    frames: StrictFrames = field(default_factory=StrictFrames)
+    pool: HeldPool = field(default_factory=HeldPool)
+    shelf: MemoryShelf = field(default_factory=MemoryShelf)
+    log: MemoryAnalysisLog = field(default_factory=MemoryAnalysisLog)
+    counts: MemoryCounts = field(default_factory=MemoryCounts)
+    jpegs: PlainJpegs = field(default_factory=PlainJpegs)
+    wanted: dict[str, AnalysisSettings] = field(default_factory=lambda: {CAMERA: ON})
+    recorded_since_us: int | None = None
+
+    def __post_init__(self) -> None:
+        self.events = Events(self.clock)
+        self.shelf.add(manifest("coco-ssd"))
+        self.service = AnalysisService(
+            Parts(
+                frames=self.frames,
+                pool=self.pool,
+                shelf=self.shelf,
+                events=self.events,
+                log=self.log,
+                counts=self.counts,
+                stills=self.jpegs,
+                clock=self.clock,
+                cameras=lambda: dict(self.wanted),
+                recorded_since_us=lambda _: self.recorded_since_us,
+            )
+        )
+        self.boxes: list[AnalysedFrame] = []
+        self.service.follow(CAMERA, self.boxes.append)
+        self.frames.start(self.service._arrived)
+
+    def refresh(self) -> None:
+        self.service.refresh(NEVER)
+        self.work()
+
+    def work(self) -> None:
+        while not self.service._work.empty():
+            work = self.service._work.get()
+            assert work is not None
+            try:
+                work()
+            except ZeroDivisionError:
+                # What the service's own thread would log.
+                continue
+        while not self.service._due.empty():
+            due = self.service._due.get()
+            assert due is not None
+            self.service._writer.write(due.writing)
+        keeper = self.service._keeper
+        while not keeper._todo.empty():
+            picture = keeper._todo.get()
+            assert picture is not None
+            keeper._make(picture)
+        keeper._write_over()
+
+    def answer(self, number: int = 0, *findings: Finding, **answer: Any) -> None:
+        job, done = self.pool.waiting.pop(number)
+        done(Answer(job, tuple(findings), device="cpu", took_us=5000, **answer))
+        self.work()
+
+    def picture(self, *findings: Finding, step_us: int = 500_000, camera_id: str = CAMERA) -> Frame:
+        """A picture that is taken and looked at."""
+        self.clock.advance(step_us / 1e6)
+        frame = self.frames.give(camera_id, self.clock.now_us())
+        self.answer(-1, *findings)
+        return frame
+
+    def walk(self, start: float, end: float, steps: int = 8) -> None:
+        """Somebody goes from left to right."""
+        for number in range(steps):
+            self.picture(person(start + (end - start) * number / (steps - 1)))
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    site.refresh()
+    yield site
+    assert not site.frames.held or site.pool.waiting, "frames that nobody released"
+
+
+def test_pictures_become_tracks_that_are_kept_and_told(site: Site) -> None:
+    site.walk(0.1, 0.4)
+    assert {frame.camera_id for frame in site.boxes} == {CAMERA}
+    assert [track.label for track in site.boxes[-1].tracks] == ["person"]
+    assert (site.boxes[-1].width, site.boxes[-1].height) == (640, 360), "as the camera sent it"
+    kept = site.service.frames(CAMERA, Span(start_us=0, end_us=2**60), 100)
+    assert list(kept) == site.boxes
+    status = site.service.status(CAMERA)
+    assert (status.state, status.analysed, status.dropped, status.objects) == ("running", 8, 0, 1)
+    assert (status.detector, status.device) == ("coco-ssd", "cpu")
+    assert site.frames.released == 8
+
+
+def test_who_crosses_a_line_makes_an_event_with_a_still(site: Site) -> None:
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "rules": [WIRE]})
+    site.refresh()
+    site.walk(0.2, 0.8, steps=12)
+    (event,) = site.events.kept.values()
+    assert (event.type, event.source, event.end_us) == ("line.crossed", "ai", event.start_us)
+    assert event.data["rule"] == "door"
+    assert event.data["rule_name"] == "Door"
+    assert (event.data["label"], event.data["direction"]) == ("person", "left")
+    assert len(event.data["box"]) == 4
+    still = site.service.event_still(event.id)
+    assert still.jpeg.startswith(b"jpeg")
+    # It is written once its track is gone, and found there.
+    for _ in range(8):
+        site.picture()
+    assert site.service._keeper.held(event.id) is None
+    assert site.service.event_still(event.id) == still
+    site.clock.advance(120)
+    site.picture()
+    counted = site.service.counts(None, Span(start_us=0, end_us=2**60), 2**59)
+    assert {(count.kind, count.label, count.count) for count in counted} >= {("crossed", "person", 1)}
+    assert sum(site.service.heat_map(CAMERA, Span(start_us=0, end_us=2**60)).seconds) > 1
+
+
+def test_what_lasts_is_open_until_it_ends(site: Site) -> None:
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "rules": [ZONE]})
+    site.refresh()
+    site.walk(0.2, 0.7)
+    (event,) = site.events.kept.values()
+    assert (event.type, event.end_us) == ("zone.entered", None)
+    for _ in range(12):
+        site.picture()
+    ended = site.events.kept[event.id]
+    assert ended.end_us is not None
+    assert event.start_us < ended.end_us < site.clock.now_us()
+
+
+def _in_zone(site: Site) -> Event:
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "rules": [ZONE]})
+    site.refresh()
+    site.walk(0.6, 0.7)
+    (event,) = site.events.kept.values()
+    assert event.end_us is None
+    return event
+
+
+@pytest.mark.parametrize("how", ["camera lost", "camera removed", "rule removed", "camera silent"])
+def test_what_is_open_ends_with_the_pictures_or_the_rule(site: Site, how: str) -> None:
+    event = _in_zone(site)
+    last_us = site.clock.now_us()
+    if how == "camera lost":
+        site.frames.lost[CAMERA] = "no route to the camera"
+    elif how == "camera removed":
+        del site.wanted[CAMERA]
+    elif how == "rule removed":
+        site.wanted[CAMERA] = ON
+    else:
+        site.clock.advance(60)
+    site.refresh()
+    assert site.events.kept[event.id].end_us == pytest.approx(last_us, abs=1000)
+    status = site.service.status(CAMERA)
+    if how == "camera lost":
+        assert (status.state, status.reason) == ("failed", "no route to the camera")
+    elif how == "camera removed":
+        assert status.state == "off"
+        assert CAMERA not in site.frames.watched
+    elif how == "camera silent":
+        assert status.reason == "the camera sends no pictures"
+
+
+def test_answers_out_of_order_are_put_in_order(site: Site) -> None:
+    site.picture(person(0.3))
+    first = site.frames.give(CAMERA, site.clock.now_us() + 1)
+    second = site.frames.give(CAMERA, site.clock.now_us() + 2)
+    site.answer(1, person(0.3))
+    site.answer(0, person(0.9))
+    assert [frame.at_us for frame in site.boxes[1:]] == [second.at_us]
+    assert first.at_us < second.at_us
+    assert site.service.status(CAMERA).dropped == 1
+
+
+def test_a_camera_that_floods_holds_few_frames(site: Site) -> None:
+    for number in range(100):
+        site.frames.give(CAMERA, site.clock.now_us() + number)
+    assert len(site.pool.waiting) == len(site.frames.held) == MOST_IN_FLIGHT
+    assert site.service.status(CAMERA).dropped == 100 - MOST_IN_FLIGHT
+    while site.pool.waiting:
+        site.answer()
+
+
+def test_pictures_of_nobody_s_camera_are_released(site: Site) -> None:
+    site.frames.give(OTHER, site.clock.now_us())
+    assert not site.frames.held
+    assert not site.pool.waiting
+
+
+def test_what_a_device_says_is_told_until_it_works_again(site: Site) -> None:
+    site.clock.advance(1)
+    site.frames.give(CAMERA, site.clock.now_us())
+    site.answer(0, reason="cuda:0 has failed")
+    assert site.service.status(CAMERA).state == "failed"
+    assert site.service.status(CAMERA).reason == "cuda:0 has failed"
+    site.picture()
+    assert site.service.status(CAMERA).state == "running"
+    # One picture that fails is nothing; if it goes on it is.
+    for _ in range(12):
+        site.clock.advance(0.5)
+        site.frames.give(CAMERA, site.clock.now_us())
+        site.answer(0, reason="cuda:0 has failed again")
+    assert site.service.status(CAMERA).reason == "cuda:0 has failed again"
+
+
+def test_without_a_model_it_is_said_what_to_do() -> None:
+    site = Site()
+    site.shelf._models.clear()
+    site.refresh()
+    status = site.service.status(CAMERA)
+    assert status.state == "failed"
+    assert status.reason is not None
+    assert "vms models install" in status.reason
+    assert CAMERA not in site.frames.watched
+    site.wanted[CAMERA] = AnalysisSettings(enabled=True, detector="rt-detr-l")
+    site.refresh()
+    assert site.service.status(CAMERA).reason == "model rt-detr-l is not installed: vms models install rt-detr-l"
+    site.shelf.add(manifest("rt-detr-l"))
+    site.refresh()
+    assert site.service.status(CAMERA).state == "starting"
+    assert CAMERA in site.frames.watched
+
+
+def test_devices_are_looked_for_when_somebody_wants_them() -> None:
+    site = Site(wanted={})
+    site.refresh()
+    assert site.pool.started == 0
+    site.wanted[CAMERA] = ON
+    site.refresh()
+    site.refresh()
+    assert site.pool.started == 1
+
+
+def test_settings_are_followed(site: Site) -> None:
+    assert site.frames.watched[CAMERA].most_fps == 5.0
+    site.wanted[CAMERA] = AnalysisSettings(enabled=True, most_fps=2, labels=("car",), priority="high", least_score=0.8)
+    site.refresh()
+    assert site.frames.watched[CAMERA].most_fps == 2.0
+    site.frames.give(CAMERA, site.clock.now_us())
+    job = site.pool.waiting[0][0]
+    assert (job.priority, job.model) == ("high", "coco-ssd")
+    assert job.least_score == pytest.approx(0.32), "what keeps a track alive, too"
+    site.answer(0)
+    site.walk(0.1, 0.2)
+    assert not site.boxes[-1].tracks
+
+
+def test_what_stands_in_a_mask_does_not_count(site: Site) -> None:
+    mask = [[[0.0, 0.7], [0.5, 0.7], [0.5, 1.0], [0.0, 1.0]]]
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "mask": mask})
+    site.refresh()
+    for _ in range(4):
+        site.picture(person(0.2), person(0.8))
+    assert [round(track.box.left, 1) for track in site.boxes[-1].tracks] == [0.8]
+
+
+def test_numbers_never_come_twice(site: Site) -> None:
+    site.walk(0.1, 0.2)
+    first = site.boxes[-1].tracks[0].number
+    site.wanted[CAMERA] = AnalysisSettings(enabled=True, least_score=0.6)
+    site.refresh()
+    site.walk(0.1, 0.2)
+    assert site.boxes[-1].tracks[0].number > first
+
+
+def test_a_clock_that_is_set_back_does_not_stop_analysis(site: Site) -> None:
+    event = _in_zone(site)
+    last_us = site.clock.now_us()
+    for number in range(4):
+        site.frames.give(CAMERA, last_us - 3_600_000_000 + number * 500_000)
+        site.answer(0, person(0.2))
+    assert site.events.kept[event.id].end_us == pytest.approx(last_us, abs=1000)
+    assert len(site.boxes[-1].tracks) == 1
+
+
+def test_extras_are_looked_at_closer(site: Site) -> None:
+    for name, task in (("blazeface", "faces"), ("movenet", "pose")):
+        site.shelf.add(manifest(name, task))
+    site.wanted[CAMERA] = AnalysisSettings(enabled=True, extras=("faces", "pose", "text"))
+    site.refresh()
+    for _ in range(3):
+        site.clock.advance(0.5)
+        site.frames.give(CAMERA, site.clock.now_us(), width=640, height=360)
+        site.answer(0, *[person(0.1 + 0.1 * number) for number in range(8)], person(0.95, label="car"))
+        jobs = [job for job, _ in site.pool.waiting]
+        assert [job.model for job in jobs] == ["blazeface"] * 4 + ["movenet"] * 4, "bounded, the largest"
+        assert all(job.region is not None and job.region.right <= 1 for job in jobs)
+        assert len(site.frames.held) == 1, "the frame is held while regions of it are looked at"
+        site.answer(0, Finding("face", 0.9, Box(0.09, 0.41, 0.11, 0.45)))
+        for number in range(7):
+            points = (KeyPoint(0.1, 0.5, 0.9),) * 17
+            site.answer(0, *([Finding("person", 0.9, Box(0, 0, 1, 1), points=points)] if number >= 3 else []))
+    labels = [track.label for track in site.boxes[-1].tracks]
+    assert (labels.count("person"), labels.count("face")) == (8, 1)
+    assert sum(len(track.points) == 17 for track in site.boxes[-1].tracks) == 4
+    assert site.service.status(CAMERA).reason == "no model is installed for text: see `vms models list`"
+
+
+def test_what_is_read_on_a_car_is_in_its_events(site: Site) -> None:
+    site.shelf.add(manifest("ocr", "text"))
+    rule = {**WIRE, "labels": ["car"]}
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "extras": ["text"], "rules": [rule]})
+    site.refresh()
+    for number in range(8):
+        site.clock.advance(0.5)
+        site.frames.give(CAMERA, site.clock.now_us(), width=640, height=360)
+        site.answer(0, person(0.2 + 0.08 * number, label="car"))
+        site.answer(0, Finding("text", 0.9, Box(0, 0, 1, 1), text="AB 123"))
+    (event,) = site.events.kept.values()
+    assert event.data["text"] == "AB 123"
+
+
+def test_events_that_are_refused_are_written_later(site: Site) -> None:
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "rules": [WIRE, ZONE]})
+    site.refresh()
+    site.events.refuses = Failure("unavailable", "the disk is full")
+    site.walk(0.2, 0.8, steps=12)
+    assert not site.events.kept
+    for _ in range(12):
+        site.picture()
+    site.refresh()
+    assert not site.events.kept
+    site.events.refuses = None
+    site.refresh()
+    assert sorted((event.type, event.end_us is not None) for event in site.events.kept.values()) == [
+        ("line.crossed", True),
+        ("zone.entered", True),
+    ]
+    site.refresh()
+    assert len(site.events.kept) == 2
+
+
+def test_what_a_crash_left_open_ends_with_the_recording() -> None:
+    site = Site()
+    now_us = site.clock.now_us()
+    left_open = Event(
+        id=make_id(1, b"\7" * 8),
+        camera_id=CAMERA,
+        type="zone.entered",
+        start_us=now_us - 600_000_000,
+        source="ai",
+        created_us=now_us,
+    )
+    others = left_open.model_copy(update={"id": make_id(2, b"\7" * 8), "source": "api:door"})
+    for event in (left_open, others):
+        site.events.kept[event.id] = event
+    site.service.start()
+    site.service.stop(5)
+    assert site.events.kept[left_open.id].end_us == left_open.start_us + 60_000_000
+    assert site.events.kept[others.id].end_us is None
+
+
+def test_a_log_that_refuses_holds_nothing_up(site: Site) -> None:
+    def refuse(frame: AnalysedFrame) -> None:
+        raise Failure("exhausted", "the disk is too slow")
+
+    site.log.append = refuse  # type: ignore[method-assign]
+    site.walk(0.1, 0.2)
+    assert len(site.boxes) == 8
+    assert site.service.status(CAMERA).analysed == 8
+
+
+def test_a_viewer_that_fails_takes_nothing_from_others(site: Site) -> None:
+    site.service.follow(CAMERA, lambda _: 1 / 0 and None)  # type: ignore[arg-type]
+    seen: list[AnalysedFrame] = []
+    end = site.service.follow(CAMERA, seen.append)
+    site.walk(0.1, 0.2)
+    assert len(seen) == len(site.boxes) == 8
+    end()
+    site.picture()
+    assert len(seen) == 8
+
+
+def test_old_analysis_goes_with_the_recordings(site: Site) -> None:
+    day_us = 86_400_000_000
+    now_us = site.clock.now_us()
+    for days in (40, 20, 0):
+        site.log.append(AnalysedFrame(CAMERA, "sub", now_us - days * day_us, 0, 90_000, 640, 360))
+    span = Span(start_us=0, end_us=2**60)
+    site.service.age(NEVER)
+    assert len(site.service.frames(CAMERA, span, 9)) == 2, "nothing is recorded: a month"
+    site.recorded_since_us = now_us - 10 * day_us
+    site.service.age(NEVER)
+    assert [frame.at_us for frame in site.service.frames(CAMERA, span, 9)] == [now_us]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.booleans())
+def test_every_frame_is_released_once_whatever_happens(seed: int, crashes: bool) -> None:
+    chance = random.Random(seed)  # noqa: S311 (a test's dice)
+    site = Site(wanted={CAMERA: AnalysisSettings(enabled=True, extras=("pose",)), OTHER: ON})
+    site.shelf.add(manifest("movenet", "pose"))
+    site.refresh()
+    given_frames = 0
+    for _ in range(60):
+        match chance.randrange(7):
+            case 0 | 1 | 2:
+                site.clock.advance(0.1)
+                site.frames.give(chance.choice([CAMERA, OTHER]), site.clock.now_us(), width=640, height=360)
+                given_frames += 1
+            case 3 | 4 if site.pool.waiting:
+                number = chance.randrange(len(site.pool.waiting))
+                answers: list[dict[str, Any]] = [{}, {"dropped": True}, {"reason": "failed"}]
+                findings = [person(chance.random()) for _ in range(3)]
+                if crashes:
+                    findings.append(Finding("person", float("nan"), Box(float("nan"), 0, 0, 0)))
+                site.answer(number, *findings, **chance.choice(answers))
+            case 5:
+                site.wanted.pop(OTHER, None)
+                if chance.random() < 0.5:
+                    site.wanted[OTHER] = ON
+                site.refresh()
+            case 6:
+                site.pool.refuses = chance.choice([None, Failure("unavailable", "closed")])
+    site.pool.refuses = None
+    while site.pool.waiting:
+        site.answer(chance.randrange(len(site.pool.waiting)), person(0.5))
+    site.work()
+    assert not site.frames.held
+    assert site.frames.released == given_frames
+    assert all(camera.in_flight == 0 for camera in site.service._watched.values())
+
+
+def test_a_rule_that_crashes_loses_no_frame(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = site.service._watched[CAMERA]
+    monkeypatch.setattr(camera, "see", lambda *_: 1 / 0)
+    site.picture(person(0.5))
+    assert not site.frames.held
+    assert camera.in_flight == 0
+
+
+def test_it_runs_on_threads_of_its_own() -> None:
+    site = Site()
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "rules": [ZONE]})
+    came = threading.Event()
+    site.service.follow(CAMERA, lambda _: came.set())
+    site.service.start()
+    site.service.refresh(NEVER)
+    for number in range(4):
+        came.clear()
+        site.frames.give(CAMERA, site.clock.now_us() + number * 500_000)
+        job, done = site.pool.waiting.pop()
+        done(Answer(job, (person(0.7),), device="cpu"))
+        assert came.wait(5)
+    site.clock.advance(2)
+    site.service.stop(5)
+    (event,) = site.events.kept.values()
+    assert event.end_us is not None, "the end of the server is the end of what it sees"
+    assert site.service.event_still(event.id).jpeg
+    assert not site.frames.held

@@ -177,6 +177,59 @@ def test_what_lasts_is_open_until_it_ends(site: Site) -> None:
     assert event.start_us < ended.end_us < site.clock.now_us()
 
 
+def _with_anomaly_rule(site: Site) -> str:
+    name = f"anomaly-{CAMERA}"
+    rule = {"kind": "anomaly", "id": "odd", "name": "Odd", "after_s": 1.0}
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "rules": [rule]})
+    site.shelf.add(manifest(name, "anomaly"))
+    site.refresh()
+    return name
+
+
+def _scene(site: Site, name: str, score: float, **answer: Any) -> None:
+    """A picture that both models look at."""
+    site.clock.advance(0.5)
+    site.frames.give(CAMERA, site.clock.now_us())
+    jobs = {job.model: number for number, (job, _) in enumerate(site.pool.waiting)}
+    assert set(jobs) == {"coco-ssd", name}
+    assert site.pool.waiting[jobs[name]][0].priority == "low"
+    site.answer(jobs[name], Finding("unusual", score, Box(0.25, 0.25, 0.5, 0.5)), **answer)
+    site.answer()
+
+
+def test_a_picture_unlike_what_the_cameras_own_model_learned_is_told(site: Site) -> None:
+    name = _with_anomaly_rule(site)
+    for _ in range(4):
+        _scene(site, name, 0.2)
+    assert not site.events.kept
+    for _ in range(6):
+        _scene(site, name, 0.8)
+    (event,) = site.events.kept.values()
+    assert (event.type, event.end_us, event.data["rule"]) == ("scene.unusual", None, "odd")
+    assert event.data["box"] == [0.25, 0.25, 0.5, 0.5]
+    for _ in range(8):
+        _scene(site, name, 0.2)
+    assert site.events.kept[event.id].end_us is not None
+
+
+def test_a_model_of_what_is_usual_that_fails_holds_nothing_up(site: Site) -> None:
+    name = _with_anomaly_rule(site)
+    for _ in range(6):
+        _scene(site, name, 0.9, reason="the model is damaged")
+    assert not site.events.kept
+    assert len(site.boxes) == 6
+
+
+def test_without_a_rule_or_a_model_nobody_is_asked_what_is_usual(site: Site) -> None:
+    site.shelf.add(manifest(f"anomaly-{OTHER}", "anomaly"))
+    rule = {"kind": "anomaly", "id": "odd"}
+    site.wanted = {OTHER: ON, CAMERA: AnalysisSettings.model_validate({"enabled": True, "rules": [rule]})}
+    site.refresh()
+    site.picture()
+    site.picture(camera_id=OTHER)
+    assert not site.pool.waiting
+
+
 def _in_zone(site: Site) -> Event:
     site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "rules": [ZONE]})
     site.refresh()

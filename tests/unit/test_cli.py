@@ -97,7 +97,7 @@ COMMANDS = [
     "camera record", "lock", "lock add", "lock list", "lock remove",
     "event", "event add", "event list",
     "storage", "storage verify", "storage rebuild", "storage usage", "export", "user", "user add", "user list",
-    "user passwd", "simulate",
+    "user passwd", "simulate", "ai", "ai train-anomaly",
 ]  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from vms.adapters.inference.runner import WorkerRunner
 from vms.adapters.memory.inference import MemoryShelf, SimulatedRunner
 from vms.ai.pool import DevicePool
 from vms.ai.queues import Limits
-from vms.contracts.inference import Answer, DeviceKind, Job, PoolFigures, Priority, Runner
+from vms.contracts.inference import Answer, DeviceKind, InstalledModel, Job, PoolFigures, Priority, Runner
 from vms.domain.errors import Failure
 from vms.domain.motion import Box
 from vms.domain.vision import Finding
@@ -243,6 +243,23 @@ def test_a_model_that_is_not_there_is_refused(shelf: MemoryShelf, pictures: Pict
         site.ask()
         assert site.answer().reason is None
         assert site.pool.figures().failed == 2
+
+
+def test_a_model_that_was_installed_anew_is_loaded_anew(shelf: MemoryShelf, pictures: Pictures) -> None:
+    loaded: list[str] = []
+
+    class Loading(SimulatedRunner):
+        def load(self, model: InstalledModel) -> None:
+            super().load(model)
+            loaded.append(model.manifest.version)
+
+    with _site([Loading(find=lambda _job: _FOUND)], shelf, pictures) as site:
+        site.ask()
+        assert site.answer().findings == _FOUND
+        shelf.add(shelf.get("colour").manifest.model_copy(update={"version": "2"}))
+        site.ask()
+        assert site.answer().findings == _FOUND
+        assert loaded == ["1", "2"]
 
 
 def test_a_model_goes_where_it_can_be_run(shelf: MemoryShelf, pictures: Pictures) -> None:

@@ -19,6 +19,8 @@ from vms.domain.vision import Finding
 log = structlog.get_logger(__name__)
 # A model that cannot be loaded is tried again after so long: it may have been installed by then.
 _REFUSED_FOR_US = 30_000_000
+# How often it is looked whether another model of that name was installed.
+_LOOKED_FOR_EVERY_US = 5_000_000
 _WEIGHT = 0.2
 # Runs that one job may cost a device.
 _MOST_TRIES = 2
@@ -91,6 +93,7 @@ class Device:
         self.queue = DeviceQueue(self.limits)
         self.wake = threading.Condition(self.pool.lock)
         self._loaded: dict[str, InstalledModel] = {}
+        self._look_for_us: dict[str, int] = {}
         self._run_us: dict[str, float] = {}
         self._back_off = BackOff()
         self._thread = threading.Thread(target=self._serve, name=f"inference {self.id}", daemon=True)
@@ -255,7 +258,7 @@ class Device:
 
     def _load(self, model: str) -> str | None:
         """Makes the model ready. The reason where it is not to be had; raises Failure(unavailable) with the device."""
-        if model in self._loaded:
+        if model in self._loaded and not self._is_replaced(model):
             return None
         try:
             installed = self.shelf.get(model)
@@ -265,6 +268,7 @@ class Device:
                 raise
             everywhere = failure.kind != "unavailable"
             with self.pool.lock:
+                self._loaded.pop(model, None)
                 self.refusals[model] = Refusal(self.pool.now_us() + _REFUSED_FOR_US, failure.detail, everywhere)
             log.warning("model is not loaded", model=model, device=self.id, reason=failure.detail)
             return failure.detail
@@ -273,6 +277,18 @@ class Device:
             self._set_batch(model, 0)
         log.info("model is loaded", model=model, device=self.id)
         return None
+
+    def _is_replaced(self, model: str) -> bool:
+        """Whether another was installed under that name since it was loaded, as when a camera's is trained anew."""
+        now_us = self.pool.now_us()
+        if now_us < self._look_for_us.get(model, 0):
+            return False
+        self._look_for_us[model] = now_us + _LOOKED_FOR_EVERY_US
+        try:
+            return self.shelf.get(model).manifest != self._loaded[model].manifest
+        except Failure:
+            # It was whole when it was loaded, and goes on as long as somebody asks for it.
+            return False
 
     def _answer_all(self, batch: Sequence[Ticket], look: Look) -> None:
         for ticket in batch:

@@ -59,12 +59,6 @@ MODELS = {
             "bf97bc10d9c8a11200b0190ed64ce039b6252f1aff7cb552aca99b3d191c2f34",
         )
     ),
-    "movenet-thunder": Packaged(
-        (
-            "7ac4e2a8449fc279f71b8b0ba52f7c5daafc124ce9b6bf7549289ca432e342b6",
-            "a2925747fccaf737c0f20eacdeff919efd5d514e90242397002a0de349dff18c",
-        )
-    ),
     "face-embedding": Packaged(
         (
             "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b",

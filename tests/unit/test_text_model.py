@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from tests.inference_double import Pictures, processor
+from vms.adapters.inference.framing import Order
+from vms.adapters.inference.pictures import SharedPictures
 from vms.adapters.inference.runner import WorkerRunner
 from vms.adapters.inference.text_model import TextModel
 from vms.adapters.models import Shelf, catalogue
@@ -113,11 +115,23 @@ def test_lines_come_in_the_order_of_reading(runner: WorkerRunner, pictures: Pict
     assert [finding.text.replace(" ", "") for finding in found] == ["NORTHGATE", "STREET24"]
 
 
-@pytest.mark.parametrize(("width", "height"), [(3000, 1), (1, 1), (7, 400), (9000, 12), (12, 3000)])
-def test_pictures_of_odd_sizes(runner: WorkerRunner, pictures: Pictures, width: int, height: int) -> None:
-    pid = runner.pid
+@pytest.mark.parametrize(("width", "height"), [(3000, 1), (1, 1), (7, 400), (9000, 30), (9, 3000)])
+def test_strips_that_cannot_be_read_are_not_tried(
+    model: InstalledModel, pictures: Pictures, width: int, height: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("it would be enlarged for many seconds")
+
+    reading = TextModel(model.manifest, (model.path, *model.parts), processor())
+    monkeypatch.setattr(reading, "_engine", refuse)
+    frame = pictures.frame_of(np.full((height, width, 3), 99, np.uint8))
+    order = Order(frame.place.path, frame.place.offset, width, height, None, None)
+    assert reading.look([order], SharedPictures()) == [()]
+
+
+@pytest.mark.parametrize(("width", "height"), [(2000, 8), (8, 2000), (8, 8)])
+def test_long_and_small_pictures(runner: WorkerRunner, pictures: Pictures, width: int, height: int) -> None:
     assert _look(runner, pictures, np.full((height, width, 3), 99, np.uint8)) == ()
-    assert runner.pid == pid
 
 
 def test_a_large_picture_is_made_smaller_first(runner: WorkerRunner, pictures: Pictures) -> None:

@@ -27,6 +27,8 @@ from vms.domain.vision import Finding
 
 # Larger pictures are made smaller before anything else.
 _LARGEST_SIDE_PX = 2000
+# Nobody reads letters so low; and the library would enlarge a strip of a pixel to one of tens of thousands by thirty.
+_LEAST_SIDE_PX = 8
 _MOST_FINDINGS = 50
 _MOST_CHARACTERS = 200
 # How the files follow each other in the manifest's source.
@@ -88,6 +90,8 @@ class TextModel:
     def _read(self, order: Order, picture: NDArray[np.uint8]) -> tuple[Finding, ...]:
         cut, region = cut_out(picture, order.region)
         shown = _as_bgr(cut)
+        if min(shown.shape[:2]) < _LEAST_SIDE_PX:
+            return ()
         least_score = order.least_score if order.least_score is not None else self._manifest.least_score
         found = self._engine(shown, use_det=True, use_cls=True, use_rec=True, text_score=least_score)
         texts = getattr(found, "txts", None)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from benchmarks import (
+    accuracy,
     analysis,
     archive,
     archiving,
@@ -54,6 +55,17 @@ def cameras_command(
 ) -> None:
     """CPU and memory per camera while recording, beside ffmpeg in the same run."""
     _publish(output, f"cameras-{count}", cameras.measure(count, window_s=window_s))
+
+
+@bench.command("accuracy")
+def accuracy_command(
+    model: Annotated[str | None, typer.Option(help="The detector; none: the default.")] = None,
+    tiles: Annotated[int, typer.Option(min=1, max=4)] = 1,
+    data_dir: Annotated[Path | None, typer.Option(help="Whose models, besides those of the installation.")] = None,
+    output: Output = RESULTS,
+) -> None:
+    """Detector, tracker and rules against what was drawn by eye; our tracker beside ByteTrack of `trackers`."""
+    _publish(output, "accuracy", accuracy.measure(model, across=tiles, data_dir=data_dir))
 
 
 @bench.command("analysis")
@@ -281,6 +293,7 @@ def all_command(output: Output = RESULTS) -> None:
         ("live-whep-200", lambda: live_viewers.measure(live_viewers.Load(200))),
         ("live-whep-1000", lambda: live_viewers.measure(live_viewers.Load(1000))),
         ("motion", motion.measure),
+        ("accuracy", accuracy.measure),
         ("frames", frames.measure),
         ("thumbnails", thumbnails.measure),
         ("kills", lambda: torture.kills(50, servers=1)),

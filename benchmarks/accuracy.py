@@ -93,14 +93,14 @@ def _library(truth: Truth, fps: float) -> _Follow:
     )
     width, height = truth.clip.width, truth.clip.height
 
-    def follow(findings: Sequence[Finding], _: float) -> list[Seen]:
+    def follow(findings: Sequence[Finding], at_s: float) -> list[Seen]:
         boxes = [(f.box.left * width, f.box.top * height, f.box.right * width, f.box.bottom * height) for f in findings]
         detections = supervision.Detections(
             xyxy=np.array(boxes, dtype=float).reshape(-1, 4),
             confidence=np.array([finding.score for finding in findings]),
             class_id=np.zeros(len(findings), dtype=int),
         )
-        tracks = tracker.update(detections)
+        tracks = tracker.update(detections, timestamp=at_s)
         numbers: list[int] = [] if tracks.tracker_id is None else tracks.tracker_id.tolist()
         return [
             Seen(number, Box(left / width, top / height, right / width, bottom / height))

@@ -323,6 +323,25 @@ def test_without_a_model_it_is_said_what_to_do() -> None:
     assert CAMERA in site.frames.watched
 
 
+def test_a_model_that_is_no_detector_detects_nothing(site: Site) -> None:
+    site.shelf.add(manifest("blazeface", "faces"))
+    site.wanted[CAMERA] = AnalysisSettings(enabled=True, detector="blazeface")
+    site.refresh()
+    status = site.service.status(CAMERA)
+    assert (status.state, status.reason) == ("failed", "the model blazeface is for faces, it is no detector")
+    assert CAMERA not in site.frames.watched
+
+
+def test_a_rule_of_what_is_unusual_says_that_it_lacks_its_model(site: Site) -> None:
+    rule = {"kind": "anomaly", "id": "odd"}
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "rules": [rule]})
+    site.refresh()
+    site.walk(0.2, 0.8, steps=2)
+    status = site.service.status(CAMERA)
+    assert status.reason == f"what is unusual is not told: no model anomaly-{CAMERA} is installed"
+    assert status.state == "running", "the rest goes on"
+
+
 def test_devices_are_looked_for_when_somebody_wants_them() -> None:
     site = Site(wanted={})
     site.refresh()

@@ -15,7 +15,7 @@ from vms.ai.rules import Rules
 from vms.ai.tracking import Tracker
 from vms.contracts.analysis import CameraAnalysis, Count
 from vms.contracts.frames import Frame
-from vms.domain.analysis import AnalysisSettings
+from vms.domain.analysis import AnalysisSettings, Anomaly
 from vms.domain.vision import Finding, Occurrence, Scene, Track
 
 # A picture older than the newest by more than this did not come late: the clock was set back.
@@ -157,7 +157,11 @@ class WatchedCamera:
     def _lacking(self) -> str | None:
         """What of the settings cannot be had, while the rest goes on."""
         missing = [extra for extra in self.settings.extras if extra not in self.extras]
-        return f"no model is installed for {', '.join(missing)}: see `vms models list`" if missing else None
+        if missing:
+            return f"no model is installed for {', '.join(missing)}: see `vms models list`"
+        if self.unusual is None and any(isinstance(rule, Anomaly) and rule.enabled for rule in self.settings.rules):
+            return f"what is unusual is not told: no model anomaly-{self.camera_id} is installed"
+        return None
 
     def status(self, now_us: int) -> CameraAnalysis:
         """How it goes."""

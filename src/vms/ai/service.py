@@ -227,7 +227,10 @@ class AnalysisService:
         """Raises Failure for one that cannot be had, with what to do."""
         name = settings.detector or self._parts.detector
         if name is not None:
-            return self._parts.shelf.get(name).manifest.name
+            manifest = self._parts.shelf.get(name).manifest
+            if manifest.task != "detect":
+                raise Failure("invalid", f"the model {name} is for {manifest.task}, it is no detector", code="no-detector")
+            return manifest.name
         default = self._parts.shelf.default("detect")
         if default is None:
             raise Failure(

@@ -20,10 +20,10 @@ export function Fold(props: {
       onToggle={(event) => setOpen(event.currentTarget.open)}
     >
       <summary class="flex min-h-10 list-none items-center gap-2 rounded-lg px-3 text-[13px] hover:bg-raised">
-        <Icon name="chevronRight" size={15} class="text-muted transition-transform group-open:rotate-90" />
-        <span class="font-medium">{props.title}</span>
+        <Icon name="chevronRight" size={15} class="shrink-0 text-muted transition-transform group-open:rotate-90" />
+        <span class="shrink-0 font-medium">{props.title}</span>
         <Show when={!open() && props.summary}>
-          <span class="ml-auto shrink-0 text-muted">{props.summary}</span>
+          <span class="ml-auto min-w-0 truncate text-muted">{props.summary}</span>
         </Show>
       </summary>
       <div class="grid gap-4 px-3 pt-1 pb-3">{props.children}</div>

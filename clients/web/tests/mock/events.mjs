@@ -3,14 +3,14 @@ import { createHash, randomUUID } from "node:crypto";
 
 const MINUTE = 60_000;
 const time = (ms) => `${new Date(ms).toISOString().slice(0, 23)}000Z`;
-// Type, text, and what understanding pictures knows of it.
+// Type, text (of understanding: the rule's name), and what understanding pictures knows of it.
 const KINDS = [
   ["motion", ""],
   ["line.crossed", "", { rule_name: "Gate, inwards", label: "person", track: 7, direction: "right" }],
   ["motion", ""],
   ["door.opened", "Door 2"],
   ["zone.loitering", "", { rule_name: "", label: "person", track: 12 }],
-  ["speed.exceeded", "", { rule_name: "Ramp", label: "car", track: 18, speed_kmh: 31.4 }],
+  ["speed.exceeded", "", { rule_name: "Ramp", label: "car", track: 18, kmh: 31.4 }],
   ["motion", ""],
   ["camera.covered", "", { rule_name: "" }],
   ["object.abandoned", "", { rule_name: "Hall", label: "suitcase", track: 15 }],
@@ -34,7 +34,7 @@ export function createEvents(cameraIds) {
       end,
       source: known ? "ai" : "api:admin",
       score: known?.label ? 0.91 : null,
-      text,
+      text: known?.rule_name ?? text,
       data: known ? { rule: "r1", box: [0.4, 0.3, 0.5, 0.7], ...known } : {},
       created_at: time(start),
     };

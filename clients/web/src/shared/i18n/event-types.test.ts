@@ -12,9 +12,15 @@ describe("types of events", () => {
 
 describe("what is known of an event", () => {
   it("is the rule, what did it and how fast", () => {
-    const data = { rule_name: "Ramp", label: "car", track: 18, speed_kmh: 31.4 };
+    const data = { rule_name: "Ramp", label: "car", track: 18, kmh: 31.4 };
     expect(eventDetails({ data }, "en")).toBe("Ramp · car 18 · 31 km/h");
     expect(eventDetails({ data: { rule_name: "", label: "person" } }, "en")).toBe("person");
+  });
+  it("does not repeat the rule where the event's text is its name", () => {
+    expect(eventDetails({ text: "Gate", data: { rule_name: "Gate", label: "person", track: 3 } }, "en")).toBe(
+      "person 3",
+    );
+    expect(eventDetails({ text: "", data: { rule_name: "Gate" } }, "en")).toBe("Gate");
   });
   it("is nothing where the data are somebody else's", () => {
     expect(eventDetails({ data: { rule_name: 7, label: null } }, "en")).toBe("");

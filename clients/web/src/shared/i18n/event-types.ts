@@ -52,18 +52,18 @@ const isKnown = (type: string): type is keyof typeof en => Object.hasOwn(en, typ
 /** What an event's type is called; types that nobody translated are shown as they are. */
 export const eventTypeText = (type: string): string => (isKnown(type) ? words(type) : type);
 
-/** What understanding pictures says of an event, in few words: the rule, what did it, how fast; empty where nothing. */
-export function eventDetails(event: Pick<CameraEvent, "data">, regional: string): string {
+/**
+ * What understanding pictures says of an event, in few words: the rule (unless the event's text is its name already), what
+ * did it, how fast; empty where nothing.
+ */
+export function eventDetails(event: Pick<CameraEvent, "data"> & { text?: string }, regional: string): string {
   const { data } = event;
   if (!data) return "";
   const text = (member: string): string => (typeof data[member] === "string" ? (data[member] as string) : "");
   const label = text("label");
   const track = typeof data.track === "number" ? ` ${data.track}` : "";
   const speed =
-    typeof data.speed_kmh === "number"
-      ? `${data.speed_kmh.toLocaleString(regional, { maximumFractionDigits: 0 })} km/h`
-      : "";
-  return [text("rule_name"), label === "" ? "" : `${labelText(label)}${track}`, speed]
-    .filter((part) => part !== "")
-    .join(" · ");
+    typeof data.kmh === "number" ? `${data.kmh.toLocaleString(regional, { maximumFractionDigits: 0 })} km/h` : "";
+  const rule = text("rule_name") === event.text ? "" : text("rule_name");
+  return [rule, label === "" ? "" : `${labelText(label)}${track}`, speed].filter((part) => part !== "").join(" · ");
 }

@@ -254,7 +254,9 @@ export async function startMockServer({
     if (parts[0] === "events" && parts[2] === "still.jpg") {
       const still = events.stillOf(parts[1]);
       if (still === null) return respond.problem(404, "no-still", "Not found", "the event has no picture of its own");
-      return respond.send(200, "image/jpeg", pictures[still % pictures.length]);
+      return respond.send(200, "image/jpeg", pictures[still % pictures.length], {
+        "Vms-Box": "0.4000,0.3000,0.5000,0.7000",
+      });
     }
     if (parts[0] === "events" && request.method === "POST") return respond.json(201, events.happen(await readJson()));
     if (parts[0] === "events") return respond.json(200, events.page(url.searchParams));

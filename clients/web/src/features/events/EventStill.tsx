@@ -1,5 +1,7 @@
 import { createSignal, type JSX, onCleanup, onMount, Show } from "solid-js";
+import { pictureIn } from "@/shared/analysis/geometry";
 import { eventStill } from "@/shared/api/analysis";
+import type { Box } from "@/shared/api/analysis-types";
 import { frameAt } from "@/shared/api/cameras";
 import { Problem } from "@/shared/api/problem";
 import type { InstantMs } from "@/shared/time/instant";
@@ -32,6 +34,8 @@ async function inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
  */
 export function EventStill(props: { cameraId: string; at: InstantMs; eventId: string | null }): JSX.Element {
   const [url, setUrl] = createSignal<string | null>(null);
+  const [box, setBox] = createSignal<Box | null>(null);
+  const [frame, setFrame] = createSignal<JSX.CSSProperties | null>(null);
   const [none, setNone] = createSignal(false);
   const aborter = new AbortController();
   let root: HTMLSpanElement | undefined;
@@ -40,7 +44,9 @@ export function EventStill(props: { cameraId: string; at: InstantMs; eventId: st
   const picture = async (): Promise<Blob> => {
     if (props.eventId !== null) {
       try {
-        return await eventStill(props.eventId, aborter.signal);
+        const still = await eventStill(props.eventId, aborter.signal);
+        setBox(still.box);
+        return still.picture;
       } catch (error) {
         if (!(error instanceof Problem) || error.status !== 404) throw error;
       }
@@ -57,6 +63,20 @@ export function EventStill(props: { cameraId: string; at: InstantMs; eventId: st
       if (Date.now() - props.at < FRESH_MS) timer = setTimeout(() => void load(), AGAIN_MS);
       else setNone(true);
     }
+  };
+  // The thumbnail shows the middle of a picture of another shape.
+  const place = (image: HTMLImageElement) => {
+    const found = box();
+    if (found === null) return;
+    const element = { width: image.clientWidth, height: image.clientHeight };
+    const shown = pictureIn(element, { width: image.naturalWidth, height: image.naturalHeight }, "cover");
+    const [left, top, right, bottom] = found;
+    setFrame({
+      left: `${(100 * (shown.left + left * shown.width)) / element.width}%`,
+      top: `${(100 * (shown.top + top * shown.height)) / element.height}%`,
+      width: `${(100 * (right - left) * shown.width) / element.width}%`,
+      height: `${(100 * (bottom - top) * shown.height) / element.height}%`,
+    });
   };
   onMount(() => {
     if (!root) return;
@@ -77,10 +97,21 @@ export function EventStill(props: { cameraId: string; at: InstantMs; eventId: st
   return (
     <span
       ref={root}
-      class="grid aspect-video w-28 shrink-0 place-items-center overflow-hidden rounded-md bg-stage text-muted sm:w-36"
+      class="relative grid aspect-video w-28 shrink-0 place-items-center overflow-hidden rounded-md bg-stage text-muted sm:w-36"
     >
       <Show when={url()} fallback={none() ? <Icon name="photo" size={20} class="opacity-40" /> : null}>
-        {(shown) => <img src={shown()} alt="" class="h-full w-full object-cover" />}
+        {(shown) => (
+          <img src={shown()} alt="" class="h-full w-full object-cover" onLoad={(event) => place(event.currentTarget)} />
+        )}
+      </Show>
+      <Show when={frame()}>
+        {(style) => (
+          <span
+            class="pointer-events-none absolute rounded-[2px] outline outline-[1.5px] outline-[#ffd166]"
+            style={style()}
+            data-testid="still-box"
+          />
+        )}
       </Show>
     </span>
   );

@@ -2,6 +2,7 @@ import { DAY_MS, formatInstant } from "@/shared/time/instant";
 import type {
   AnalysedFrame,
   AnalysisSettings,
+  Box,
   CameraAnalysis,
   Count,
   DeviceFigures,
@@ -88,7 +89,13 @@ export function addHeat(before: HeatMap, found: HeatMap): HeatMap {
   return { ...found, seconds: found.seconds.map((seconds, cell) => seconds + (before.seconds[cell] ?? 0)) };
 }
 
-/** The best picture of an event. Raises Problem 404 where there is none. */
-export async function eventStill(eventId: string, signal: AbortSignal): Promise<Blob> {
-  return (await request(`/api/v1/events/${encodeURIComponent(eventId)}/still.jpg`, { signal })).blob();
+/** The best picture of an event, and where in it that is which it is about. Raises Problem 404 where there is none. */
+export async function eventStill(eventId: string, signal: AbortSignal): Promise<{ picture: Blob; box: Box | null }> {
+  const answer = await request(`/api/v1/events/${encodeURIComponent(eventId)}/still.jpg`, { signal });
+  return { picture: await answer.blob(), box: boxOf(answer.headers.get("Vms-Box")) };
+}
+
+function boxOf(header: string | null): Box | null {
+  const sides = (header ?? "").split(",").map(Number.parseFloat);
+  return sides.length === 4 && sides.every(Number.isFinite) ? (sides as Box) : null;
 }

@@ -11,9 +11,9 @@ export interface ShownBox extends SeenTrack {
   sureness: number;
 }
 
-// A box goes on as it moved for so long after the last picture that was looked at: what a busy server needs to look at the
-// next one, a fifth of a second included until that is taken. Whoever walks does not turn within it as a rule.
-export const FORESEEN_MS = 800;
+// A box goes on as it moved for so long after the last picture that was looked at: about as long as it takes until what
+// the next one shows is here. For longer, the guesses at people's ways get worse than a box that stands.
+export const FORESEEN_MS = 600;
 // and then stands, ever fainter, until so long after it: on a still scene a picture a second is looked at.
 export const HELD_MS = 1_600;
 // Between pictures further apart than this nothing is known.

@@ -7,7 +7,7 @@ import { Problem } from "@/shared/api/problem";
 import type { CameraEvent } from "@/shared/api/types";
 import { directory } from "@/shared/cameras/directory";
 import { regional, t } from "@/shared/i18n";
-import { eventDetails, eventTypeText, KNOWN_TYPES } from "@/shared/i18n/event-types";
+import { eventDetails, eventTypeText, eventWords, KNOWN_TYPES } from "@/shared/i18n/event-types";
 import { clockTime, durationText, longDate } from "@/shared/time/format";
 import { formatInstant, parseInstant } from "@/shared/time/instant";
 import { Button } from "@/shared/ui/Button";
@@ -195,8 +195,8 @@ export default function EventsPage(): JSX.Element {
                 </span>
               </Show>
             </span>
-            <Show when={row.event.text}>
-              <span class="line-clamp-2 break-words">{row.event.text}</span>
+            <Show when={eventWords(row.event)}>
+              <span class="line-clamp-2 break-words">{eventWords(row.event)}</span>
             </Show>
             <Show when={eventDetails(row.event, regional())}>
               {(known) => <span class="line-clamp-2 break-words">{known()}</span>}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { eventDetails, eventTypeText, KNOWN_TYPES } from "./event-types";
+import { eventDetails, eventTypeText, eventWords, KNOWN_TYPES } from "./event-types";
 
 describe("types of events", () => {
   it("have names that people use; others are shown as they are", () => {
@@ -16,11 +16,9 @@ describe("what is known of an event", () => {
     expect(eventDetails({ data }, "en")).toBe("Ramp · car 18 · 31 km/h");
     expect(eventDetails({ data: { rule_name: "", label: "person" } }, "en")).toBe("person");
   });
-  it("does not repeat the rule where the event's text is its name", () => {
-    expect(eventDetails({ text: "Gate", data: { rule_name: "Gate", label: "person", track: 3 } }, "en")).toBe(
-      "person 3",
-    );
-    expect(eventDetails({ text: "", data: { rule_name: "Gate" } }, "en")).toBe("Gate");
+  it("does not repeat the rule's name", () => {
+    expect(eventWords({ text: "Gate", data: { rule_name: "Gate" } })).toBe("");
+    expect(eventWords({ text: "Door 2", data: {} })).toBe("Door 2");
   });
   it("is nothing where the data are somebody else's", () => {
     expect(eventDetails({ data: { rule_name: 7, label: null } }, "en")).toBe("");

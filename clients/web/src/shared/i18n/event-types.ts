@@ -52,11 +52,8 @@ const isKnown = (type: string): type is keyof typeof en => Object.hasOwn(en, typ
 /** What an event's type is called; types that nobody translated are shown as they are. */
 export const eventTypeText = (type: string): string => (isKnown(type) ? words(type) : type);
 
-/**
- * What understanding pictures says of an event, in few words: the rule (unless the event's text is its name already), what
- * did it, how fast; empty where nothing.
- */
-export function eventDetails(event: Pick<CameraEvent, "data"> & { text?: string }, regional: string): string {
+/** What understanding pictures says of an event, in few words: the rule, what did it, how fast; empty where nothing. */
+export function eventDetails(event: Pick<CameraEvent, "data">, regional: string): string {
   const { data } = event;
   if (!data) return "";
   const text = (member: string): string => (typeof data[member] === "string" ? (data[member] as string) : "");
@@ -64,6 +61,11 @@ export function eventDetails(event: Pick<CameraEvent, "data"> & { text?: string 
   const track = typeof data.track === "number" ? ` ${data.track}` : "";
   const speed =
     typeof data.kmh === "number" ? `${data.kmh.toLocaleString(regional, { maximumFractionDigits: 0 })} km/h` : "";
-  const rule = text("rule_name") === event.text ? "" : text("rule_name");
-  return [rule, label === "" ? "" : `${labelText(label)}${track}`, speed].filter((part) => part !== "").join(" · ");
+  return [text("rule_name"), label === "" ? "" : `${labelText(label)}${track}`, speed]
+    .filter((part) => part !== "")
+    .join(" · ");
 }
+
+/** An event's own words, where they are not the rule's name, which its details have. */
+export const eventWords = (event: Pick<CameraEvent, "data" | "text">): string =>
+  event.text === event.data?.rule_name ? "" : event.text;

@@ -15,7 +15,7 @@ export function Fold(props: {
   });
   return (
     <details
-      class="group rounded-lg border border-line"
+      class="group min-w-0 rounded-lg border border-line"
       open={open()}
       onToggle={(event) => setOpen(event.currentTarget.open)}
     >

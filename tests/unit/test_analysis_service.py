@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from tests.analysis_doubles import HeldPool, PlainJpegs, StrictFrames, manifest, person
 from tests.unit.test_motion_service import Events as MotionEvents
@@ -326,7 +327,12 @@ def test_without_a_model_it_is_said_what_to_do() -> None:
 def test_a_model_that_is_no_detector_detects_nothing(site: Site) -> None:
     site.shelf.add(manifest("blazeface", "faces"))
     site.wanted[CAMERA] = AnalysisSettings(enabled=True, detector="blazeface")
-    site.refresh()
+    with capture_logs() as logged:
+        site.refresh()
+        site.refresh()
+    assert [line["reason"] for line in logged if line["event"] == "camera is not analysed"] == [
+        "the model blazeface is for faces, it is no detector"
+    ], "said once"
     status = site.service.status(CAMERA)
     assert (status.state, status.reason) == ("failed", "the model blazeface is for faces, it is no detector")
     assert CAMERA not in site.frames.watched

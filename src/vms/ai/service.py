@@ -154,20 +154,25 @@ class AnalysisService:
         self._frames.start(self._arrived)
 
     def stop(self, timeout_s: float) -> None:
-        """No picture is looked at any more; what is open ends."""
+        """No picture is looked at any more; what is open ends. Also for one that was not started.
+
+        What is to last comes first: ending processes may take longer than whoever stops the server has time for.
+        """
         with self._lock:
             self._is_stopping = True
             watched = list(self._watched.values())
-        self._frames.close()
-        self._parts.pool.close()
         for camera in watched:
             self._work.put(partial(self._end, camera))
-        self._work.put(None)
-        self._thread.join(timeout_s)
-        self._due.put(None)
-        self._event_thread.join(timeout_s)
+        self._work.put(partial(self._due.put, None))
+        if self._event_thread.is_alive():
+            self._event_thread.join(timeout_s)
         self._keeper.close(timeout_s)
         self._parts.log.close()
+        self._frames.close()
+        self._parts.pool.close()
+        self._work.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
 
     def _start_pool(self) -> None:
         """Looking for devices takes a process and seconds: nothing of that where nobody wants them."""
@@ -379,8 +384,10 @@ class AnalysisService:
         camera = underway.camera
         is_kept = False
         try:
-            # Pictures of a camera that was forgotten meanwhile are of no use.
-            if underway.is_seen and self._watched.get(camera.camera_id) is camera:
+            # Pictures of a camera that was forgotten meanwhile are of no use, and those after the end would begin anew
+            # what it ended.
+            is_wanted = self._watched.get(camera.camera_id) is camera and not self._is_stopping
+            if underway.is_seen and is_wanted:
                 is_kept = self._finish(underway)
         finally:
             self._frames.release(underway.frame)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -281,6 +282,20 @@ def test_a_disk_that_refuses_costs_what_waited_and_is_told_once(
     assert found[1].tracks[0].label == "person", "its label was lost with what was refused"
     content = records.parse(_path(tmp_path).read_bytes(), CAMERA)
     assert not content.problems
+    log.close()
+
+
+def test_a_frame_that_cannot_be_written_costs_no_other(tmp_path: Path) -> None:
+    log = AnalysisLogFiles(tmp_path, flush_s=3600)
+    impossible = replace(_golden_frames()[1], pts=2**70)
+    log.append(impossible)
+    other = replace(_golden_frames()[1], at_us=HOUR + HOUR_US)
+    log.append(other)
+    log.flush()
+    with pytest.raises(Failure, match="out of range"):
+        log.append(_golden_frames()[2])
+    log.flush()
+    assert [frame.at_us - HOUR for frame in log.frames(CAMERA, ALL, 9)] == [400_000, HOUR_US]
     log.close()
 
 

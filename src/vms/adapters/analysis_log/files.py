@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -162,18 +163,26 @@ class AnalysisLogFiles:
             for hour, entries in waiting.items():
                 try:
                     self._write(hour, entries)
-                except OSError as error:
-                    reason = error.strerror or str(error)
-                    log.error("analysis not written", file=str(self._path(*hour)), reason=reason, lost=len(entries))
+                # The disk's no, or a number that does not fit where it goes.
+                except (OSError, ValueError, OverflowError, struct.error) as error:
+                    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+                    log.error(
+                        "analysis not written", camera_id=hour[0], hour_us=hour[1], reason=reason, lost=len(entries)
+                    )
                     # Its end may be torn now: it is read anew before anything else is written.
                     self._forget(hour)
                     with self._lock:
                         self._refused[hour[0]] = reason
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._flush_s):
-            self.flush()
-        self.flush()
+        is_last = False
+        while not is_last:
+            is_last = self._stopping.wait(self._flush_s)
+            try:
+                self.flush()
+            except Exception:
+                # The supervisor: what comes later can be written.
+                log.exception("analysis not written")
 
     def _write(self, hour: _Hour, entries: Sequence[_Entry]) -> None:
         opened = self._opened(hour)

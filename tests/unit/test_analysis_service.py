@@ -18,7 +18,10 @@ from tests.unit.test_motion_service import Events as MotionEvents
 from vms.adapters.memory.accounts import ManualClock
 from vms.adapters.memory.analysis import MemoryAnalysisLog, MemoryCounts
 from vms.adapters.memory.inference import MemoryShelf
-from vms.ai.service import MOST_IN_FLIGHT, AnalysisService, Parts
+from vms.ai.best_stills import Wanted
+from vms.ai.occurrence_events import EventBook, EventWriter, Writing, event_ids
+from vms.ai.service import MOST_IN_FLIGHT, AnalysisService, Parts, _Due
+from vms.ai.still_keeper import StillKeeper
 from vms.contracts.analysis import AnalysedFrame
 from vms.contracts.events import EventPosition, EventQuery
 from vms.contracts.frames import Frame
@@ -29,7 +32,7 @@ from vms.domain.events import Event
 from vms.domain.ids import make_id
 from vms.domain.motion import Box
 from vms.domain.recordings import Span
-from vms.domain.vision import Finding, KeyPoint
+from vms.domain.vision import Finding, KeyPoint, Occurrence
 
 NEVER = threading.Event()
 CAMERA, OTHER = make_id(1, b"\0" * 8), make_id(2, b"\0" * 8)
@@ -612,3 +615,65 @@ def test_what_is_open_ends_before_devices_are_waited_for() -> None:
     assert ends[0] is not None, "whoever is killed now has written what it saw"
     assert not site.frames.held
     assert len(site.events.kept) == 1
+
+
+def test_an_end_that_comes_while_older_events_are_retried_stays() -> None:
+    clock = ManualClock()
+    events = Events(clock)
+    writer = EventWriter(events)
+    book = EventBook(event_ids(clock))
+    at_us = clock.now_us()
+    writings = [
+        book.write(CAMERA, Occurrence(rule, "1", "zone.entered", "began", at_us), "", at_us)[0] for rule in ("a", "b")
+    ]
+    (ended,) = book.write(CAMERA, Occurrence("b", "1", "zone.entered", "ended", at_us + 1), "", at_us)
+    events.refuses = Failure("unavailable", "the disk is full")
+    for writing in writings:
+        assert not writer.write(writing)
+    events.refuses = None
+    add = events.add
+
+    def end_meanwhile(event: Event, *, fresh: bool = False) -> Any:
+        if event.id == writings[0].event.id:
+            writer.write(ended)
+        return add(event, fresh=fresh)
+
+    events.add = end_meanwhile  # type: ignore[method-assign]
+    writer.retry()
+    assert len(events.kept) == 2
+    assert events.kept[ended.event.id].end_us is not None
+
+
+def test_an_event_that_crashes_costs_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = Event(id=make_id(3, b"1" * 8), camera_id=CAMERA, type="x", start_us=1, source="ai", created_us=1)
+    kept: list[Event] = []
+    broken = [1]
+
+    def write(writing: Writing) -> bool:
+        assert not broken.pop() if broken else True
+        kept.append(writing.event)
+        return True
+
+    monkeypatch.setattr(site.service._writer, "write", write)
+    for _ in range(2):
+        site.service._due.put(_Due(Writing(event, is_new=True), 1))
+    site.service._due.put(None)
+    site.service._write_events()
+    assert kept == [event]
+
+
+def test_a_still_that_crashes_costs_no_other() -> None:
+    log = MemoryAnalysisLog()
+
+    class Broken(PlainJpegs):
+        def jpeg(self, pixels: bytes, width: int, height: int, *, widest: int, largest_bytes: int) -> bytes:
+            assert self.made != 0 or pixels != b"bad"
+            return super().jpeg(pixels, width, height, widest=widest, largest_bytes=largest_bytes)
+
+    keeper = StillKeeper(Broken(), log)
+    event_id = make_id(4, b"1" * 8)
+    for pixels in (b"bad", bytes(12)):
+        keeper.make(CAMERA, [Wanted(event_id, 1, None)], 1, 2, 2, pixels)
+    keeper._todo.put(None)
+    keeper._run()
+    assert log.still(CAMERA, event_id, 1).jpeg

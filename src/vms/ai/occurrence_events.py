@@ -93,16 +93,22 @@ def _ended(began: Event, occurrence: Occurrence) -> Event:
 
 
 class EventWriter:
-    """Writes to the event log, which takes as long as a disk does: from one thread, in order."""
+    """Writes to the event log, which takes as long as a disk does: one at a time, in order."""
 
     def __init__(self, events: EventLog) -> None:
         self._events = events
+        # An end that came between would be written over by the beginning that is tried again.
+        self._writing = threading.RLock()
         self._lock = threading.Lock()
         # By identifier, the oldest first: of an event that could not be added, all of it.
         self._unwritten: dict[str, Writing] = {}
 
     def write(self, writing: Writing) -> bool:
         """Whether the event is safe now; what is refused for now is kept for `retry`."""
+        with self._writing:
+            return self._write(writing)
+
+    def _write(self, writing: Writing) -> bool:
         event = writing.event
         with self._lock:
             is_new = writing.is_new or (event.id in self._unwritten and self._unwritten[event.id].is_new)
@@ -124,8 +130,11 @@ class EventWriter:
         with self._lock:
             waiting = list(self._unwritten.values())
         for writing in waiting:
-            if not self.write(writing):
-                return
+            with self._writing:
+                with self._lock:
+                    is_newest = self._unwritten.get(writing.event.id) is writing
+                if is_newest and not self._write(writing):
+                    return
 
     def _keep_for_later(self, writing: Writing, failure: Failure) -> None:
         with self._lock:

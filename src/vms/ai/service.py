@@ -493,7 +493,13 @@ class AnalysisService:
 
     def _write_events(self) -> None:
         while (due := self._due.get()) is not None:
-            if self._writer.write(due.writing) and due.at_us is not None and due.writing.is_new:
+            try:
+                is_safe = self._writer.write(due.writing)
+            except Exception:
+                # The supervisor of what is written: the next event may be a better one.
+                log.exception("what was found is not kept", camera_id=due.writing.event.camera_id)
+                continue
+            if is_safe and due.at_us is not None and due.writing.is_new:
                 with self._lock:
                     self._event_delays.add(max(0, self._clock.now_us() - due.at_us), self._now_us())
 

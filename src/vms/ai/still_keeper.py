@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections import OrderedDict
@@ -61,7 +62,8 @@ class StillKeeper:
     def close(self, timeout_s: float) -> None:
         """Writes what is held."""
         if self._thread.is_alive():
-            self._todo.put(None)
+            with contextlib.suppress(queue.Full):
+                self._todo.put(None, timeout=timeout_s)
             self._thread.join(timeout_s)
         self._maker.close()
 
@@ -92,8 +94,12 @@ class StillKeeper:
                 continue
             if item is None:
                 break
-            self._make(item)
-            self._write_over()
+            try:
+                self._make(item)
+                self._write_over()
+            except Exception:
+                # The supervisor of stills: one that fails takes nothing from the others.
+                log.exception("no still of an event", camera_id=item.camera_id)
         with self._lock:
             self._over.update(self._held)
         self._write_over()

@@ -19,6 +19,7 @@ from vms.adapters.memory.accounts import ManualClock
 from vms.adapters.memory.analysis import MemoryAnalysisLog, MemoryCounts
 from vms.adapters.memory.inference import MemoryShelf
 from vms.ai.best_stills import Wanted
+from vms.ai.delays import Delays
 from vms.ai.occurrence_events import EventBook, EventWriter, Writing, event_ids
 from vms.ai.service import MOST_IN_FLIGHT, AnalysisService, Parts, _Due
 from vms.ai.still_keeper import StillKeeper
@@ -32,7 +33,7 @@ from vms.domain.events import Event
 from vms.domain.ids import make_id
 from vms.domain.motion import Box
 from vms.domain.recordings import Span
-from vms.domain.vision import Finding, KeyPoint, Occurrence
+from vms.domain.vision import Finding, KeyPoint, Look, Occurrence
 
 NEVER = threading.Event()
 CAMERA, OTHER = make_id(1, b"\0" * 8), make_id(2, b"\0" * 8)
@@ -677,3 +678,48 @@ def test_a_still_that_crashes_costs_no_other() -> None:
     keeper._todo.put(None)
     keeper._run()
     assert log.still(CAMERA, event_id, 1).jpeg
+
+
+def test_how_it_goes_is_told_while_pictures_come() -> None:
+    delays = Delays()
+
+    class Meanwhile(int):
+        """A picture comes while delays are compared."""
+
+        def __gt__(self, other: object) -> bool:
+            delays.add(3000, 2)
+            return super().__gt__(int(str(other)))
+
+        def __lt__(self, other: object) -> bool:
+            delays.add(3000, 2)
+            return super().__lt__(int(str(other)))
+
+    for _ in range(3):
+        delays.add(Meanwhile(1000), Meanwhile(1))
+    assert delays.per_second(2) > 0
+    assert delays.percentile_ms(0.5, 2) > 0
+    assert delays.percentile_ms(1.0, 70_000_000) == 0.0, "a minute later"
+
+
+def test_the_still_of_what_concerns_no_track_is_written_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.wanted[CAMERA] = AnalysisSettings.model_validate(
+        {"enabled": True, "rules": [{"kind": "tampering", "id": "seal", "after_s": 1.0}]}
+    )
+    site.refresh()
+    # The keeper's thread is quick: it has looked at what is over before the picture comes.
+    over = site.service._keeper.over
+
+    def quickly(event_id: str) -> None:
+        over(event_id)
+        site.service._keeper._write_over()
+
+    monkeypatch.setattr(site.service._keeper, "over", quickly)
+    cells = tuple(0.2 + 0.6 * (number % 5) / 4 for number in range(96))
+    for number in range(60):
+        site.clock.advance(0.5)
+        look = Look(0.5, 0.3, 0.1, cells) if number < 40 else Look(0.02, 0.001, 0.001, (0.02,) * 96)
+        site.frames.give(CAMERA, site.clock.now_us(), look=look)
+        site.answer(-1)
+    (event,) = site.events.kept.values()
+    assert event.type == "camera.covered"
+    assert site.log.still(CAMERA, event.id, event.start_us).jpeg

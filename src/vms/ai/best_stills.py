@@ -46,6 +46,10 @@ class BestStills:
     def __init__(self) -> None:
         self._open: OrderedDict[str, _Open] = OrderedDict()
 
+    def __contains__(self, event_id: str) -> bool:
+        """Whether a better picture may come."""
+        return event_id in self._open
+
     def begin(self, event_id: str, start_us: int, track: int, shown: Track | None) -> list[str]:
         """An event about a track began; its first still is made. Others that are not looked at any more for it."""
         self._open[event_id] = _Open(event_id, start_us, track, worth(shown) if shown is not None else 0.0)

@@ -13,7 +13,7 @@ _MOST = 2048
 
 
 class Delays:
-    """Of one camera."""
+    """Of one camera. Whoever asks may be on another thread than whoever adds."""
 
     def __init__(self) -> None:
         self._took: deque[tuple[int, int]] = deque(maxlen=_MOST)
@@ -27,16 +27,14 @@ class Delays:
 
     def per_second(self, now_us: int) -> float:
         """How many there were a second, over the last ten."""
-        recent = sum(1 for at_us, _ in self._took if at_us > now_us - 10_000_000)
+        recent = sum(1 for at_us, _ in self._took.copy() if at_us > now_us - 10_000_000)
         return recent / 10
 
     def percentile_ms(self, share: float, now_us: int) -> float:
         """Nearest rank; 0 where there are none."""
-        while self._took and self._took[0][0] < now_us - _WINDOW_US:
-            self._took.popleft()
-        if not self._took:
+        ordered = sorted(took_us for at_us, took_us in self._took.copy() if at_us >= now_us - _WINDOW_US)
+        if not ordered:
             return 0.0
-        ordered = sorted(took_us for _, took_us in self._took)
         return ordered[min(len(ordered) - 1, round(share * len(ordered)))] / 1000
 
 

@@ -403,11 +403,14 @@ class AnalysisService:
         if seen is None:
             return False
         wanted = self._write(camera, seen, frame.at_us)
-        better, over = self._best_of(camera).see(seen.tracks)
+        best = self._best_of(camera)
+        better, over = best.see(seen.tracks)
         if wanted or better:
+            # Before it is said which events are over: their pictures are on their way then.
             pixels = bytes(self._frames.pixels(frame))
             self._keeper.make(camera.camera_id, [*wanted, *better], frame.at_us, frame.width, frame.height, pixels)
-        for event_id in over:
+        # Of what concerns no track nothing better comes.
+        for event_id in (*over, *(still.event_id for still in wanted if still.event_id not in best)):
             self._keeper.over(event_id)
         analysed = AnalysedFrame(
             frame.camera_id,
@@ -446,8 +449,6 @@ class AnalysisService:
                 if occurrence.track is not None:
                     for left_out in best.begin(event.id, event.start_us, occurrence.track, shown.get(occurrence.track)):
                         self._keeper.over(left_out)
-                else:
-                    self._keeper.over(event.id)
         if seen.counts:
             self._add_counts(seen.counts)
         return wanted

@@ -17,6 +17,7 @@ from vms.adapters.inference.runner import WorkerRunner
 from vms.adapters.memory.inference import MemoryShelf, SimulatedRunner
 from vms.ai.pool import DevicePool
 from vms.ai.queues import Limits
+from vms.ai.serving import Device
 from vms.contracts.inference import Answer, DeviceKind, InstalledModel, Job, PoolFigures, Priority, Runner
 from vms.domain.errors import Failure
 from vms.domain.motion import Box
@@ -398,3 +399,43 @@ def test_a_model_that_ends_a_real_process_when_it_is_loaded(shelf: MemoryShelf, 
         assert "SIGABRT while model deadly was loaded" in reason
         site.ask("gate", 10)
         assert site.answer().reason is None
+
+
+def test_a_device_that_ends_meanwhile_waits_for_nothing(shelf: MemoryShelf) -> None:
+    # The pool closed after the device's thread had looked and before it waits.
+    pool = DevicePool(list, shelf, SystemClock())
+    device = Device(SimulatedRunner(), pool, shelf, 1000, Limits())
+    pool.close()
+    waiting = threading.Thread(target=device._next_batch, daemon=True)
+    waiting.start()
+    waiting.join(5)
+    assert not waiting.is_alive()
+
+
+def test_pictures_that_are_tried_by_themselves_at_the_end_are_answered(shelf: MemoryShelf, pictures: Pictures) -> None:
+    closing, entered = threading.Event(), threading.Event()
+
+    def find(_: Job) -> tuple[Finding, ...]:
+        entered.set()
+        assert closing.wait(10)
+        raise Failure("malformed", "nobody can look at that")
+
+    runner = SimulatedRunner(find=find, largest_batch=8)
+    with _site([runner], shelf, pictures, latency_budget_us=200_000) as site:
+        runner._find = lambda _: ()
+        for camera_id in ("gate", "yard"):
+            site.ask(camera_id)
+        for _ in range(2):
+            site.answer()
+        runner._find = find
+        for camera_id in ("gate", "yard"):
+            site.ask(camera_id)
+        assert entered.wait(10)
+        ending = threading.Thread(target=site.pool.close)
+        ending.start()
+        while not site.pool.is_closed:
+            threading.Event().wait(0.01)
+        closing.set()
+        ending.join(10)
+        assert {site.answer().job.frame.camera_id for _ in range(2)} == {"gate", "yard"}
+        assert site.answers.empty()

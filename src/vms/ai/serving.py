@@ -146,12 +146,18 @@ class Device:
                 # The supervisor: whatever a device or the shelf throws, the thread goes on.
                 log.exception("inference device", device=self.id)
                 self._fail(f"an error that was not expected: {error}", [])
+        with self.pool.lock:
+            # What was put back after the pool had answered all that waited.
+            left = self.queue.drain()
+        self._answer_all(left, Look(dropped=True, reason="the server stops"))
         self.runner.close()
 
     def _begin(self) -> None:
         """Waits for its turn to be tried again, and tries."""
         with self.pool.lock:
             wait_us = self._back_off.not_before_us - self.pool.now_us()
+            if self.pool.is_closed:
+                return
             if wait_us > 0:
                 self.wake.wait(wait_us / 1e6)
                 return
@@ -180,6 +186,9 @@ class Device:
 
     def _next_batch(self) -> list[Ticket]:
         with self.pool.lock:
+            if self.pool.is_closed:
+                # Since `_serve` looked: nobody wakes it any more.
+                return []
             now_us = self.pool.now_us()
             ready_at_us = self.queue.ready_at_us(now_us)
             if ready_at_us is None:

@@ -204,3 +204,23 @@ def test_old_counts_are_dropped(counts: CountRepository) -> None:
         (CAMERA, HOUR + MINUTE_US),
         (OTHER, HOUR),
     ]
+
+
+def test_old_counts_of_all_cameras_are_dropped(counts: CountRepository) -> None:
+    counts.add([_seen(0, 1), _seen(1, 1), _seen(0, 1, camera_id=OTHER)])
+    counts.drop(None, HOUR + MINUTE_US)
+    found = counts.counts(None, Span(start_us=HOUR, end_us=HOUR + HOUR_US), MINUTE_US)
+    assert [(count.camera_id, count.start_us) for count in found] == [(CAMERA, HOUR + MINUTE_US)]
+
+
+def test_more_counts_than_anybody_reads_are_refused(counts: CountRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("memory", "sql"):
+        monkeypatch.setattr(f"vms.adapters.{module}.analysis.MOST_COUNTS", 3)
+    span = Span(start_us=HOUR, end_us=HOUR + HOUR_US)
+    counts.add([_seen(minute, 1) for minute in range(3)])
+    assert len(counts.counts(None, span, MINUTE_US)) == 3
+    counts.add([_seen(3, 1)])
+    with pytest.raises(Failure) as refused:
+        counts.counts(None, span, MINUTE_US)
+    assert (refused.value.kind, refused.value.code) == ("invalid", "too-many-counts")
+    assert len(counts.counts(None, span, HOUR_US)) == 1

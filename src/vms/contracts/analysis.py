@@ -72,6 +72,8 @@ class AnalysisLog(Protocol):
 
 
 MINUTE_US = 60_000_000
+# In one answer.
+MOST_COUNTS = 100_000
 
 
 class Count(BaseModel):
@@ -100,10 +102,12 @@ class CountRepository(Protocol):
 
     def counts(self, camera_ids: Sequence[str] | None, span: Span, step_us: int) -> Sequence[Count]:
         """Summed by steps of whole minutes from the span's start, which begins with a minute; in order of time. The
-        mean of a step is that of its minutes."""
+        mean of a step is that of its minutes. Raises Failure(invalid, too-many-counts) beyond MOST_COUNTS."""
         ...
 
-    def drop(self, camera_id: str, before_us: int) -> None: ...
+    def drop(self, camera_id: str | None, before_us: int) -> None:
+        """Of one camera, or of all that there are or were."""
+        ...
 
 
 class HeatMap(BaseModel):

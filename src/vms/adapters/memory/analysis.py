@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Literal, NamedTuple
 
-from vms.contracts.analysis import MINUTE_US, AnalysedFrame, Count, EventStill
+from vms.contracts.analysis import MINUTE_US, MOST_COUNTS, AnalysedFrame, Count, EventStill
 from vms.domain.errors import Failure
 from vms.domain.events import HOUR_US
 from vms.domain.recordings import Span
@@ -109,6 +109,8 @@ class MemoryCounts:
                 if wanted and span.start_us <= key.minute_us < span.end_us:
                     start_us = key.minute_us - (key.minute_us - span.start_us) % step_us
                     steps.setdefault(key._replace(minute_us=start_us), []).append(minute)
+        if len(steps) > MOST_COUNTS:
+            raise Failure("invalid", f"there are more than {MOST_COUNTS} counts", code="too-many-counts")
         found = [
             Count(
                 camera_id=key.camera_id,
@@ -126,7 +128,8 @@ class MemoryCounts:
         found.sort(key=lambda count: (count.start_us, count.camera_id, count.kind, count.label))
         return found
 
-    def drop(self, camera_id: str, before_us: int) -> None:
+    def drop(self, camera_id: str | None, before_us: int) -> None:
         with self._lock:
-            for key in [key for key in self._minutes if key.camera_id == camera_id and key.minute_us < before_us]:
-                del self._minutes[key]
+            for key in list(self._minutes):
+                if camera_id in {None, key.camera_id} and key.minute_us < before_us:
+                    del self._minutes[key]

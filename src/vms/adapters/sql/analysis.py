@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine, and_, case, delete, func, insert, sel
 
 from vms.adapters.sql.database import reading, writing
 from vms.adapters.sql.schema import analysis_counts as table
-from vms.contracts.analysis import MINUTE_US, Count
+from vms.contracts.analysis import MINUTE_US, MOST_COUNTS, Count
+from vms.domain.errors import Failure
 from vms.domain.recordings import Span
 
 _MOST_CAMERAS = 500
@@ -42,15 +43,21 @@ class SqlCounts:
             .where(table.c.minute_us >= span.start_us, table.c.minute_us < span.end_us)
             .group_by(*keys)
             .order_by(step, table.c.camera_id, table.c.kind, table.c.label)
+            .limit(MOST_COUNTS + 1)
         )
         if camera_ids is not None:
             query = query.where(table.c.camera_id.in_(camera_ids[:_MOST_CAMERAS]))
         with reading(self._engine) as connection:
-            return [Count(**row) for row in connection.execute(query).mappings()]
+            rows = connection.execute(query).mappings().all()
+        if len(rows) > MOST_COUNTS:
+            detail = f"there are more than {MOST_COUNTS} counts: ask for fewer cameras, a shorter span or longer steps"
+            raise Failure("invalid", detail, code="too-many-counts")
+        return [Count(**row) for row in rows]
 
-    def drop(self, camera_id: str, before_us: int) -> None:
+    def drop(self, camera_id: str | None, before_us: int) -> None:
+        old = delete(table).where(table.c.minute_us < before_us)
         with writing(self._engine, is_cache=True) as connection:
-            connection.execute(delete(table).where(table.c.camera_id == camera_id, table.c.minute_us < before_us))
+            connection.execute(old if camera_id is None else old.where(table.c.camera_id == camera_id))
 
 
 def _add(connection: Connection, count: Count) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from vms.ai.delays import Delays
 from vms.ai.occurrence_events import EventBook, EventWriter, Writing, event_ids
 from vms.ai.service import MOST_IN_FLIGHT, AnalysisService, Parts, _Due
 from vms.ai.still_keeper import StillKeeper
-from vms.contracts.analysis import AnalysedFrame
+from vms.contracts.analysis import MINUTE_US, AnalysedFrame, Count
 from vms.contracts.events import EventPosition, EventQuery
 from vms.contracts.frames import Frame
 from vms.contracts.inference import Answer
@@ -723,3 +723,42 @@ def test_the_still_of_what_concerns_no_track_is_written_at_once(site: Site, monk
     (event,) = site.events.kept.values()
     assert event.type == "camera.covered"
     assert site.log.still(CAMERA, event.id, event.start_us).jpeg
+
+
+def test_one_camera_s_disk_keeps_no_other_from_growing_old(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove, asked = site.log.remove_before, []
+
+    def refused(camera_id: str, before_us: int) -> int:
+        asked.append(camera_id)
+        if camera_id == CAMERA:
+            raise Failure("unavailable", "read-only file system")
+        return remove(camera_id, before_us)
+
+    monkeypatch.setattr(site.log, "remove_before", refused)
+    monkeypatch.setattr(site.log, "cameras", lambda: [CAMERA, OTHER])
+    old_us = site.clock.now_us() - 401 * 86_400_000_000
+    gone = make_id(9, b"\0" * 8)
+    for camera_id in (CAMERA, gone):
+        site.counts.add([Count(camera_id=camera_id, start_us=old_us, kind="seen", label="person", count=1)])
+    site.service.age(NEVER)
+    assert asked == [CAMERA, OTHER]
+    assert not site.service.counts(None, Span(start_us=0, end_us=2**60), MINUTE_US), "also of cameras without files"
+
+
+def test_a_heat_map_is_made_of_few_frames_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    frames = site.log.frames
+
+    def noted(camera_id: str, span: Span, limit: int) -> Sequence[AnalysedFrame]:
+        found = frames(camera_id, span, limit)
+        asked.append(len(found))
+        return found
+
+    site.walk(0.1, 0.4)
+    span = Span(start_us=0, end_us=2**60)
+    whole = site.service.heat_map(CAMERA, span)
+    monkeypatch.setattr(site.log, "frames", noted)
+    monkeypatch.setattr("vms.ai.service.FRAMES_AT_ONCE", 3)
+    assert site.service.heat_map(CAMERA, span) == whole
+    assert sum(whole.seconds) > 2
+    assert asked == [3, 3, 2]

@@ -56,8 +56,8 @@ UNRECORDED_US = 30 * DAY_US
 COUNTED_US = 400 * DAY_US
 # Frames of one camera at a time: one is being looked at, one waits, and a third takes the place of the one that waits.
 MOST_IN_FLIGHT = 3
-# Frames that a heat map is made of.
-_MOST_HEAT_FRAMES = 500_000
+# Of those that a heat map is made of: about an hour's.
+FRAMES_AT_ONCE = 20_000
 # Without a picture for so long, and three times as long as they may be apart: there are none.
 _SILENT_US = 15_000_000
 _MOST_UNWRITTEN_EVENTS = 10_000
@@ -288,11 +288,15 @@ class AnalysisService:
         for camera_id in self._parts.log.cameras():
             if stopping.is_set():
                 return
-            since_us = self._parts.recorded_since_us(camera_id)
-            before_us = now_us - UNRECORDED_US if since_us is None else min(since_us, now_us - DAY_US)
-            if removed := self._parts.log.remove_before(camera_id, before_us):
-                log.info("analysis without recordings removed", camera_id=camera_id, hours=removed)
-            self._parts.counts.drop(camera_id, now_us - COUNTED_US)
+            try:
+                since_us = self._parts.recorded_since_us(camera_id)
+                before_us = now_us - UNRECORDED_US if since_us is None else min(since_us, now_us - DAY_US)
+                if removed := self._parts.log.remove_before(camera_id, before_us):
+                    log.info("analysis without recordings removed", camera_id=camera_id, hours=removed)
+            except Failure as failure:
+                log.warning("old analysis is not removed", camera_id=camera_id, reason=failure.detail)
+        # Also of cameras that nothing else is left of.
+        self._parts.counts.drop(None, now_us - COUNTED_US)
 
     # Frames in and answers back, on threads of others.
 
@@ -524,8 +528,16 @@ class AnalysisService:
 
     def heat_map(self, camera_id: str, span: Span) -> HeatMap:
         heat = Heat()
-        for frame in self._parts.log.frames(camera_id, span, _MOST_HEAT_FRAMES):
-            heat.see(frame.at_us, frame.tracks)
+        # A day of a crowd does not fit into memory at once.
+        begin_us = span.start_us
+        while begin_us < span.end_us:
+            left = Span(start_us=begin_us, end_us=span.end_us)
+            frames = self._parts.log.frames(camera_id, left, FRAMES_AT_ONCE)
+            for frame in frames:
+                heat.see(frame.at_us, frame.tracks)
+            if len(frames) < FRAMES_AT_ONCE:
+                break
+            begin_us = frames[-1].at_us + 1
         return heat.map()
 
     def event_still(self, event_id: str) -> EventStill:

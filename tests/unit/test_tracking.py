@@ -199,8 +199,9 @@ def test_boxes_that_are_none_are_left_out(tracker: Tracker, box: Box) -> None:
     assert pictures[-1][0].box.left == pytest.approx(0.2 - _WIDTH / 2, abs=0.01)
 
 
-def test_a_score_that_is_none_is_left_out(tracker: Tracker) -> None:
-    pictures = _follow(tracker, lambda _: [_person(0.5, score=float("nan"))], fps=5, start_s=0, end_s=2)
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_score_that_is_none_is_left_out(tracker: Tracker, score: float) -> None:
+    pictures = _follow(tracker, lambda _: [_person(0.5, score=score)], fps=5, start_s=0, end_s=2)
     assert _numbers(pictures) == set()
 
 

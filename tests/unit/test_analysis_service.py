@@ -180,6 +180,10 @@ def test_what_lasts_is_open_until_it_ends(site: Site) -> None:
     ended = site.events.kept[event.id]
     assert ended.end_us is not None
     assert event.start_us < ended.end_us < site.clock.now_us()
+    # Known at the end only, beside what the beginning said.
+    assert "dwell_s" not in event.data
+    assert ended.data["dwell_s"] > 0
+    assert ended.data["rule"] == event.data["rule"]
 
 
 def _with_anomaly_rule(site: Site) -> str:

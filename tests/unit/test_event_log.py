@@ -51,7 +51,7 @@ BATCHES: list[list[JournalEntry]] = [
     [NewEvent(_event(1)), NewEvent(_event(2, text="é"))],
     [AmendedEvent(_event(1), EventAmendment(end_us=START_US + 50), START_US + 50), NewEvent(_event(3))],
     [NewEvent(_event(4))],
-    [AmendedEvent(_event(2), EventAmendment(end_us=START_US + 60, text="seen"), START_US + 60)],
+    [AmendedEvent(_event(2), EventAmendment(end_us=START_US + 60, text="seen", data={"n": 2}), START_US + 60)],
 ]
 
 

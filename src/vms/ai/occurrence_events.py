@@ -89,7 +89,8 @@ class EventBook:
 def _ended(began: Event, occurrence: Occurrence) -> Event:
     end_us = min(max(began.start_us, occurrence.at_us), began.start_us + LONGEST_EVENT_US)
     score = round(min(1.0, max(began.score or 0.0, occurrence.score)), _PLACES)
-    return began.model_copy(update={"end_us": end_us, "score": score})
+    # How long, how many, how fast is known at the end only.
+    return began.model_copy(update={"end_us": end_us, "score": score, "data": {**began.data, **occurrence.details}})
 
 
 class EventWriter:
@@ -116,7 +117,7 @@ class EventWriter:
             if is_new:
                 self._events.add(event, fresh=writing.is_new)
             else:
-                self._events.amend(event.id, EventAmendment(end_us=event.end_us, score=event.score))
+                self._events.amend(event.id, EventAmendment(end_us=event.end_us, score=event.score, data=event.data))
         except Failure as failure:
             log.warning("what was found is not kept", camera_id=event.camera_id, type=event.type, reason=failure.detail)
             self._keep_for_later(Writing(event, is_new), failure)

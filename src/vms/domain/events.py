@@ -83,6 +83,8 @@ class EventAmendment(BaseModel):
     end_us: int | None = None
     text: str | None = None
     score: float | None = None
+    # All of it, in place of what was there.
+    data: dict[str, Any] | None = None
 
     def apply(self, event: Event) -> Event:
         """The event after it."""
@@ -118,6 +120,8 @@ def check_amendment(event: Event, amendment: EventAmendment, now_us: int) -> Non
         _check_text("/text", amendment.text, LONGEST_TEXT)
     if amendment.score is not None:
         _check_score(amendment.score)
+    if amendment.data is not None:
+        _check_data(amendment.data)
 
 
 def data_json(data: dict[str, Any]) -> str:

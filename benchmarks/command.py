@@ -211,7 +211,7 @@ def frames_command(
 
 @bench.command("inference")
 def inference_command(
-    model: Annotated[Path, typer.Option(help="ONNX file of coco-ssd.", exists=True, dir_okay=False)],
+    model: Annotated[str | None, typer.Option(help="The detector; none: the default.")] = None,
     count: Annotated[int, typer.Option("--cameras", min=1, max=256)] = 16,
     window_s: Annotated[float, typer.Option(min=2)] = 20,
     output: Output = RESULTS,
@@ -295,6 +295,8 @@ def all_command(output: Output = RESULTS) -> None:
         ("motion", motion.measure),
         ("accuracy", accuracy.measure),
         ("frames", frames.measure),
+        ("inference-16", inference.measure),
+        ("analysis-16", lambda: analysis.measure(16, 2)),
         ("thumbnails", thumbnails.measure),
         ("kills", lambda: torture.kills(50, servers=1)),
         ("repair", repair.measure),

@@ -26,9 +26,10 @@ from vms.adapters.inference.detection import ask, choose
 from vms.adapters.inference.runner import WorkerRunner
 from vms.adapters.memory.inference import MemoryShelf
 from vms.ai.pool import DevicePool
+from vms.app.models import open_shelf
 from vms.contracts.frames import Frame, FramePlace
 from vms.contracts.inference import Answer, DeviceInfo, InstalledModel, Job
-from vms.domain.models import ModelInput, ModelManifest, ModelSource
+from vms.domain.errors import Failure
 from vms.domain.vision import Look
 
 _WIDTH, _HEIGHT = 640, 360
@@ -39,28 +40,13 @@ _FPS = 2.0
 _TARGET_PERCENT = 15.0
 
 
-def coco_ssd(path: Path) -> InstalledModel:
-    """The packaged detector's contract, for a file that holds it."""
-    manifest = ModelManifest(
-        name="coco-ssd",
-        version="1",
-        title="coco-ssd",
-        task="detect",
-        reader="ssd",
-        source=ModelSource(kind="file"),
-        licence="Apache-2.0",
-        commercial=True,
-        input=ModelInput(name="Preprocessor/sub:0", width=300, height=300),
-        outputs={"boxes": "Postprocessor/ExpandDims_1:0", "scores": "Postprocessor/Slice:0"},
-        labels=tuple(f"class {number}" for number in range(1, 91)),
-        least_score=0.5,
-    )
-    return InstalledModel(manifest, path)
-
-
-def measure(model: Path, cameras: int = 16, *, window_s: float = 20) -> list[Figure]:
-    """For each back-end of the processor, on one thread."""
-    installed = coco_ssd(model)
+def measure(model: str | None = None, cameras: int = 16, *, window_s: float = 20) -> list[Figure]:
+    """For each back-end of the processor, on one thread. `model`: the name of an installed one; None: the default
+    detector."""
+    shelf = open_shelf(None)
+    installed = shelf.get(model) if model is not None else shelf.default("detect")
+    if installed is None:
+        raise Failure("not_found", "no detector is installed: run `vms models install coco-ssd`")
     found = choose(ask(), ["cpu", "openvino:CPU"]).devices
     with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
         frames = _frames(Path(directory) / "pictures", cameras)

@@ -20,8 +20,9 @@ from vms.adapters.memory.analysis import MemoryAnalysisLog, MemoryCounts
 from vms.adapters.memory.inference import MemoryShelf
 from vms.ai.best_stills import Wanted
 from vms.ai.delays import Delays
+from vms.ai.event_desk import EventDesk
 from vms.ai.occurrence_events import EventBook, EventWriter, Writing, event_ids
-from vms.ai.service import MOST_IN_FLIGHT, AnalysisService, Parts, _Due
+from vms.ai.service import MOST_IN_FLIGHT, AnalysisService, Parts
 from vms.ai.still_keeper import StillKeeper
 from vms.contracts.analysis import MINUTE_US, AnalysedFrame, Count
 from vms.contracts.events import EventPosition, EventQuery
@@ -95,10 +96,11 @@ class Site:
             except ZeroDivisionError:
                 # What the service's own thread would log.
                 continue
-        while not self.service._due.empty():
-            due = self.service._due.get()
+        desk = self.service._desk
+        while not desk._due.empty():
+            due = desk._due.get()
             assert due is not None
-            self.service._writer.write(due.writing)
+            desk._writer.write(due.writing)
         keeper = self.service._keeper
         while not keeper._todo.empty():
             picture = keeper._todo.get()
@@ -649,6 +651,26 @@ def test_an_end_that_comes_while_older_events_are_retried_stays() -> None:
     assert events.kept[ended.event.id].end_us is not None
 
 
+def test_numbers_of_tracks_are_not_used_again_where_analysis_is_switched_off_and_on(site: Site) -> None:
+    def numbers() -> set[int]:
+        return {
+            track.number
+            for frame in site.log.frames(CAMERA, Span(start_us=0, end_us=2**60), 1000)
+            for track in frame.tracks
+        }
+
+    site.walk(0.2, 0.5)
+    before = numbers()
+    assert before
+    settings = site.wanted.pop(CAMERA)
+    site.refresh()
+    site.wanted[CAMERA] = settings
+    site.refresh()
+    site.clock.advance(60)
+    site.walk(0.2, 0.5)
+    assert len(numbers()) == 2 * len(before)
+
+
 def test_an_event_that_crashes_costs_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     event = Event(id=make_id(3, b"1" * 8), camera_id=CAMERA, type="x", start_us=1, source="ai", created_us=1)
     kept: list[Event] = []
@@ -659,11 +681,13 @@ def test_an_event_that_crashes_costs_no_other(site: Site, monkeypatch: pytest.Mo
         kept.append(writing.event)
         return True
 
-    monkeypatch.setattr(site.service._writer, "write", write)
+    desk = EventDesk(site.events, site.clock)
+    monkeypatch.setattr(desk._writer, "write", write)
     for _ in range(2):
-        site.service._due.put(_Due(Writing(event, is_new=True), 1))
-    site.service._due.put(None)
-    site.service._write_events()
+        desk.hand_in(Writing(event, is_new=True), 1)
+    desk.end()
+    desk.start()
+    desk.join(10)
     assert kept == [event]
 
 

@@ -38,13 +38,15 @@ class Seen:
 
 class WatchedCamera:
     """Everything of one camera but the threads. `in_flight`, `dropped`, `lost`, `unusual` and `extras` are the
-    service's to change."""
+    service's to change. Tracks are numbered from `after` + 1 on."""
 
     def __init__(
         self,
         camera_id: str,
         settings: AnalysisSettings,
         detector: str,
+        *,
+        after: int = 0,
     ) -> None:
         self.camera_id = camera_id
         self.settings = settings
@@ -60,7 +62,7 @@ class WatchedCamera:
         self.lost: str | None = None
         self._rules = Rules(settings)
         self._counter = Counter(camera_id, settings)
-        self._tracker = Tracker(least_score=settings.least_score)
+        self._tracker = Tracker(least_score=settings.least_score, after=after)
         self._aspect = 16 / 9
         self._mask = tuple(Area(polygon) for polygon in settings.mask)
         self._last_us: int | None = None
@@ -69,6 +71,11 @@ class WatchedCamera:
         self._objects = 0
         self._failing: tuple[int, str] | None = None
         self._texts: dict[int, str] = {}
+
+    @property
+    def last_number(self) -> int:
+        """The highest number of a track so far."""
+        return self._tracker.last_number
 
     @property
     def unsure_score(self) -> float:
@@ -139,8 +146,8 @@ class WatchedCamera:
 
     def _begin_tracks(self) -> None:
         """Numbers go on: they never come twice."""
-        after = self._tracker.last_number
-        self._tracker = Tracker(least_score=self.settings.least_score, aspect=self._aspect, after=after)
+        least_score = self.settings.least_score
+        self._tracker = Tracker(least_score=least_score, aspect=self._aspect, after=self.last_number)
 
     def took(self, delay_us: int, device: str, now_us: int) -> None:
         """A picture was understood so long after it had arrived."""

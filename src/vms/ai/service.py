@@ -17,11 +17,13 @@ import structlog
 
 from vms.ai.best_stills import BestStills, Wanted
 from vms.ai.camera_analysis import Seen, WatchedCamera
-from vms.ai.delays import Delays, Histogram
+from vms.ai.delays import Histogram
+from vms.ai.event_desk import EventDesk
 from vms.ai.heat import Heat
 from vms.ai.live_boxes import LiveBoxes
-from vms.ai.occurrence_events import EventBook, EventWriter, Writing, end_left_open, event_ids
-from vms.ai.regions import TASKS, Extra, RegionWanted, joined, regions
+from vms.ai.model_choice import ModelChoice
+from vms.ai.occurrence_events import EventBook, end_left_open, event_ids
+from vms.ai.regions import Extra, RegionWanted, joined, regions
 from vms.ai.still_keeper import StillKeeper
 from vms.contracts.analysis import (
     AnalysedFrame,
@@ -41,7 +43,7 @@ from vms.contracts.events import EventLog
 from vms.contracts.frames import Frame, FrameSource, Sampling
 from vms.contracts.inference import Answer, InferencePool, Job, ModelShelf, PoolFigures
 from vms.contracts.stills import JpegMaker
-from vms.domain.analysis import AnalysisSettings, Anomaly
+from vms.domain.analysis import AnalysisSettings
 from vms.domain.errors import Failure
 from vms.domain.models import ModelManifest
 from vms.domain.recordings import Span
@@ -60,7 +62,6 @@ MOST_IN_FLIGHT = 3
 FRAMES_AT_ONCE = 20_000
 # Without a picture for so long, and three times as long as they may be apart: there are none.
 _SILENT_US = 15_000_000
-_MOST_UNWRITTEN_EVENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -101,14 +102,6 @@ class _Underway:
     looked: list[tuple[RegionWanted, Sequence[Finding]]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Due:
-    """An event on its way to the disk, and when the picture was taken that showed it."""
-
-    writing: Writing
-    at_us: int | None
-
-
 _Work = Callable[[], None]
 
 
@@ -121,9 +114,8 @@ class AnalysisService:
         self._clock = parts.clock
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="analysis", daemon=True)
-        self._due: queue.Queue[_Due | None] = queue.Queue(_MOST_UNWRITTEN_EVENTS)
-        self._writer = EventWriter(parts.events)
-        self._event_thread = threading.Thread(target=self._write_events, name="analysis events", daemon=True)
+        self._desk = EventDesk(parts.events, parts.clock)
+        self._choice = ModelChoice(parts.shelf, parts.detector)
         self._keeper = StillKeeper(parts.stills, parts.log)
         self._live = LiveBoxes()
         self._book = EventBook(event_ids(parts.clock))
@@ -133,9 +125,9 @@ class AnalysisService:
         self._failed: dict[str, str] = {}
         self._heard_us: dict[str, int] = {}
         self._sampled: dict[str, Sampling] = {}
+        self._last_numbers: dict[str, int] = {}
         self._best: dict[str, BestStills] = {}
         self._times: dict[tuple[str, str], Histogram] = {}
-        self._event_delays = Delays()
         self._is_stopping = False
         self._has_pool = False
         self._complained: str | None = None
@@ -150,7 +142,7 @@ class AnalysisService:
             log.warning("events of analysis of an earlier run are not ended", reason=failure.detail)
         self._keeper.start()
         self._thread.start()
-        self._event_thread.start()
+        self._desk.start()
         self._frames.start(self._arrived)
 
     def stop(self, timeout_s: float) -> None:
@@ -163,9 +155,8 @@ class AnalysisService:
             watched = list(self._watched.values())
         for camera in watched:
             self._work.put(partial(self._end, camera))
-        self._work.put(partial(self._due.put, None))
-        if self._event_thread.is_alive():
-            self._event_thread.join(timeout_s)
+        self._work.put(self._desk.end)
+        self._desk.join(timeout_s)
         self._keeper.close(timeout_s)
         self._parts.log.close()
         self._frames.close()
@@ -195,11 +186,11 @@ class AnalysisService:
         for camera_id, settings in wanted.items():
             self._follow_settings(camera_id, settings, known.get(camera_id))
         self._note_lost()
-        self._writer.retry()
+        self._desk.retry()
 
     def _follow_settings(self, camera_id: str, settings: AnalysisSettings, known: WatchedCamera | None) -> None:
         try:
-            detector = self._detector(settings)
+            detector = self._choice.detector(settings)
         except Failure as failure:
             with self._lock:
                 told = self._failed.get(camera_id)
@@ -215,9 +206,9 @@ class AnalysisService:
             # Another model sees other things in other places.
             self._forget(known)
             known = None
-        unusual, extras = self._unusual(camera_id, settings), self._extras(settings)
+        unusual, extras = self._choice.unusual(camera_id, settings), self._choice.extras(settings)
         if known is None:
-            known = WatchedCamera(camera_id, settings, detector)
+            known = WatchedCamera(camera_id, settings, detector, after=self._last_numbers.get(camera_id, 0))
             known.unusual, known.extras = unusual, extras
             with self._lock:
                 self._watched[camera_id] = known
@@ -231,38 +222,12 @@ class AnalysisService:
             self._sampled[camera_id] = sampling
             self._frames.watch(camera_id, sampling)
 
-    def _detector(self, settings: AnalysisSettings) -> str:
-        """Raises Failure for one that cannot be had, with what to do."""
-        name = settings.detector or self._parts.detector
-        if name is not None:
-            manifest = self._parts.shelf.get(name).manifest
-            if manifest.task != "detect":
-                raise Failure(
-                    "invalid", f"the model {name} is for {manifest.task}, it is no detector", code="no-detector"
-                )
-            return manifest.name
-        default = self._parts.shelf.default("detect")
-        if default is None:
-            raise Failure(
-                "not_found", "no detector is installed: run `vms models list`, then `vms models install NAME`"
-            )
-        return self._parts.shelf.get(default.manifest.name).manifest.name
-
-    def _extras(self, settings: AnalysisSettings) -> dict[Extra, str]:
-        found = {extra: self._parts.shelf.default(TASKS[extra]) for extra in settings.extras}
-        return {extra: model.manifest.name for extra, model in found.items() if model is not None}
-
-    def _unusual(self, camera_id: str, settings: AnalysisSettings) -> str | None:
-        """The model that was trained on the camera's usual pictures, where a rule asks for it."""
-        if not any(isinstance(rule, Anomaly) and rule.enabled for rule in settings.rules):
-            return None
-        name = f"anomaly-{camera_id}"
-        return name if any(model.manifest.name == name for model in self._parts.shelf.models()) else None
-
     def _forget(self, camera: WatchedCamera) -> None:
         with self._lock:
             self._watched.pop(camera.camera_id, None)
             self._heard_us.pop(camera.camera_id, None)
+        # What is watched again later goes on counting.
+        self._last_numbers[camera.camera_id] = camera.last_number
         self._sampled.pop(camera.camera_id, None)
         self._frames.forget(camera.camera_id)
         self._work.put(partial(self._end, camera))
@@ -441,7 +406,7 @@ class AnalysisService:
         for occurrence in seen.occurrences:
             rule_name = names.get(occurrence.rule_id, "")
             for writing in self._book.write(camera.camera_id, occurrence, rule_name, self._clock.now_us()):
-                self._hand_over(_Due(writing, at_us))
+                self._desk.hand_in(writing, at_us)
                 event = writing.event
                 if not writing.is_new:
                     if best.end(event.id):
@@ -456,12 +421,6 @@ class AnalysisService:
         if seen.counts:
             self._add_counts(seen.counts)
         return wanted
-
-    def _hand_over(self, due: _Due) -> None:
-        try:
-            self._due.put_nowait(due)
-        except queue.Full:
-            log.error("what was found is not kept: too much of it", camera_id=due.writing.event.camera_id)
 
     def _best_of(self, camera: WatchedCamera) -> BestStills:
         return self._best.setdefault(camera.camera_id, BestStills())
@@ -493,20 +452,6 @@ class AnalysisService:
             self._parts.counts.add(counts)
         except Failure as failure:
             log.warning("counts are not kept", camera_id=counts[0].camera_id, reason=failure.detail)
-
-    # What the events' thread does.
-
-    def _write_events(self) -> None:
-        while (due := self._due.get()) is not None:
-            try:
-                is_safe = self._writer.write(due.writing)
-            except Exception:
-                # The supervisor of what is written: the next event may be a better one.
-                log.exception("what was found is not kept", camera_id=due.writing.event.camera_id)
-                continue
-            if is_safe and due.at_us is not None and due.writing.is_new:
-                with self._lock:
-                    self._event_delays.add(max(0, self._clock.now_us() - due.at_us), self._now_us())
 
     # What others ask.
 
@@ -571,8 +516,8 @@ class AnalysisService:
                     InferenceTimes(device, model, tuple(times.counts), times.sum_ms)
                     for (device, model), times in sorted(self._times.copy().items())
                 ),
-                event_delay_p50_ms=self._event_delays.percentile_ms(0.5, now_us),
-                event_delay_p95_ms=self._event_delays.percentile_ms(0.95, now_us),
+                event_delay_p50_ms=self._desk.delay_ms(0.5, now_us),
+                event_delay_p95_ms=self._desk.delay_ms(0.95, now_us),
                 pool=self._parts.pool.figures() if self._has_pool else None,
             )
 

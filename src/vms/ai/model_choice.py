@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vms.ai.regions import TASKS, Extra
+from vms.contracts.analysis import KnownModel
 from vms.contracts.inference import ModelShelf
 from vms.domain.analysis import AnalysisSettings, Anomaly
 from vms.domain.errors import Failure
+from vms.domain.models import ModelManifest
 
 
 class ModelChoice:
@@ -44,3 +48,13 @@ class ModelChoice:
             return None
         name = f"anomaly-{camera_id}"
         return name if any(model.manifest.name == name for model in self._shelf.models()) else None
+
+    def known(self, catalogue: Sequence[ModelManifest]) -> Sequence[KnownModel]:
+        """What is installed or can be, by name."""
+        installed = {model.manifest.name: model.manifest for model in self._shelf.models()}
+        known = {manifest.name: manifest for manifest in catalogue} | installed
+        defaults = {task: self._shelf.default(task) for task in {manifest.task for manifest in known.values()}}
+        names = {model.manifest.name for model in defaults.values() if model is not None}
+        if self._default is not None:
+            names = {name for name in names if known[name].task != "detect"} | {self._default}
+        return [KnownModel(known[name], name in installed, name in names) for name in sorted(known)]

@@ -15,6 +15,7 @@ from functools import partial
 
 import structlog
 
+from vms.ai.ageing import drop_old
 from vms.ai.best_stills import BestStills, Wanted
 from vms.ai.camera_analysis import Seen, WatchedCamera
 from vms.ai.delays import Histogram
@@ -52,10 +53,6 @@ from vms.domain.vision import Finding
 log = structlog.get_logger(__name__)
 PERIOD_S = 2.0
 AGE_S = 3600.0
-DAY_US = 86_400_000_000
-# What is kept of cameras that nothing is recorded of, and counts.
-UNRECORDED_US = 30 * DAY_US
-COUNTED_US = 400 * DAY_US
 # Frames of one camera at a time: one is being looked at, one waits, and a third takes the place of the one that waits.
 MOST_IN_FLIGHT = 3
 # Of those that a heat map is made of: about an hour's.
@@ -249,19 +246,8 @@ class AnalysisService:
 
     def age(self, stopping: threading.Event) -> None:
         """A turn of the chore: what analysis kept goes with the recordings, or where there are none after a month."""
-        now_us = self._clock.now_us()
-        for camera_id in self._parts.log.cameras():
-            if stopping.is_set():
-                return
-            try:
-                since_us = self._parts.recorded_since_us(camera_id)
-                before_us = now_us - UNRECORDED_US if since_us is None else min(since_us, now_us - DAY_US)
-                if removed := self._parts.log.remove_before(camera_id, before_us):
-                    log.info("analysis without recordings removed", camera_id=camera_id, hours=removed)
-            except Failure as failure:
-                log.warning("old analysis is not removed", camera_id=camera_id, reason=failure.detail)
-        # Also of cameras that nothing else is left of.
-        self._parts.counts.drop(None, now_us - COUNTED_US)
+        parts = self._parts
+        drop_old(parts.log, parts.counts, parts.recorded_since_us, self._clock.now_us(), stopping)
 
     # Frames in and answers back, on threads of others.
 
@@ -497,14 +483,7 @@ class AnalysisService:
         return self._parts.pool.figures()
 
     def models(self) -> Sequence[KnownModel]:
-        shelf = self._parts.shelf
-        installed = {model.manifest.name: model.manifest for model in shelf.models()}
-        known = {manifest.name: manifest for manifest in self._parts.catalogue()} | installed
-        defaults = {task: shelf.default(task) for task in {manifest.task for manifest in known.values()}}
-        default_names = {model.manifest.name for model in defaults.values() if model is not None}
-        if self._parts.detector is not None:
-            default_names = {name for name in default_names if known[name].task != "detect"} | {self._parts.detector}
-        return [KnownModel(known[name], name in installed, name in default_names) for name in sorted(known)]
+        return self._choice.known(self._parts.catalogue())
 
     def figures(self) -> AnalysisFigures:
         with self._lock:

@@ -305,6 +305,28 @@ def test_a_picture_that_cannot_be_looked_at_costs_itself_alone(shelf: MemoryShel
         assert site.pool.figures().devices[0].restarts == 0
 
 
+def test_a_back_end_that_fails_at_everything_is_replaced(shelf: MemoryShelf, pictures: Pictures) -> None:
+    runner = SimulatedRunner()
+
+    def find(_job: Job) -> tuple[Finding, ...]:
+        # What its driver does after one bad kernel, until its process is another.
+        if runner.starts == 1:
+            raise Failure("internal", "an illegal memory access was encountered")
+        return _FOUND
+
+    runner._find = find
+    with _site([runner], shelf, pictures) as site:
+        site.until_ready(1)
+        for _ in range(10):
+            site.ask("gate")
+            assert site.answer().reason == "an illegal memory access was encountered"
+        site.until(lambda _: runner.starts == 2)
+        site.until_ready(1)
+        site.ask("gate")
+        assert site.answer().reason is None
+        assert site.pool.figures().devices[0].restarts == 1
+
+
 def test_a_device_that_throws_what_it_should_not(shelf: MemoryShelf, pictures: Pictures) -> None:
     def find(job: Job) -> tuple[Finding, ...]:
         if job.frame.camera_id == "bad":

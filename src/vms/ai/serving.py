@@ -22,6 +22,8 @@ _REFUSED_FOR_US = 30_000_000
 # How often it is looked whether another model of that name was installed.
 _LOOKED_FOR_EVERY_US = 5_000_000
 _WEIGHT = 0.2
+# Pictures that a back-end fails at, one after the other, before its process is replaced.
+_MOST_FAILED_IN_A_ROW = 10
 # Runs that one job may cost a device.
 _MOST_TRIES = 2
 
@@ -95,6 +97,7 @@ class Device:
         self._loaded: dict[str, InstalledModel] = {}
         self._look_for_us: dict[str, int] = {}
         self._run_us: dict[str, float] = {}
+        self._failed_in_a_row = 0
         self._back_off = BackOff()
         self._thread = threading.Thread(target=self._serve, name=f"inference {self.id}", daemon=True)
 
@@ -215,6 +218,7 @@ class Device:
         except Exception as error:
             self._answer_all(batch, Look(device=self.id, at_us=began_us, reason=f"model {model}: {error}"))
             raise
+        self._failed_in_a_row = 0
         now_us = self.pool.now_us()
         took_us = now_us - run_us
         with self.pool.lock:
@@ -244,6 +248,7 @@ class Device:
             # A picture that cannot be looked at; of several nobody knows which.
             if len(batch) == 1:
                 self.pool.answer(batch[0], Look(device=self.id, at_us=began_us, reason=failure.detail))
+                self._count_failure(failure)
                 return
             with self.pool.lock:
                 for ticket in batch:
@@ -264,6 +269,13 @@ class Device:
                 reason = f"model {model} failed twice at this picture: {failure.detail}"
                 self.pool.answer(ticket, Look(device=self.id, at_us=began_us, reason=reason))
         self._fail(failure.detail, retried)
+
+    def _count_failure(self, failure: Failure) -> None:
+        """A back-end may fail for good without its process ending, as CUDA does after one bad kernel."""
+        self._failed_in_a_row += failure.kind == "internal"
+        if self._failed_in_a_row >= _MOST_FAILED_IN_A_ROW:
+            self._failed_in_a_row = 0
+            self._fail(f"{_MOST_FAILED_IN_A_ROW} pictures in a row failed: {failure.detail}", [])
 
     def _load(self, model: str) -> str | None:
         """Makes the model ready. The reason where it is not to be had; raises Failure(unavailable) with the device."""

@@ -100,7 +100,11 @@ impl Installation {
 
 fn numbers_in(path: &Path) -> Vec<u32> {
     let bytes = std::fs::read(path).unwrap();
-    let mut at = read_init(&bytes).unwrap().size_bytes;
+    // It may be looked at while it is being begun; where it stays torn, its pictures are missed.
+    let Ok(init) = read_init(&bytes) else {
+        return Vec::new();
+    };
+    let mut at = init.size_bytes;
     let mut numbers = Vec::new();
     while at < bytes.len() {
         if &bytes[at + 4..at + 8] == b"prft" {

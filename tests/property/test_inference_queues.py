@@ -51,7 +51,8 @@ def test_every_ticket_leaves_once(
     for what, camera_id, model, priority, later_us, alone in steps:
         now_us += later_us
         if what == "put":
-            new = ticket(camera_id, now_us, model=model, priority=priority)
+            # Jobs of one instant would be regions of one picture.
+            new = ticket(camera_id, now_us, model=model, priority=priority, picture=len(given_in))
             new.alone = alone and later_us % 7 == 0
             given_in.append(new)
             left += queue.put(new, now_us)

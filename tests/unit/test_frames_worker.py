@@ -17,12 +17,13 @@ import pytest
 from tests.filmed_scenes import T0_US, filmed, parameters_of, units_of
 from vms.adapters.clock import SystemClock
 from vms.adapters.footage.clips import Clip
-from vms.adapters.frames import WorkerFrames, client, process, watched
+from vms.adapters.frames import WorkerFrames, client, process
 from vms.adapters.frames.framing import MARK
 from vms.adapters.memory.media import MemoryMedia
 from vms.contracts.frames import Frame, Sampling
 from vms.contracts.media import CameraSource
 from vms.contracts.tap import TappedUnit, TrackParameters, write_parameters, write_unit
+from vms.domain import back_off
 from vms.domain.cameras import StreamSource
 
 FPS = 15
@@ -120,7 +121,7 @@ class Bench:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched, "FIRST_PAUSE_S", 0.2)
+    monkeypatch.setattr(back_off, "FIRST_PAUSE_S", 0.2)
     monkeypatch.setattr(client, "_TICK_S", 0.1)
 
 

@@ -24,6 +24,7 @@ from vms.adapters.motion.framing import MARK
 from vms.adapters.motion.sampling import Sampler, SamplingError
 from vms.contracts.media import CameraSource
 from vms.contracts.tap import TapError, TappedUnit, TapReader, TrackParameters, write_parameters, write_unit
+from vms.domain import back_off
 from vms.domain.cameras import StreamSource
 from vms.domain.motion import MotionEnded, MotionReport, MotionSettings, MotionStarted
 
@@ -103,7 +104,7 @@ class Bench:
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setattr(client, "_FIRST_PAUSE_S", 0.2)
+    monkeypatch.setattr(back_off, "FIRST_PAUSE_S", 0.2)
     monkeypatch.setattr(client, "_TICK_S", 0.1)
     bench = Bench()
     yield bench

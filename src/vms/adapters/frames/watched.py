@@ -7,30 +7,7 @@ from dataclasses import dataclass, field
 from vms.adapters.frames.process import DecodingProcess
 from vms.adapters.frames.shared_memory import Store
 from vms.contracts.frames import FrameFigures, Sampling
-
-# A camera or a process that fails is tried again after so long, twice as long each time; what ran for a while is
-# forgiven.
-FIRST_PAUSE_S = 2.0
-_LONGEST_PAUSE_S = 300.0
-_FORGIVEN_AFTER_S = 120.0
-
-
-@dataclass
-class BackOff:
-    """When to try again."""
-
-    pause_s: float = 0.0
-    not_before_s: float = 0.0
-    began_s: float = 0.0
-
-    def begin(self, now_s: float) -> None:
-        self.began_s = now_s
-
-    def fail(self, now_s: float) -> None:
-        if self.began_s and now_s - self.began_s >= _FORGIVEN_AFTER_S:
-            self.pause_s = 0.0
-        self.pause_s = min(_LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self.pause_s))
-        self.not_before_s = now_s + self.pause_s
+from vms.domain.back_off import BackOff
 
 
 @dataclass

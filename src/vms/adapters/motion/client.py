@@ -20,17 +20,13 @@ from vms.adapters.motion.framing import LARGEST_ORDER_BYTES, MARK
 from vms.contracts.clock import Clock
 from vms.contracts.media import MediaTap
 from vms.contracts.motion import MotionFigures, MotionListener
+from vms.domain.back_off import BackOff
 from vms.domain.errors import Failure
 from vms.domain.motion import Box, MotionEnded, MotionSettings, MotionStarted
 
 log = structlog.get_logger(__name__)
 # The stream that is looked at; the media core gives the main one where there is no other.
 _STREAM = "sub"
-# A camera or a process that fails is tried again after so long, twice as long each time; what ran for a while is
-# forgiven.
-_FIRST_PAUSE_S = 2.0
-_LONGEST_PAUSE_S = 300.0
-_FORGIVEN_AFTER_S = 120.0
 # No turn of one camera takes as long, on a busy machine.
 _HANGS_AFTER_S = 30.0
 _TICK_S = 1.0
@@ -38,28 +34,10 @@ _LONGEST_LINE = 64 << 10
 
 
 @dataclass
-class _BackOff:
-    """When to try again."""
-
-    pause_s: float = 0.0
-    not_before_s: float = 0.0
-    began_s: float = 0.0
-
-    def begin(self, now_s: float) -> None:
-        self.began_s = now_s
-
-    def fail(self, now_s: float) -> None:
-        if self.began_s and now_s - self.began_s >= _FORGIVEN_AFTER_S:
-            self.pause_s = 0.0
-        self.pause_s = min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self.pause_s))
-        self.not_before_s = now_s + self.pause_s
-
-
-@dataclass
 class _Camera:
     number: int
     settings: MotionSettings
-    back_off: _BackOff = field(default_factory=_BackOff)
+    back_off: BackOff = field(default_factory=BackOff)
     tap: int | None = None
     # Its settings are with the process.
     attached: bool = False
@@ -156,7 +134,7 @@ class WorkerMotion:
         # Bounded: where events are kept slowly, the worker waits and misses pictures.
         self._lines: queue.Queue[tuple[_Process | None, bytes]] = queue.Queue(1000)
         self._process: _Process | None = None
-        self._process_back_off = _BackOff()
+        self._process_back_off = BackOff()
         self._thread: threading.Thread | None = None
         self._closed = False
         self.restarts = 0

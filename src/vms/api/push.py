@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from fastapi import WebSocket, WebSocketDisconnect
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from vms.api.dependencies import Services, require
@@ -21,6 +22,9 @@ CLOSE_S = 1.0
 CHECK_SESSION_S = 15.0
 # Close codes (RFC 6455 §7.4): 4000 to 4999 are the application's own; these are HTTP's with 4 before.
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, BAD_FIRST_MESSAGE, TRY_AGAIN_LATER = 4401, 4403, 4404, 4400, 1013
+
+
+_Message = TypeVar("_Message", bound="FirstMessage")
 
 
 class Ending(NamedTuple):
@@ -57,13 +61,34 @@ async def push(
             await asyncio.wait_for(websocket.close(ending.code, ending.reason[:120]), CLOSE_S)
 
 
-async def first_text(websocket: WebSocket) -> str:
-    """What a viewer without a token in the address says first. Raises Failure."""
+class FirstMessage(BaseModel):
+    """What a viewer without a token in the address says first."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    token: Annotated[str, Field(max_length=8192)]
+
+
+async def first_message(websocket: WebSocket, form: type[_Message], holds: str) -> _Message:
+    """The token: alone, as `Bearer TOKEN`, or in a JSON object with what else the form has (`holds` names it all).
+    Raises Failure."""
     try:
-        return await asyncio.wait_for(websocket.receive_text(), FIRST_MESSAGE_S)
+        text = await asyncio.wait_for(websocket.receive_text(), FIRST_MESSAGE_S)
     except (TimeoutError, KeyError) as error:
         detail = f"send the access token as the first message, within {FIRST_MESSAGE_S:.0f} s"
         raise Failure("unauthorized", detail, code="no-token") from error
+    try:
+        if text.lstrip().startswith("{"):
+            return form.model_validate_json(text)
+        return form(token=text.strip().removeprefix("Bearer ").strip())
+    except ValidationError as error:
+        raise Failure("malformed", f"the first message holds {holds} alone") from error
+
+
+async def send_all(websocket: WebSocket, next_text: Callable[[], Awaitable[str]]) -> None:
+    """One text after another, as they come."""
+    while True:
+        await websocket.send_text(await next_text())
 
 
 async def check_session(part: Services, token: str, permission: Permission) -> None:

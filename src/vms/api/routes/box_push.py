@@ -14,19 +14,15 @@ from vms.api.box_feed import BoxFeed
 from vms.api.dependencies import BOX_VIEWERS, Services, find_camera
 from vms.api.push import BAD_FIRST_MESSAGE, Ending
 from vms.api.routes.analysis import analysis_of
-from vms.domain.errors import Failure
 from vms.domain.permissions import Permission
 
 router = APIRouter()
 SessionId = Annotated[str, Field(max_length=64)]
 
 
-class FirstMessage(BaseModel):
-    """What a viewer without a token in the address says first."""
+class FirstMessage(push.FirstMessage):
+    """With what is wanted."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    token: Annotated[str, Field(max_length=8192)]
     session: SessionId | None = None
 
 
@@ -62,7 +58,7 @@ async def _serve(
     """Until the viewer goes (None) or has to."""
     is_first = token is None
     if token is None:
-        message = _first_message(await push.first_text(websocket))
+        message = await push.first_message(websocket, FirstMessage, "token and session")
         token, session_id = message.token, message.session or session_id
     await push.check_session(part, token, Permission.WATCH_LIVE)
     camera = await run_in_threadpool(find_camera, part, camera_id)
@@ -71,27 +67,12 @@ async def _serve(
         if is_first:
             await websocket.send_json({"ready": True})
         return await push.first_of(
-            _send(websocket, feed),
+            push.send_all(websocket, feed.next),
             _listen(websocket, feed),
             push.watch_session(part, token, Permission.WATCH_LIVE),
         )
     finally:
         feed.close()
-
-
-def _first_message(text: str) -> FirstMessage:
-    """The token: alone, as `Bearer TOKEN`, or in a JSON object with a session. Raises Failure."""
-    try:
-        if text.lstrip().startswith("{"):
-            return FirstMessage.model_validate_json(text)
-        return FirstMessage(token=text.strip().removeprefix("Bearer ").strip())
-    except ValidationError as error:
-        raise Failure("malformed", "the first message holds token and session alone") from error
-
-
-async def _send(websocket: WebSocket, feed: BoxFeed) -> None:
-    while True:
-        await websocket.send_text(await feed.next())
 
 
 async def _listen(websocket: WebSocket, feed: BoxFeed) -> Ending | None:

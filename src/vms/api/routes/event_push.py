@@ -6,28 +6,24 @@ from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Query, WebSocket
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from vms.api import push
 from vms.api.dependencies import EVENT_VIEWERS, Services
 from vms.api.event_feed import EventFeed, EventFilter
 from vms.api.push import TRY_AGAIN_LATER, Ending
 from vms.api.routes.events import CameraIds, Types, checked_camera_ids
-from vms.domain.errors import Failure
 from vms.domain.permissions import Permission
 
 log = structlog.get_logger(__name__)
 router = APIRouter()
 
 
-class FirstMessage(BaseModel):
-    """What a viewer without a token in the address says first."""
+class FirstMessage(push.FirstMessage):
+    """With what is wanted."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    token: Annotated[str, Field(max_length=8192)]
-    camera_id: Annotated[list[str], Field(max_length=64)] = []
-    type: Annotated[list[str], Field(max_length=64)] = []
+    camera_id: list[str] = Field(default_factory=list, max_length=64)
+    type: list[str] = Field(default_factory=list, max_length=64)
 
 
 @router.websocket("/ws/events")
@@ -54,7 +50,7 @@ async def _serve(
     """Until the viewer goes (None) or has to."""
     is_first = token is None
     if token is None:
-        message = _first_message(await push.first_text(websocket))
+        message = await push.first_message(websocket, FirstMessage, "token, camera_id and type")
         token, camera_ids, types = message.token, message.camera_id or camera_ids, message.type or types
     await push.check_session(part, token, Permission.WATCH_RECORDINGS)
     feed = EventFeed(part.events, EventFilter(checked_camera_ids(camera_ids), tuple(types)))
@@ -63,28 +59,13 @@ async def _serve(
             # From here on nothing is missed.
             await websocket.send_json({"ready": True})
         return await push.first_of(
-            _send(websocket, feed),
+            push.send_all(websocket, feed.next),
             _listen(websocket),
             _overrun(feed),
             push.watch_session(part, token, Permission.WATCH_RECORDINGS),
         )
     finally:
         feed.close()
-
-
-def _first_message(text: str) -> FirstMessage:
-    """The token: alone, as `Bearer TOKEN`, or in a JSON object with a filter. Raises Failure."""
-    try:
-        if text.lstrip().startswith("{"):
-            return FirstMessage.model_validate_json(text)
-        return FirstMessage(token=text.strip().removeprefix("Bearer ").strip())
-    except ValidationError as error:
-        raise Failure("malformed", "the first message holds token, camera_id and type alone") from error
-
-
-async def _send(websocket: WebSocket, feed: EventFeed) -> None:
-    while True:
-        await websocket.send_text(await feed.next())
 
 
 async def _listen(websocket: WebSocket) -> None:
